@@ -1,0 +1,130 @@
+//! Use cases of authentication. Knows no HTTP and no SQL: typed values in, typed answers out.
+
+mod authenticate;
+mod error;
+mod limits;
+mod login;
+mod password;
+mod register;
+mod sessions;
+
+pub use error::{Error, FieldError};
+pub use limits::Gate;
+pub use login::{Credentials, LoginOutcome};
+pub use password::PasswordChange;
+pub use register::Registration;
+pub use sessions::{Refreshed, SessionView};
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use crate::clock::Clock;
+use crate::config;
+use crate::crypto::{AccessTokens, Claims, HashPool, OpaqueTokens};
+use crate::model::{Session, Timestamp, User};
+use crate::store::{Durability, Store, Verdict};
+
+/// All use cases. One for the whole process, behind an `Arc`.
+pub struct Auth {
+    pub(crate) store: Store,
+    pub(crate) pool: HashPool,
+    pub(crate) access_tokens: AccessTokens,
+    pub(crate) opaque_tokens: OpaqueTokens,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+}
+
+/// What the use cases need to know of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Lifetimes.
+    pub tokens: config::Tokens,
+    /// Rate limits.
+    pub limits: config::Limits,
+}
+
+/// Who calls, as far as the transport knows.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Address of the client: the rightmost hop that is not a trusted proxy.
+    pub address: IpAddr,
+    /// `User-Agent`, at most 512 bytes, control characters removed.
+    pub user_agent: String,
+    /// Names the request in logs and audit.
+    pub request_id: String,
+    /// Limits asked on the way, for the response's headers.
+    pub asked: Asked,
+}
+
+/// What limits said while a request was served. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Asked(Arc<Mutex<Vec<Verdict>>>);
+
+impl Asked {
+    /// Remembers verdicts.
+    pub fn record(&self, verdicts: &[Verdict]) {
+        if let Ok(mut asked) = self.0.lock() {
+            asked.extend_from_slice(verdicts);
+        }
+    }
+
+    /// Everything remembered so far.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        self.0.lock().map(|asked| asked.clone()).unwrap_or_default()
+    }
+}
+
+/// A logged-in caller: valid access token, live session, active account.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The account.
+    pub user: User,
+    /// The session that the token belongs to.
+    pub session: Session,
+    /// What the token said.
+    pub claims: Claims,
+}
+
+/// A refresh token to hand to its owner.
+#[derive(Clone)]
+pub struct RefreshToken {
+    /// Its text.
+    pub text: String,
+    /// When it expires if unused.
+    pub expires_at: Timestamp,
+}
+
+/// A session was issued.
+pub struct SignedIn {
+    /// The account.
+    pub user: User,
+    /// Access token.
+    pub access_token: String,
+    /// Refresh token.
+    pub refresh_token: RefreshToken,
+    /// How far what was granted has come.
+    pub durability: Durability,
+}
+
+impl Auth {
+    /// Puts the use cases together.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        pool: HashPool,
+        access_tokens: AccessTokens,
+        opaque_tokens: OpaqueTokens,
+        clock: Clock,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            store,
+            pool,
+            access_tokens,
+            opaque_tokens,
+            clock,
+            settings,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Why a use case refuses, in the terms of the field. `http` turns each into a problem.
+
+use std::time::Duration;
+
+use crate::crypto::HashError;
+use crate::store;
+
+/// A refusal or a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// One or more fields of the input break a rule.
+    #[error("invalid input")]
+    Invalid(Vec<FieldError>),
+    /// Unknown account, wrong password or disabled account: all alike.
+    #[error("invalid credentials")]
+    InvalidCredentials,
+    /// No token, or one that does not stand (any more).
+    #[error("not authenticated")]
+    Unauthenticated,
+    /// The caller proved who they are too long ago for this.
+    #[error("recent authentication required")]
+    ReauthenticationRequired,
+    /// "Email already registered"
+    #[error("e-mail address taken")]
+    EmailTaken,
+    /// "Username already taken"
+    #[error("username taken")]
+    UsernameTaken,
+    /// No such thing, or somebody else's.
+    #[error("not found")]
+    NotFound,
+    /// The caller's own limit.
+    #[error("rate limited")]
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The service's overload: hash queue or log full.
+    #[error("overloaded")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A store is away; nothing was changed.
+    #[error("store away: {0}")]
+    StoreAway(String),
+    /// Nobody knows whether it happened.
+    #[error("outcome unknown")]
+    OutcomeUnknown,
+    /// A fault of ours.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// One field that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Name of the field as the client sent it.
+    pub field: &'static str,
+    /// Stable, `snake_case`.
+    pub code: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        use crate::model::IdentifierKind;
+        match error {
+            store::Error::Taken(IdentifierKind::Email) => Self::EmailTaken,
+            store::Error::Taken(IdentifierKind::Username) => Self::UsernameTaken,
+            store::Error::Busy | store::Error::Contention => Self::Overloaded {
+                retry_after: Duration::from_secs(1),
+            },
+            store::Error::Unavailable(_) | store::Error::Lost => Self::StoreAway(error.to_string()),
+            store::Error::Unknown => Self::OutcomeUnknown,
+            store::Error::Corrupt(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded { retry_after } => Self::Overloaded { retry_after },
+            HashError::Unusable | HashError::Failed => Self::Internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! CPU only: password hashing and its pool, tokens, keys, sealing of secrets.
+
+mod access_token;
+mod hash_pool;
+mod keys;
+mod opaque_token;
+
+pub use access_token::{AccessTokens, Claims};
+pub use hash_pool::{HashError, HashPool, PoolState, Verified};
+pub use keys::{KeyError, Keys};
+pub use opaque_token::{OpaqueTokens, Opened, TokenKind};
+
+/// A token that is forged, foreign, malformed or out of its time. Which of these is nobody's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid token")]
+pub struct InvalidToken;

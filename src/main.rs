@@ -1,0 +1,3 @@
+//! The `sallyport` binary.
+
+fn main() {}

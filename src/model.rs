@@ -1,0 +1,17 @@
+//! Plain data of the domain and its legal transitions. Imports nothing of ours.
+
+mod audit;
+mod id;
+mod identifier;
+mod password;
+mod session;
+mod time;
+mod user;
+
+pub use audit::{Action, AuditEvent};
+pub use id::{AuditId, Id, IdError, Partition, SessionId, UserId};
+pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
+pub use password::{Password, PasswordError};
+pub use session::{Presented, Rotation, Session};
+pub use time::Timestamp;
+pub use user::User;

@@ -1,0 +1,64 @@
+//! Audit entries: what happened, to whom, from where. They travel in the commit that they tell about.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AuditId, SessionId, Timestamp, UserId};
+
+/// A security event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// Names the entry; lives in the partition of the account it tells about.
+    pub id: AuditId,
+    /// Whose account, when there is one (a failed login may name nobody).
+    pub user_id: Option<UserId>,
+    /// Which session did it or suffered it.
+    pub session_id: Option<SessionId>,
+    /// What happened.
+    pub action: Action,
+    /// Whether it went through.
+    pub success: bool,
+    /// From where.
+    pub ip_address: Option<IpAddr>,
+    /// What the client called itself.
+    pub user_agent: Option<String>,
+    /// Which request.
+    pub request_id: Option<String>,
+    /// More about it, never a secret: `reason`, `count`, …
+    pub details: serde_json::Value,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Everything that is audited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Action {
+    /// An account was made.
+    #[serde(rename = "user.registered")]
+    UserRegistered,
+    /// A login went through.
+    #[serde(rename = "user.login")]
+    UserLogin,
+    /// A login did not; `details.reason` says why.
+    #[serde(rename = "user.login_failed")]
+    UserLoginFailed,
+    /// A client logged out.
+    #[serde(rename = "user.logout")]
+    UserLogout,
+    /// The password changed.
+    #[serde(rename = "user.password_changed")]
+    UserPasswordChanged,
+    /// The password was stored anew under newer parameters.
+    #[serde(rename = "user.password_rehashed")]
+    UserPasswordRehashed,
+    /// Its owner proved again who they are.
+    #[serde(rename = "user.reauthenticated")]
+    UserReauthenticated,
+    /// A session was ended by its owner; `details.count` tells how many for "all".
+    #[serde(rename = "session.revoked")]
+    SessionRevoked,
+    /// A refresh token came back a second time and its family died.
+    #[serde(rename = "session.refresh_reused")]
+    SessionRefreshReused,
+}

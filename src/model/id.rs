@@ -1,0 +1,184 @@
+//! Ids: `UUIDv7` (RFC 9562) whose last byte names the partition.
+//!
+//! Every id issued for a user carries the user's partition, so that an id alone tells where its record
+//! lives and all records of one user can change in one atomic step.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Timestamp;
+
+/// One of the 256 transaction domains: one user, one partition, one Redis slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(pub u8);
+
+impl Partition {
+    /// How many there are.
+    pub const COUNT: usize = 256;
+
+    /// All of them, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).map(Self)
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x}", self.0)
+    }
+}
+
+/// A `UUIDv7`: time-ordered, random enough that nobody guesses one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Id(Uuid);
+
+/// The text was not a UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid id")]
+pub struct IdError;
+
+impl Id {
+    /// An id made at `now` from ten random bytes; the last of them is the partition.
+    #[must_use]
+    pub fn new(now: Timestamp, random: [u8; 10]) -> Self {
+        let millis = u64::try_from(now.micros() / 1000).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// The same id moved to `partition`.
+    #[must_use]
+    pub fn in_partition(self, partition: Partition) -> Self {
+        let mut bytes = self.0.into_bytes();
+        bytes[15] = partition.0;
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// Where the record of this id lives.
+    #[must_use]
+    pub fn partition(self) -> Partition {
+        Partition(self.0.as_bytes()[15])
+    }
+
+    /// The sixteen bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// From sixteen bytes as [`Id::to_bytes`] gave them.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// For the stores, which speak UUID.
+    #[must_use]
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<Uuid> for Id {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+impl FromStr for Id {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Uuid::try_parse(text).map(Self).map_err(|_| IdError)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Defines an id type of its own for each kind of record, so that they cannot be mixed up.
+macro_rules! id_types {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Id);
+
+        impl $name {
+            /// The untyped id.
+            #[must_use]
+            pub fn id(self) -> Id {
+                self.0
+            }
+
+            /// Where the record lives.
+            #[must_use]
+            pub fn partition(self) -> Partition {
+                self.0.partition()
+            }
+        }
+
+        impl From<Id> for $name {
+            fn from(id: Id) -> Self {
+                Self(id)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+id_types! {
+    /// Names an account. Its last byte is the partition of everything the account owns.
+    UserId;
+    /// Names a session, which is also the family of its refresh tokens.
+    SessionId;
+    /// Names an audit entry.
+    AuditId;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_its_partition_and_keeps_its_version() {
+        let id = Id::new(Timestamp::from_micros(1_800_000_000_000_000), [7; 10]);
+        let moved = id.in_partition(Partition(0xab));
+        assert_eq!(moved.partition(), Partition(0xab));
+        assert_eq!(moved.uuid().get_version_num(), 7);
+        assert_eq!(moved.to_string().parse::<Id>(), Ok(moved));
+        assert_eq!("nonsense".parse::<Id>(), Err(IdError));
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let early = Id::new(Timestamp::from_micros(1_000_000), [255; 10]);
+        let late = Id::new(Timestamp::from_micros(2_000_000), [0; 10]);
+        assert!(early < late);
+    }
+}

@@ -1,0 +1,96 @@
+//! An account.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Email, Timestamp, UserId, Username};
+
+/// An account as Redis and PostgreSQL hold it. Only what rarely changes lives here: what changes with
+/// every request belongs to the session, so that conflicts on this record stay rare.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// Names the account and its partition.
+    pub id: UserId,
+    /// As its owner wrote it; mail goes to exactly this address.
+    pub email: String,
+    /// The normalised form, unique over all accounts.
+    pub email_key: String,
+    /// As its owner wrote it.
+    pub username: String,
+    /// The normalised form, unique over all accounts.
+    pub username_key: String,
+    /// When the owner proved to read mail at [`User::email`].
+    pub email_verified_at: Option<Timestamp>,
+    /// PHC string (argon2) or modular-crypt string (bcrypt, from imports).
+    pub password_hash: Option<String>,
+    /// A second factor is due at every login.
+    pub two_factor_enabled: bool,
+    /// Names of roles granted over the whole service.
+    pub roles: Vec<String>,
+    /// Sessions issued under an older epoch are over: one write ends them all.
+    pub session_epoch: i64,
+    /// Trusted devices issued under an older epoch are over.
+    pub device_epoch: i64,
+    /// Disabled by an administrator.
+    pub disabled_at: Option<Timestamp>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Erased, or withdrawn because PostgreSQL refused it.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl User {
+    /// A new account without roles, not yet verified.
+    #[must_use]
+    pub fn register(
+        id: UserId,
+        email: &Email,
+        username: &Username,
+        password_hash: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            email: email.as_entered().to_owned(),
+            email_key: email.key().to_owned(),
+            username: username.as_entered().to_owned(),
+            username_key: username.key().to_owned(),
+            email_verified_at: None,
+            password_hash: Some(password_hash),
+            two_factor_enabled: false,
+            roles: Vec::new(),
+            session_epoch: 0,
+            device_epoch: 0,
+            disabled_at: None,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        }
+    }
+
+    /// Whether its owner may log in at all.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.deleted_at.is_none() && self.disabled_at.is_none()
+    }
+
+    /// Sets a new password, which ends trusted devices and every session of an older epoch.
+    pub fn change_password(&mut self, hash: String, now: Timestamp) {
+        self.password_hash = Some(hash);
+        self.device_epoch += 1;
+        self.end_sessions(now);
+    }
+
+    /// Stores the same password under newer parameters. Nothing ends by it.
+    pub fn rehash_password(&mut self, hash: String, now: Timestamp) {
+        self.password_hash = Some(hash);
+        self.updated_at = now;
+    }
+
+    /// Ends every session issued so far.
+    pub fn end_sessions(&mut self, now: Timestamp) {
+        self.session_epoch += 1;
+        self.updated_at = now;
+    }
+}
