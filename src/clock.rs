@@ -72,7 +72,10 @@ impl Clock {
 /// # Panics
 /// When the operating system has no randomness to give: nothing secret could be made then.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the room where randomness is drawn")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the room where randomness is drawn"
+)]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if let Err(error) = getrandom::fill(&mut bytes) {
