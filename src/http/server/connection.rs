@@ -116,7 +116,6 @@ impl Connection {
             .header_read_timeout(None)
             // Headers somewhat over the limit still get a problem as their answer, from dispatch.
             .max_buf_size((settings.max_header_bytes * 4).max(MIN_BUFFER))
-            .pipeline_flush(true)
             .serve_connection(wire, service);
         let pace = self.pace(&activity, true);
         watch(pin!(connection), pace, &self.stop, settings.header_timeout).await
