@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,10 @@ fn never(_: Call) -> Work {
 }
 
 fn address(call: Call) -> Work {
-    Box::pin(async move { Reply::ok("You", call.client.address.to_string()) })
+    Box::pin(async move {
+        let Call { client, .. } = call;
+        Reply::ok("You", client.address.to_string())
+    })
 }
 
 fn cookie(call: Call) -> Work {
@@ -186,7 +189,14 @@ async fn https_is_insisted_on_where_it_is_spoken() {
 
 #[tokio::test]
 async fn every_failure_is_a_problem_that_names_its_request() {
-    let cases: [(&str, &[(&str, &str)], &str, u16, &str); 11] = [
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        u16,
+        &'static str,
+    );
+    let cases: [Case; 11] = [
         ("GET /nowhere", &[], "", 404, "not_found"),
         ("GET /echo/", &[], "", 404, "not_found"),
         ("PUT /echo", &[], "", 405, "method_not_allowed"),

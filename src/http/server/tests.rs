@@ -57,7 +57,7 @@ const ROUTES: &[Route] = &[
 ];
 
 /// Long enough never to matter in a test that is not about it.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_millis(60);
 
 fn patient() -> config::Http {
@@ -287,11 +287,9 @@ async fn both_versions_of_http_are_spoken_on_one_port() {
     let server = start(patient()).await;
     let text = server
         .talk(
-            format!(
-                "{}",
-                HELLO.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n")
-            )
-            .as_bytes(),
+            HELLO
+                .replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
         )
         .await;
     assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
