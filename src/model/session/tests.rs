@@ -7,9 +7,9 @@ use super::{Issue, Lifetimes, Presented, Rotation, Seen, Session, Successor};
 use crate::model::{Email, Id, Timestamp, User, Username};
 
 const GRACE: Duration = Duration::from_secs(10);
-const IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
-const TOTAL: Duration = Duration::from_secs(30 * 24 * 3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const IDLE: Duration = Duration::from_hours(7 * 24);
+const TOTAL: Duration = Duration::from_hours(30 * 24);
+const DAY: Duration = Duration::from_hours(24);
 
 fn start() -> Timestamp {
     Timestamp::from_micros(1_795_000_000_000_000)
