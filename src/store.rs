@@ -1,54 +1,74 @@
 //! The store: Redis serves every request, PostgreSQL receives every durable change a moment later and
 //! can rebuild Redis at any time.
 //!
+//! # The promise
+//!
+//! What was answered with success is never lost or undone by the loss of any one process: this service,
+//! Redis (even restarted empty), or PostgreSQL. A commit puts the new records and their log entry into
+//! Redis in one step; the committing process holds the same entry in memory until PostgreSQL has it.
+//! Losing it takes the death of both in between.
+//!
 //! # The one way to change something
 //!
 //! ```ignore
 //! let (answer, receipt) = store
 //!     .transact(Class::Session, (session_id, user_id), |(session, user), draft| {
-//!         // plain, synchronous Rust: look at what was read, decide, write into the draft.
+//!         // Plain, synchronous Rust: look at what was read, decide, write into the draft.
 //!         // Runs again with fresh records when somebody else was faster.
 //!         draft.put(&session);
-//!         draft.trace(audit_event);
+//!         draft.trace(&audit_event);
 //!         Ok::<_, auth::Error>(answer)
 //!     })
 //!     .await?;
 //! let durability = receipt.durable().await?;
 //! ```
+//!
+//! # The rooms
+//!
+//! | room | what it does |
+//! |---|---|
+//! | `record` | the register of record types: id, kind, table, columns |
+//! | `read`, `transaction` | snapshots, hydration of cold records, commits |
+//! | `partition` | incarnations and clocks; what happens after Redis lost state |
+//! | `queue`, `flusher`, `sweeper` | the way of a commit to PostgreSQL |
+//! | `index`, `limits`, `pulse` | names to accounts, rate limits, health |
+//! | `redis`, `postgres` | the clients, the scripts, the statements |
+
+mod error;
+mod flusher;
+mod index;
+mod inner;
+mod limits;
+mod partition;
+mod postgres;
+mod pulse;
+mod queue;
+mod read;
+mod record;
+mod redis;
+mod sweeper;
+mod transaction;
+
+pub use error::Error;
+pub use index::Claim;
+pub use limits::{Bucket, Subject, Taken, Verdict};
+pub use postgres::migrate;
+pub use pulse::{Backlog, Pulse};
+pub use record::{Keys, Record, TABLES, Table};
+pub use transaction::{Draft, Receipt};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use inner::{Books, Inner};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{AuditEvent, Id, Identifier, IdentifierKind, Session, SessionId, User, UserId};
+use crate::model::{Identifier, Session, SessionId, UserId};
 
 /// Both stores and the background work between them. Clones share everything.
-#[derive(Clone)]
-pub struct Store;
-
-/// What can go wrong. None of these says more than is known.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A store did not answer, and nothing was changed.
-    #[error("{0} is away")]
-    Unavailable(&'static str),
-    /// The commit was sent and no answer came: it may have happened or not.
-    #[error("the outcome of the commit is unknown")]
-    Unknown,
-    /// The log of changes waiting for PostgreSQL is over its budget.
-    #[error("too many changes wait for PostgreSQL")]
-    Busy,
-    /// Too many others changed the same records at the same time.
-    #[error("too much contention on one record")]
-    Contention,
-    /// An e-mail address or username already belongs to an account.
-    #[error("{0:?} is taken")]
-    Taken(IdentifierKind),
-    /// The change was acknowledged by Redis and then lost with it before it reached PostgreSQL.
-    #[error("the change was lost")]
-    Lost,
-    /// A record could not be read or written as what it should be.
-    #[error("corrupt record: {0}")]
-    Corrupt(String),
-}
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
 
 /// How urgent and how droppable a change is (the classes of the durability table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +83,17 @@ pub enum Class {
     Touch,
 }
 
+impl Class {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Restrict => "restrict",
+            Self::Session => "session",
+            Self::Touch => "touch",
+        }
+    }
+}
+
 /// How far a change has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -72,230 +103,196 @@ pub enum Durability {
     Pending,
 }
 
-/// Proof of a commit; tells when it is durable.
-#[derive(Debug)]
-pub struct Receipt;
-
-impl Receipt {
-    /// Waits as `DURABILITY` says.
-    ///
-    /// # Errors
-    /// [`Error::Taken`] when PostgreSQL's unique indexes refused a new user (who is then withdrawn),
-    /// [`Error::Lost`], and in strict mode [`Error::Unavailable`].
-    pub async fn durable(self) -> Result<Durability, Error> {
-        Ok(Durability::Committed)
-    }
-
-    /// As [`Receipt::durable`], but waits on while PostgreSQL is not known to be away (registration).
-    pub async fn durable_patiently(self) -> Result<Durability, Error> {
-        Ok(Durability::Committed)
-    }
-}
-
-/// What a transaction will write.
-#[derive(Debug, Default)]
-pub struct Draft;
-
-impl Draft {
-    /// Writes a durable record: it goes to Redis and to the log in one step.
-    pub fn put<R: Record>(&mut self, _record: &R) {}
-
-    /// Writes an audit entry into the log of this commit.
-    pub fn trace(&mut self, _event: AuditEvent) {}
-}
-
-/// A record type: its key, its table, its columns. (Details are the store's own business.)
-pub trait Record: Clone + serde::Serialize + serde::de::DeserializeOwned + Send + 'static {}
-impl Record for User {}
-impl Record for Session {}
-
-/// What to read: an id, or a pair or triple of ids of one partition.
-pub trait Keys: Copy + Send + Sync {
-    /// `Option<Record>` for each id.
-    type Records: Send;
-}
-impl Keys for UserId {
-    type Records = Option<User>;
-}
-impl Keys for SessionId {
-    type Records = Option<Session>;
-}
-impl<A: Keys, B: Keys> Keys for (A, B) {
-    type Records = (A::Records, B::Records);
-}
-
-/// Names claimed for an account that is being registered.
-#[derive(Debug)]
-pub struct Claim;
-
-impl Claim {
-    /// Asks PostgreSQL whether the names are free.
-    ///
-    /// # Errors
-    /// [`Error::Taken`], or [`Error::Unavailable`] when PostgreSQL is away: uniqueness is unknown then.
-    pub async fn check(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Makes the claim last, after the account was committed.
-    pub async fn keep(self) {}
-
-    /// Gives the names back.
-    pub async fn release(self) {}
-}
-
-/// Whom a limit counts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// An account that exists: counted in its own partition.
-    Account(UserId),
-    /// Anything else, by text that names it unmistakably: an address, a name, both.
-    Text(String),
-}
-
-/// One limit to take from.
-#[derive(Clone, Debug)]
-pub struct Bucket {
-    /// Name of the policy, as `RateLimit-Policy` shows it.
-    pub policy: &'static str,
-    /// How many in how long.
-    pub quota: config::Quota,
-    /// Whom it counts.
-    pub subject: Subject,
-}
-
-/// What a limit says after it was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Name of the policy.
-    pub policy: &'static str,
-    /// Its quota.
-    pub quota: u32,
-    /// Its window in seconds.
-    pub window_seconds: u64,
-    /// How many are left.
-    pub remaining: u32,
-    /// Seconds until at least one more is free (when `remaining` is 0), else until the window is fresh.
-    pub reset_seconds: u64,
-    /// Whether this one may pass.
-    pub allowed: bool,
-}
-
-/// What was taken from several buckets, so that it can be given back.
-#[derive(Debug)]
-pub struct Taken {
-    /// One for each bucket, in the order asked. When one refuses, nothing is taken from any.
-    pub verdicts: Vec<Verdict>,
-}
-
-/// State of one store, for `/health`.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Pulse {
-    /// Whether it answered.
-    pub up: bool,
-    /// How long it took, in milliseconds.
-    pub response_millis: f64,
-}
-
-/// State of the write-behind log, for `/health`.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
-pub struct Backlog {
-    /// Changes not yet in PostgreSQL.
-    pub pending: u64,
-    /// Age of the oldest of them.
-    pub oldest_seconds: f64,
-}
+/// How many "PostgreSQL does not have it" are remembered.
+const ABSENT_ENTRIES: usize = 10_000;
 
 impl Store {
-    /// Connects to both stores, checks Redis's configuration and PostgreSQL's schema, starts the
-    /// flusher and (where configured) the sweeper.
+    /// Connects to both stores, checks Redis's configuration and PostgreSQL's schema, and starts the
+    /// flusher, the sweeper and the watch.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when a store is not what the promise needs, [`Error::Unavailable`] when one is
+    /// away.
     pub async fn open(
-        _redis: &config::Redis,
-        _postgres: &config::Postgres,
-        _settings: &config::Store,
-        _index_key: [u8; 32],
-        _clock: Clock,
+        redis: &config::Redis,
+        postgres: &config::Postgres,
+        settings: &config::Store,
+        index_key: [u8; 32],
+        clock: Clock,
     ) -> Result<Self, Error> {
-        Ok(Self)
+        let store = Self::connect(redis, postgres, settings, index_key, clock).await?;
+        let inner = &store.0;
+        inner.tasks.spawn(Arc::clone(inner).run_flusher());
+        inner.tasks.spawn(Arc::clone(inner).run_sweeper());
+        inner.tasks.spawn(Arc::clone(inner).run_watch());
+        Ok(store)
+    }
+
+    /// As [`Store::open`], but nothing runs by itself: a test takes each step
+    /// ([`Store::flush`], [`Store::sweep`], [`Store::check`]) when it wants to.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn connect(
+        redis: &config::Redis,
+        postgres: &config::Postgres,
+        settings: &config::Store,
+        index_key: [u8; 32],
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let postgres = postgres::Postgres::connect(postgres)?;
+        postgres.check_schema().await?;
+        let redis = redis::Redis::connect(redis).await?;
+        let notes = pulse::examine(&redis).await?;
+        for note in &notes {
+            tracing::warn!("{note}");
+        }
+        Ok(Self(Arc::new(Inner {
+            redis,
+            postgres,
+            settings: settings.clone(),
+            index_key,
+            name: clock.new_id(),
+            clock,
+            partitions: partition::Partitions::new(),
+            queue: queue::Queue::default(),
+            flushing: tokio::sync::Mutex::new(()),
+            absent: quick_cache::sync::Cache::new(ABSENT_ENTRIES),
+            books: Books::default(),
+            notes,
+            stop: tokio_util::sync::CancellationToken::new(),
+            tasks: tokio_util::task::TaskTracker::new(),
+        })))
     }
 
     /// Reads records in one round trip; cold ones come from PostgreSQL.
-    pub async fn read<K: Keys>(&self, _keys: K) -> Result<K::Records, Error> {
-        Err(Error::Unavailable("redis"))
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn read<K: Keys>(&self, keys: K) -> Result<K::Records, Error> {
+        self.0.snapshot(&keys).await?.records(&keys)
     }
 
     /// Reads, decides, commits if nothing read has changed meanwhile; else reads and decides again.
     /// A draft left empty commits nothing.
+    ///
+    /// # Errors
+    /// Those of `decide`, and every [`Error`].
     pub async fn transact<K: Keys, T, E: From<Error>>(
         &self,
-        _class: Class,
+        class: Class,
         keys: K,
-        mut decide: impl FnMut(K::Records, &mut Draft) -> Result<T, E>,
+        decide: impl FnMut(K::Records, &mut Draft) -> Result<T, E>,
     ) -> Result<(T, Receipt), E> {
-        let records = self.read(keys).await?;
-        decide(records, &mut Draft).map(|answer| (answer, Receipt))
+        self.0.transact(class, keys, decide).await
     }
 
-    /// Finds the account of a name.
-    pub async fn find_user(&self, _identifier: &Identifier) -> Result<Option<UserId>, Error> {
-        Err(Error::Unavailable("redis"))
+    /// Finds the account of a name. Compare the account's own name: the entry may be out of date.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: never "no such user" when nobody knows.
+    pub async fn find_user(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
+        self.0.find_user(name).await
     }
 
     /// Claims names for an account that is about to be made.
-    pub async fn claim(&self, _owner: UserId, _names: &[Identifier]) -> Result<Claim, Error> {
-        Err(Error::Unavailable("redis"))
+    ///
+    /// # Errors
+    /// [`Error::Taken`], [`Error::Unavailable`].
+    pub async fn claim(&self, owner: UserId, names: &[Identifier]) -> Result<Claim, Error> {
+        self.0.claim(owner, names).await
     }
 
     /// Every session of an account that is not deleted, newest first, its own writes included.
-    pub async fn sessions_of(&self, _user: UserId) -> Result<Vec<Session>, Error> {
-        Err(Error::Unavailable("redis"))
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, Error> {
+        let ids = self.0.owned_ids(&record::SESSIONS, user).await?;
+        let mut sessions = Vec::with_capacity(ids.len());
+        for id in ids {
+            let session = self.read(SessionId::from(id)).await?;
+            sessions.extend(
+                session.filter(|session| session.user_id == user && session.deleted_at.is_none()),
+            );
+        }
+        Ok(sessions)
     }
 
     /// Takes one from each bucket, or from none when one refuses.
-    pub async fn take(&self, _buckets: &[Bucket]) -> Result<Taken, Error> {
-        Err(Error::Unavailable("redis"))
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: nobody passes uncounted.
+    pub async fn take(&self, buckets: &[Bucket]) -> Result<Taken, Error> {
+        self.0.take(buckets).await
     }
 
     /// Gives back what was taken (a login that succeeded does not count).
-    pub async fn give_back(&self, _taken: Taken) {}
+    pub async fn give_back(&self, taken: Taken) {
+        self.0.give_back(taken).await;
+    }
 
     /// Asks Redis for a sign of life.
     pub async fn redis_pulse(&self) -> Pulse {
-        Pulse {
-            up: false,
-            response_millis: 0.0,
-        }
+        self.0.redis_pulse().await
     }
 
     /// Asks PostgreSQL for a sign of life.
     pub async fn postgres_pulse(&self) -> Pulse {
-        Pulse {
-            up: false,
-            response_millis: 0.0,
-        }
+        self.0.postgres_pulse().await
     }
 
     /// What waits for PostgreSQL, as last counted.
     #[must_use]
     pub fn backlog(&self) -> Backlog {
-        Backlog::default()
+        self.0.backlog()
     }
 
     /// What the promise amounts to with Redis's present configuration: notes for the log and `/health`.
     #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        Vec::new()
+    pub fn notes(&self) -> &[String] {
+        &self.0.notes
     }
 
-    /// Flushes what waits in this process and stops the background work; what does not get through in
+    /// One step of the flusher: everything that this process holds goes to PostgreSQL.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when PostgreSQL is away.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.0.flush_once().await
+    }
+
+    /// One step of the sweeper over entries older than `min_age`. Returns how many it took.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when a store is away.
+    pub async fn sweep(&self, min_age: Duration) -> Result<usize, Error> {
+        self.0.sweep_once(min_age).await
+    }
+
+    /// One step of the watch: asks PostgreSQL for a sign of life and looks for lost state.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when a store is away.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.0.postgres.ping().await?;
+        self.0.check_rewinds().await
+    }
+
+    /// Stops the background work and flushes what waits in this process. What does not get through in
     /// `deadline` stays in the log for others.
-    pub async fn close(&self, _deadline: std::time::Duration) {}
+    pub async fn close(&self, deadline: Duration) {
+        let inner = &self.0;
+        inner.stop.cancel();
+        inner.tasks.close();
+        let last = async {
+            inner.tasks.wait().await;
+            inner.flush_once().await
+        };
+        if !matches!(tokio::time::timeout(deadline, last).await, Ok(Ok(()))) {
+            tracing::warn!("some changes stay in Redis's log for others to bring to PostgreSQL");
+        }
+        inner.redis.quit().await;
+        inner.postgres.close().await;
+    }
 }
-
-/// Brings the schema up to date (`sallyport migrate`). Needs nothing but the database.
-pub async fn migrate(_postgres_url: &str) -> Result<(), Error> {
-    Ok(())
-}
-
-#[expect(unused, reason = "names the types that callers need")]
-fn _uses(_: Id) {}

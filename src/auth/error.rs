@@ -74,7 +74,7 @@ impl From<store::Error> for Error {
             },
             store::Error::Unavailable(_) | store::Error::Lost => Self::StoreAway(error.to_string()),
             store::Error::Unknown => Self::OutcomeUnknown,
-            store::Error::Corrupt(_) => Self::Internal(error.to_string()),
+            store::Error::Corrupt(_) | store::Error::Setup(_) => Self::Internal(error.to_string()),
         }
     }
 }

@@ -1,0 +1,281 @@
+//! The flusher: brings this process's commits to PostgreSQL, many in one transaction.
+//!
+//! It waits a moment for company, writes everything that has gathered, forgets the log entries, and
+//! tells whoever waits. While PostgreSQL is away it keeps what it has and tries again; what it cannot
+//! keep stands in Redis's log, where the sweeper finds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::types::Value;
+
+use super::Error;
+use super::inner::Inner;
+use super::postgres::{Failure, RowImage};
+use super::queue::{Entry, Fate, Flag};
+use super::record::{self, Record};
+use super::redis::Op;
+use crate::clock::{self, Stopwatch};
+use crate::model::{IdentifierKind, Partition, User, UserId};
+use crate::telemetry::names;
+
+/// How long an urgent change waits for company.
+const GATHER: Duration = Duration::from_millis(2);
+/// How long a lazy change waits for a newer image of its record.
+const LAZY: Duration = Duration::from_millis(200);
+/// Changes in one transaction.
+pub(super) const BATCH: usize = 2048;
+/// First and longest pause while PostgreSQL is away.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// Attempts at a batch that collides with another one.
+const COLLISIONS: usize = 5;
+
+impl Inner {
+    /// Flushes until told to stop, and once more then.
+    pub(super) async fn run_flusher(self: Arc<Self>) {
+        let mut pause = BACK_OFF.0;
+        let mut lazy_since = None;
+        while !self.stop.is_cancelled() {
+            if !self.gather(&mut lazy_since).await {
+                continue;
+            }
+            let lazy_due = lazy_since.is_some_and(|since: Stopwatch| since.elapsed() >= LAZY);
+            if lazy_due {
+                lazy_since = None;
+            }
+            if self.flush(lazy_due).await.is_ok() {
+                pause = BACK_OFF.0;
+                continue;
+            }
+            tokio::select! {
+                () = clock::sleep(pause) => {}
+                () = self.stop.cancelled() => {}
+            }
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+    }
+
+    /// Waits until there is something to flush. False when it was woken for nothing.
+    async fn gather(&self, lazy_since: &mut Option<Stopwatch>) -> bool {
+        let waiting = self.queue.waiting();
+        if waiting.lazy && lazy_since.is_none() {
+            *lazy_since = Some(Stopwatch::start());
+        }
+        if waiting.urgent {
+            clock::sleep(GATHER).await;
+            return true;
+        }
+        let due = lazy_since.map(|since| LAZY.saturating_sub(since.elapsed()));
+        tokio::select! {
+            () = self.queue.arrival() => false,
+            () = clock::sleep(due.unwrap_or(LAZY)), if due.is_some() => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    /// Writes everything that waits in this process, lazy or not.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when PostgreSQL is away; nothing is lost by it.
+    pub(super) async fn flush_once(self: &Arc<Self>) -> Result<(), Error> {
+        self.flush(true).await
+    }
+
+    async fn flush(self: &Arc<Self>, lazy_too: bool) -> Result<(), Error> {
+        let _one_at_a_time = self.flushing.lock().await;
+        loop {
+            let entries = self.queue.take(BATCH, lazy_too);
+            if entries.is_empty() {
+                return Ok(());
+            }
+            if let Err(unwritten) = self.persist(entries).await {
+                self.queue.put_back(unwritten);
+                return Err(Error::Unavailable("postgres"));
+            }
+        }
+    }
+
+    /// Writes entries, whoever committed them, and settles each. Gives back those that PostgreSQL was
+    /// not there to take.
+    pub(super) async fn persist(self: &Arc<Self>, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+        let mut batches = vec![entries];
+        while let Some(mut batch) = batches.pop() {
+            match self.write(&batch).await {
+                Ok(fates) => self.settle(batch, &fates).await,
+                Err(Failure::Taken { .. } | Failure::Refused { .. }) if batch.len() > 1 => {
+                    // One of them is bad: halve until it stands alone.
+                    let rest = batch.split_off(batch.len() / 2);
+                    batches.extend([rest, batch]);
+                }
+                Err(Failure::Taken { .. } | Failure::Refused { .. }) => {
+                    match self.write_singly(&batch[0]).await {
+                        Ok(fate) => self.settle(batch, &[fate]).await,
+                        Err(_) => return Err(batches.into_iter().flatten().chain(batch).collect()),
+                    }
+                }
+                Err(Failure::Away | Failure::Collision) => {
+                    return Err(batches.into_iter().flatten().chain(batch).collect());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a batch in one transaction.
+    async fn write(&self, batch: &[Entry]) -> Result<Vec<Fate>, Failure> {
+        let rows: Vec<RowImage> = batch
+            .iter()
+            .flat_map(|entry| entry.changes.iter().map(|change| change.row.clone()))
+            .collect();
+        let watch = Stopwatch::start();
+        let lost = self.write_patiently(&rows).await?;
+        metrics::histogram!(names::STORE_FLUSH).record(watch.seconds());
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        metrics::histogram!(names::STORE_BATCH).record(rows.len() as f64);
+        let mut first = 0;
+        Ok(batch
+            .iter()
+            .map(|entry| {
+                let own = first..first + entry.changes.len();
+                first = own.end;
+                if lost.iter().any(|index| own.contains(index)) {
+                    Fate::Lost
+                } else {
+                    Fate::Committed
+                }
+            })
+            .collect())
+    }
+
+    async fn write_patiently(&self, rows: &[RowImage]) -> Result<Vec<usize>, Failure> {
+        let mut attempts = 0;
+        loop {
+            match self.postgres.write(rows).await {
+                Err(Failure::Collision) if attempts < COLLISIONS => {
+                    attempts += 1;
+                    clock::sleep(BACK_OFF.0).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Writes the changes of a bad entry one by one: the bad one is put aside, the others go through.
+    async fn write_singly(self: &Arc<Self>, entry: &Entry) -> Result<Fate, Failure> {
+        let mut fate = Fate::Committed;
+        for change in &entry.changes {
+            match self
+                .write_patiently(std::slice::from_ref(&change.row))
+                .await
+            {
+                Ok(_) => {}
+                Err(Failure::Taken { constraint }) => {
+                    fate = self.name_taken(&change.row, &constraint).await?;
+                }
+                Err(Failure::Refused { code, message }) => {
+                    self.put_aside(&change.row, &code, &message).await?;
+                    fate = Fate::Refused;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(fate)
+    }
+
+    /// PostgreSQL's unique indexes are the last word: a new account that they refuse is withdrawn.
+    async fn name_taken(
+        self: &Arc<Self>,
+        row: &RowImage,
+        constraint: &str,
+    ) -> Result<Fate, Failure> {
+        let kind = if constraint == "users_email_key" {
+            IdentifierKind::Email
+        } else {
+            IdentifierKind::Username
+        };
+        let exists = self
+            .postgres
+            .row(row.place)
+            .await
+            .map_err(|_| Failure::Away)?
+            .is_some();
+        if exists || row.place.table.name != User::TABLE.name {
+            self.put_aside(row, "23505", constraint).await?;
+            return Ok(Fate::Refused);
+        }
+        self.withdraw(UserId::from(row.place.id))
+            .await
+            .map_err(|_| Failure::Away)?;
+        metrics::counter!(names::STORE_WITHDRAWN).increment(1);
+        tracing::warn!(user = %row.place.id, constraint, "account withdrawn: its name is taken");
+        Ok(Fate::Taken(kind))
+    }
+
+    async fn put_aside(&self, row: &RowImage, code: &str, message: &str) -> Result<(), Failure> {
+        self.postgres
+            .bury(row, code, message)
+            .await
+            .map_err(|_| Failure::Away)?;
+        metrics::counter!(names::STORE_DEAD_LETTERS).increment(1);
+        tracing::error!(record = %record::name(row.place.table, row.place.id), code, message, "dead letter");
+        Ok(())
+    }
+
+    /// Forgets entries that are done with, and tells whoever waits for them.
+    async fn settle(&self, batch: Vec<Entry>, fates: &[Fate]) {
+        self.trim(&batch).await;
+        for (entry, fate) in batch.into_iter().zip(fates) {
+            metrics::histogram!(names::STORE_LAG).record(entry.age.seconds());
+            if let Some(done) = entry.done {
+                let _ = done.send(*fate);
+            }
+        }
+    }
+
+    /// Removes entries from their logs. When Redis is away they stay, are swept and written again, and
+    /// the version guard makes nothing of it.
+    async fn trim(&self, batch: &[Entry]) {
+        let mut partitions: Vec<Partition> = batch.iter().map(|entry| entry.partition).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let trims = partitions.into_iter().map(|partition| {
+            let mine: Vec<&Entry> = batch
+                .iter()
+                .filter(|entry| entry.partition == partition)
+                .collect();
+            self.trim_partition(partition, mine)
+        });
+        futures_util::future::join_all(trims).await;
+    }
+
+    async fn trim_partition(&self, partition: Partition, entries: Vec<&Entry>) {
+        let space = &self.redis.keys;
+        let mut keys = vec![
+            space.meta(partition),
+            space.log(partition),
+            space.pend(partition),
+        ];
+        let mut args = vec![Value::from(entries.len().to_string())];
+        let mut freed = 0;
+        for entry in &entries {
+            freed += entry.cost();
+            args.push(Value::from(entry.log_id.clone()));
+            args.push(Value::from(entry.cost().to_string()));
+        }
+        for change in entries.iter().flat_map(|entry| &entry.changes) {
+            if change.flag != Flag::Trace {
+                args.push(Value::from(record::name(
+                    change.row.place.table,
+                    change.row.place.id,
+                )));
+                args.push(Value::from(change.row.ver.to_string()));
+            }
+            if change.flag == Flag::Deleted {
+                keys.push(space.record(change.row.place));
+            }
+        }
+        if self.redis.run::<i64>(Op::Trim, keys, args).await.is_ok() {
+            self.books.moved(-i64::try_from(freed).unwrap_or(0));
+        }
+    }
+}

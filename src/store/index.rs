@@ -1,0 +1,199 @@
+//! From a name to an account: the index in Redis, claims on it, and PostgreSQL behind it.
+//!
+//! An entry lives in the slot of its name, not of its user, so it cannot change in the same step as the
+//! account. It is therefore only a hint: whoever uses it compares the account's own name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::types::Value;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::inner::Inner;
+use super::read::ABSENT;
+use super::redis::Op;
+use super::{Class, Error};
+use crate::model::{Id, Identifier, IdentifierKind, User, UserId};
+
+/// A claim whose registration dies goes away after this.
+const CLAIM: Duration = Duration::from_secs(30);
+/// An entry that nobody made anew leaves Redis; PostgreSQL brings it back.
+const ENTRY_STAYS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Names claimed for an account that is being registered.
+#[derive(Debug)]
+pub struct Claim {
+    inner: Arc<Inner>,
+    owner: UserId,
+    names: Vec<Identifier>,
+}
+
+impl Claim {
+    /// Asks PostgreSQL whether the names are free.
+    ///
+    /// # Errors
+    /// [`Error::Taken`], or [`Error::Unavailable`] when PostgreSQL is away: uniqueness is unknown then.
+    pub async fn check(&self) -> Result<(), Error> {
+        for name in &self.names {
+            if self
+                .inner
+                .postgres
+                .user_of(name)
+                .await?
+                .is_some_and(|owner| owner != self.owner)
+            {
+                return Err(Error::Taken(name.kind));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the claim last, after the account was committed. Failing that, PostgreSQL knows the name.
+    pub async fn keep(self) {
+        for name in &self.names {
+            let key = self.inner.index_key_of(name);
+            let _ = self
+                .inner
+                .redis
+                .store(key, self.owner.to_string(), Some(ENTRY_STAYS), false)
+                .await;
+        }
+    }
+
+    /// Gives the names back.
+    pub async fn release(self) {
+        self.inner.release(&self.names, self.owner).await;
+    }
+}
+
+impl Inner {
+    /// See [`super::Store::claim`].
+    pub(super) async fn claim(
+        self: &Arc<Self>,
+        owner: UserId,
+        names: &[Identifier],
+    ) -> Result<Claim, Error> {
+        for (index, name) in names.iter().enumerate() {
+            let key = self.index_key_of(name);
+            let claimed = self
+                .redis
+                .store(key, owner.to_string(), Some(CLAIM), true)
+                .await;
+            if !matches!(claimed, Ok(true)) {
+                self.release(&names[..index], owner).await;
+                // A claim that may or may not stand expires by itself; nothing was registered.
+                claimed.map_err(|_| Error::Unavailable("redis"))?;
+                return Err(Error::Taken(name.kind));
+            }
+        }
+        Ok(Claim {
+            inner: Arc::clone(self),
+            owner,
+            names: names.to_vec(),
+        })
+    }
+
+    /// See [`super::Store::find_user`].
+    pub(super) async fn find_user(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
+        let key = self.index_key_of(name);
+        if let Some(id) = self.redis.fetch(key.clone()).await? {
+            return id
+                .parse()
+                .map(Some)
+                .map_err(|_| Error::Corrupt(format!("index entry {id}")));
+        }
+        let absent = self.absent_id(name);
+        let now = self.clock.now();
+        if self
+            .absent
+            .get(&absent)
+            .is_some_and(|(until, _)| now < until)
+        {
+            return Ok(None);
+        }
+        let Some(owner) = self.postgres.user_of(name).await? else {
+            self.absent.insert(absent, (now.after(ABSENT), 0));
+            return Ok(None);
+        };
+        // Only where nobody claimed the name meanwhile.
+        let _ = self
+            .redis
+            .store(key, owner.to_string(), Some(ENTRY_STAYS), true)
+            .await;
+        Ok(Some(owner))
+    }
+
+    /// Takes an account back that PostgreSQL refused, and frees its names. Where Redis has lost the
+    /// partition there is nothing left to take back.
+    pub(super) async fn withdraw(self: &Arc<Self>, id: UserId) -> Result<(), Error> {
+        if !self.is_intact(id.partition()).await? {
+            return Ok(());
+        }
+        let (user, _receipt) =
+            Box::pin(
+                self.transact(Class::Restrict, id, |user: Option<User>, draft| {
+                    let Some(mut user) = user else {
+                        return Ok::<_, Error>(None);
+                    };
+                    user.deleted_at.get_or_insert(self.clock.now());
+                    draft.put(&user);
+                    Ok(Some(user))
+                }),
+            )
+            .await?;
+        if let Some(user) = user {
+            let names = [
+                Identifier {
+                    kind: IdentifierKind::Email,
+                    key: user.email_key,
+                },
+                Identifier {
+                    kind: IdentifierKind::Username,
+                    key: user.username_key,
+                },
+            ];
+            self.release(&names, id).await;
+        }
+        Ok(())
+    }
+
+    async fn release(&self, names: &[Identifier], owner: UserId) {
+        for name in names {
+            let key = self.index_key_of(name);
+            let _ = self
+                .redis
+                .run::<i64>(Op::Release, vec![key], vec![Value::from(owner.to_string())])
+                .await;
+        }
+    }
+
+    /// Stands for a name among the ids that PostgreSQL did not have.
+    fn absent_id(&self, name: &Identifier) -> Id {
+        let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.digest(name);
+        Id::from_bytes(id)
+    }
+
+    fn index_key_of(&self, name: &Identifier) -> String {
+        self.redis.keys.index(name.kind, &self.digest(name))
+    }
+
+    fn digest(&self, name: &Identifier) -> [u8; 32] {
+        let kind = match name.kind {
+            IdentifierKind::Email => "email:",
+            IdentifierKind::Username => "username:",
+        };
+        self.mac(&[kind.as_bytes(), name.key.as_bytes()])
+    }
+
+    /// HMAC-SHA-256 under the index key: names do not stand in Redis's keys.
+    pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.index_key) else {
+            unreachable!("HMAC takes keys of any length");
+        };
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}

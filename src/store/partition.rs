@@ -1,0 +1,161 @@
+//! A partition's incarnation and clock, and what happens when Redis turns out to have lost them.
+//!
+//! Every commit moves a partition's clock (`ver`) forward. A Redis that shows no clock, or an earlier
+//! one than this process or PostgreSQL has seen, has lost acknowledged state: the partition gets a new
+//! incarnation (`gen`), after which everything in it is cold and comes back from PostgreSQL.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use fred::types::Value;
+use tokio::sync::Mutex;
+
+use super::Error;
+use super::inner::Inner;
+use super::redis::Op;
+use crate::clock;
+use crate::model::Partition;
+use crate::telemetry::names;
+
+/// An incarnation waits this long for this process's own flush.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// What Redis says of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) gen_: i64,
+    pub(super) ver: i64,
+}
+
+impl Meta {
+    /// Reads `gen ver bytes lost`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        Some(Self {
+            gen_: words.next()?.parse().ok()?,
+            ver: words.next()?.parse().ok()?,
+        })
+    }
+}
+
+/// What this process knows of one partition.
+#[derive(Debug, Default)]
+struct Known {
+    /// Highest version seen in any incarnation.
+    high: AtomicI64,
+    /// One incarnation at a time.
+    incarnating: Mutex<()>,
+}
+
+/// What this process knows of all partitions.
+#[derive(Debug)]
+pub(super) struct Partitions(Vec<Known>);
+
+impl Partitions {
+    pub(super) fn new() -> Self {
+        Self((0..Partition::COUNT).map(|_| Known::default()).collect())
+    }
+
+    /// Highest version seen. Read it *before* asking Redis: a lower answer then proves a loss.
+    pub(super) fn high(&self, partition: Partition) -> i64 {
+        self.0[usize::from(partition.0)].high.load(Ordering::SeqCst)
+    }
+
+    /// Remembers a version seen.
+    pub(super) fn saw(&self, partition: Partition, ver: i64) {
+        self.0[usize::from(partition.0)]
+            .high
+            .fetch_max(ver, Ordering::SeqCst);
+    }
+}
+
+impl Inner {
+    /// Gives a partition a new incarnation, unless somebody else did since `lacking` was read.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when either store is away: without PostgreSQL nobody knows where to count on.
+    pub(super) async fn incarnate(
+        self: &Arc<Self>,
+        partition: Partition,
+        lacking: Option<Meta>,
+    ) -> Result<(), Error> {
+        let known = &self.partitions.0[usize::from(partition.0)];
+        let _one_at_a_time = known.incarnating.lock().await;
+        let now = self.redis.fetch(self.redis.keys.meta(partition)).await?;
+        let now = now.as_deref().and_then(Meta::parse);
+        if now.map(|meta| meta.gen_) != lacking.map(|meta| meta.gen_) {
+            return Ok(());
+        }
+        // What this process still holds, and what the log still has, must be in PostgreSQL before
+        // anything is read back from there.
+        let flushed = tokio::time::timeout(FLUSH, self.flush_once()).await;
+        flushed.map_err(|_| Error::Unavailable("postgres"))??;
+        if lacking.is_some() {
+            self.drain(partition).await?;
+        }
+        let stored = self.postgres.partition(partition).await?;
+        let high = known.high.load(Ordering::SeqCst);
+        let born = stored.is_none() && high == 0;
+        let floor = stored.unwrap_or(0).max(high);
+        if let Some(meta) = now
+            && meta.ver >= floor
+        {
+            return Ok(());
+        }
+        let answer: (i64, i64) = self
+            .redis
+            .run(
+                Op::Incarnate,
+                vec![self.redis.keys.meta(partition)],
+                vec![
+                    Value::from(lacking.map_or(0, |meta| meta.gen_).to_string()),
+                    Value::from(floor.to_string()),
+                    Value::from(if born { "0" } else { "1" }),
+                ],
+            )
+            .await
+            .map_err(|_| Error::Unavailable("redis"))?;
+        self.partitions.saw(partition, answer.1);
+        if !born {
+            let seen = if lacking.is_some() {
+                "rewound"
+            } else {
+                "empty"
+            };
+            metrics::counter!(names::STORE_REWINDS, "seen" => seen).increment(1);
+            tracing::error!(%partition, seen, "Redis had lost acknowledged state; the partition starts anew");
+        }
+        Ok(())
+    }
+
+    /// Whether Redis still stands where this process last saw the partition.
+    pub(super) async fn is_intact(&self, partition: Partition) -> Result<bool, Error> {
+        let high = self.partitions.high(partition);
+        let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
+        Ok(meta
+            .as_deref()
+            .and_then(Meta::parse)
+            .is_some_and(|meta| meta.ver >= high))
+    }
+
+    /// Waits until a held partition takes mutations again.
+    pub(super) async fn wait_out_hold(&self) {
+        clock::sleep(self.settings.loss_hold / 4).await;
+    }
+
+    /// Compares every partition's clock in Redis with PostgreSQL's; gives those that lag behind a new
+    /// incarnation. Runs on every reconnect and every few seconds.
+    pub(super) async fn check_rewinds(self: &Arc<Self>) -> Result<(), Error> {
+        // PostgreSQL first: asked later, it might know of commits made after Redis answered.
+        for (partition, stored) in self.postgres.partitions().await? {
+            let floor = stored.max(self.partitions.high(partition));
+            let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
+            let meta = meta.as_deref().and_then(Meta::parse);
+            if meta.is_none_or(|meta| meta.ver < floor) {
+                self.incarnate(partition, meta).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Commits of this process on their way to PostgreSQL.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::postgres::RowImage;
+use crate::clock::Stopwatch;
+use crate::model::{IdentifierKind, Partition};
+
+/// Beyond this the queue leaves new commits to the sweeper, which finds them in the log.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// How a commit ended in PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is there.
+    Committed,
+    /// A name in it belongs to somebody else; its account was withdrawn.
+    Taken(IdentifierKind),
+    /// A newer row of another incarnation stands in its place.
+    Lost,
+    /// PostgreSQL refuses the data; it was put aside.
+    Refused,
+}
+
+/// One entry of a partition's log.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) partition: Partition,
+    pub(super) log_id: String,
+    pub(super) changes: Vec<Change>,
+    /// May wait a little, for a newer image of the same record to take its place.
+    pub(super) lazy: bool,
+    pub(super) age: Stopwatch,
+    pub(super) done: Option<oneshot::Sender<Fate>>,
+}
+
+/// One row image of an entry.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) row: RowImage,
+    pub(super) flag: Flag,
+}
+
+/// What a change does to Redis besides the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flag {
+    /// It has a record.
+    Record,
+    /// Its record is a tombstone.
+    Deleted,
+    /// It stands in the log alone.
+    Trace,
+}
+
+impl Flag {
+    pub(super) fn letter(self) -> char {
+        match self {
+            Self::Record => 'r',
+            Self::Deleted => 'd',
+            Self::Trace => 't',
+        }
+    }
+
+    pub(super) fn from_letter(letter: u8) -> Option<Self> {
+        match letter {
+            b'r' => Some(Self::Record),
+            b'd' => Some(Self::Deleted),
+            b't' => Some(Self::Trace),
+            _ => None,
+        }
+    }
+}
+
+impl Change {
+    /// What the log's byte count holds for it; the commit script counts the same.
+    pub(super) fn cost(&self) -> usize {
+        self.row.place.table.kind.len() + 1 + 36 + self.row.image.len() + 64
+    }
+}
+
+impl Entry {
+    pub(super) fn cost(&self) -> usize {
+        self.changes.iter().map(Change::cost).sum()
+    }
+}
+
+/// Entries that wait for the flusher.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lanes: Mutex<Lanes>,
+    bytes: AtomicUsize,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    urgent: VecDeque<Entry>,
+    lazy: VecDeque<Entry>,
+}
+
+impl Lanes {
+    fn of(&mut self, entry: &Entry) -> &mut VecDeque<Entry> {
+        if entry.lazy {
+            &mut self.lazy
+        } else {
+            &mut self.urgent
+        }
+    }
+}
+
+impl Queue {
+    /// Takes an entry in. When the queue is full it stays in the log alone, and `done` is dropped.
+    pub(super) fn push(&self, entry: Entry) {
+        if self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
+            return;
+        }
+        self.bytes.fetch_add(entry.cost(), Ordering::Relaxed);
+        let mut lanes = self.lock();
+        lanes.of(&entry).push_back(entry);
+        drop(lanes);
+        self.arrived.notify_one();
+    }
+
+    /// Puts back what could not be written, in front.
+    pub(super) fn put_back(&self, entries: Vec<Entry>) {
+        self.bytes
+            .fetch_add(entries.iter().map(Entry::cost).sum(), Ordering::Relaxed);
+        let mut lanes = self.lock();
+        for entry in entries.into_iter().rev() {
+            lanes.of(&entry).push_front(entry);
+        }
+    }
+
+    /// Takes out about `most` changes: what cannot wait first, then, where wished, the lazy ones.
+    pub(super) fn take(&self, most: usize, lazy_too: bool) -> Vec<Entry> {
+        let mut lanes = self.lock();
+        let (mut taken, mut changes) = (Vec::new(), 0);
+        while changes < most {
+            let next = lanes.urgent.pop_front();
+            let next = if lazy_too {
+                next.or_else(|| lanes.lazy.pop_front())
+            } else {
+                next
+            };
+            let Some(entry) = next else { break };
+            changes += entry.changes.len();
+            taken.push(entry);
+        }
+        drop(lanes);
+        self.bytes
+            .fetch_sub(taken.iter().map(Entry::cost).sum(), Ordering::Relaxed);
+        taken
+    }
+
+    /// What waits.
+    pub(super) fn waiting(&self) -> Waiting {
+        let lanes = self.lock();
+        Waiting {
+            urgent: !lanes.urgent.is_empty(),
+            lazy: !lanes.lazy.is_empty(),
+        }
+    }
+
+    /// Completes when something has arrived.
+    pub(super) async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lanes> {
+        self.lanes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// What a [`Queue`] holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) urgent: bool,
+    pub(super) lazy: bool,
+}

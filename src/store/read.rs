@@ -1,0 +1,229 @@
+//! Reading records: one round trip when they are warm, PostgreSQL when they are cold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::types::Value;
+
+use super::Error;
+use super::inner::Inner;
+use super::partition::Meta;
+use super::record::{self, Keys, Place, Table};
+use super::redis::Op;
+use crate::model::{Id, Partition, UserId};
+use crate::telemetry::names;
+
+/// How often a read starts over because the partition changed under it.
+const ATTEMPTS: usize = 12;
+/// How long it is believed that PostgreSQL does not have a record.
+pub(super) const ABSENT: Duration = Duration::from_secs(2);
+/// Redis keeps a hydrated record for a day, unless a commit says otherwise.
+const HYDRATED_STAYS: Duration = Duration::from_secs(24 * 3600);
+
+/// Records of one partition at one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) partition: Partition,
+    pub(super) gen_: i64,
+    pub(super) stored: Vec<Stored>,
+}
+
+/// One record of a snapshot: its version and image, when there is one.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) place: Place,
+    pub(super) found: Option<(i64, String)>,
+}
+
+impl Snapshot {
+    /// The records in the shape that was asked for.
+    pub(super) fn records<K: Keys>(&self, keys: &K) -> Result<K::Records, Error> {
+        let mut images = self
+            .stored
+            .iter()
+            .map(|stored| stored.found.as_ref().map(|found| found.1.as_str()));
+        keys.records(&mut images)
+    }
+}
+
+/// What hydration came to.
+enum Hydrated {
+    Found((i64, String)),
+    Absent,
+    /// The partition changed: read again.
+    Again,
+    /// PostgreSQL is ahead of Redis.
+    Rewound,
+    /// The log still holds something newer than PostgreSQL.
+    Wait,
+}
+
+impl Inner {
+    /// Reads records that share a partition.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when Redis is away, or PostgreSQL while a record is cold.
+    pub(super) async fn snapshot<K: Keys>(self: &Arc<Self>, keys: &K) -> Result<Snapshot, Error> {
+        let mut places = Vec::with_capacity(2);
+        keys.places(&mut places);
+        let partition = one_partition(&places)?;
+        for _ in 0..ATTEMPTS {
+            if let Some(snapshot) = self.try_snapshot(partition, &places).await? {
+                return Ok(snapshot);
+            }
+        }
+        Err(Error::Unavailable("postgres"))
+    }
+
+    /// One attempt; `None` when the partition changed under it.
+    async fn try_snapshot(
+        self: &Arc<Self>,
+        partition: Partition,
+        places: &[Place],
+    ) -> Result<Option<Snapshot>, Error> {
+        let high = self.partitions.high(partition);
+        let mut keys = Vec::with_capacity(places.len() + 1);
+        keys.push(self.redis.keys.meta(partition));
+        keys.extend(places.iter().map(|place| self.redis.keys.record(*place)));
+        let mut values = self.redis.mget(keys).await?.into_iter();
+        let meta = values.next().flatten().as_deref().and_then(Meta::parse);
+        let Some(meta) = meta.filter(|meta| meta.ver >= high) else {
+            self.incarnate(partition, meta).await?;
+            return Ok(None);
+        };
+        self.partitions.saw(partition, meta.ver);
+        let mut stored = Vec::with_capacity(places.len());
+        for (place, value) in places.iter().zip(values) {
+            let found = match value.and_then(|value| warm(&value, meta.gen_)) {
+                Some(found) => Some(found),
+                None => match self.hydrate(meta, *place).await? {
+                    Hydrated::Found(found) => Some(found),
+                    Hydrated::Absent => None,
+                    Hydrated::Again => return Ok(None),
+                    Hydrated::Wait => {
+                        self.wait_out_hold().await;
+                        return Ok(None);
+                    }
+                    Hydrated::Rewound => {
+                        self.incarnate(partition, Some(meta)).await?;
+                        return Ok(None);
+                    }
+                },
+            };
+            stored.push(Stored {
+                place: *place,
+                found,
+            });
+        }
+        Ok(Some(Snapshot {
+            partition,
+            gen_: meta.gen_,
+            stored,
+        }))
+    }
+
+    /// Brings a cold record back from PostgreSQL.
+    async fn hydrate(&self, meta: Meta, place: Place) -> Result<Hydrated, Error> {
+        let now = self.clock.now();
+        if self
+            .absent
+            .get(&place.id)
+            .is_some_and(|(until, gen_)| now < until && gen_ == meta.gen_)
+        {
+            return Ok(Hydrated::Absent);
+        }
+        let (ver, image) = match self.postgres.row(place).await? {
+            Some(row) => (row.ver.to_string(), row.image),
+            None => ("-".to_owned(), String::new()),
+        };
+        let answer: Vec<String> = self
+            .redis
+            .run(
+                Op::Hydrate,
+                vec![
+                    self.redis.keys.meta(place.id.partition()),
+                    self.redis.keys.pend(place.id.partition()),
+                    self.redis.keys.record(place),
+                ],
+                vec![
+                    Value::from(meta.gen_.to_string()),
+                    Value::from(self.settings.loss_hold.as_micros().to_string()),
+                    Value::from(record::name(place.table, place.id)),
+                    Value::from(ver),
+                    Value::from(image),
+                    Value::from(HYDRATED_STAYS.as_millis().to_string()),
+                ],
+            )
+            .await
+            .map_err(|_| Error::Unavailable("redis"))?;
+        let mut words = answer.into_iter();
+        let outcome = match (words.next().as_deref(), words.next(), words.next()) {
+            (Some("ok"), Some(ver), Some(image)) => match ver.parse() {
+                Ok(ver) => Hydrated::Found((ver, image)),
+                Err(_) => return Err(Error::Corrupt(format!("version {ver}"))),
+            },
+            (Some("absent"), ..) => {
+                self.absent.insert(place.id, (now.after(ABSENT), meta.gen_));
+                Hydrated::Absent
+            }
+            (Some("rewound"), ..) => Hydrated::Rewound,
+            (Some("held" | "pending"), ..) => Hydrated::Wait,
+            _ => Hydrated::Again,
+        };
+        metrics::counter!(names::STORE_HYDRATIONS, "outcome" => outcome.label()).increment(1);
+        Ok(outcome)
+    }
+}
+
+impl Inner {
+    /// Ids of the records of a kind in an account's partition: those in PostgreSQL that it owns, and all
+    /// that are still on the way there (the caller looks whose they are). Newest first.
+    pub(super) async fn owned_ids(&self, table: &Table, owner: UserId) -> Result<Vec<Id>, Error> {
+        // The log first: what leaves it meanwhile is in PostgreSQL.
+        let pend = self
+            .redis
+            .fields(self.redis.keys.pend(owner.partition()))
+            .await?;
+        let mut ids: Vec<Id> = pend
+            .iter()
+            .filter_map(|name| record::parse_name(name))
+            .filter_map(|(of, id)| (of.name == table.name).then_some(id))
+            .collect();
+        ids.extend(self.postgres.owned(table, owner).await?);
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.dedup();
+        Ok(ids)
+    }
+}
+
+impl Hydrated {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "found",
+            Self::Absent => "absent",
+            Self::Again => "again",
+            Self::Rewound => "rewound",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// Version and image of a value, when it is of the present incarnation.
+fn warm(value: &str, gen_: i64) -> Option<(i64, String)> {
+    let (record_gen, rest) = value.split_once(' ')?;
+    let (ver, image) = rest.split_once(' ')?;
+    (record_gen.parse() == Ok(gen_)).then_some(())?;
+    Some((ver.parse().ok()?, image.to_owned()))
+}
+
+fn one_partition(places: &[Place]) -> Result<Partition, Error> {
+    let partition = places.first().map(|place| place.id.partition());
+    match partition {
+        Some(partition) if places.iter().all(|place| place.id.partition() == partition) => {
+            Ok(partition)
+        }
+        _ => Err(Error::Corrupt(
+            "a read reaches over its partition".to_owned(),
+        )),
+    }
+}

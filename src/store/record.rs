@@ -1,0 +1,232 @@
+//! The register of record types. A new durable record is one entry here: its id, its kind, its table,
+//! its columns, how long Redis keeps it.
+//!
+//! A record is stored and logged as one JSON image whose members are the columns of its table. The same
+//! image stands in Redis, in the log and (row by row) in PostgreSQL, so nothing between them needs to
+//! know what a record means.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Error;
+use crate::model::{Id, Session, SessionId, Timestamp, User, UserId};
+
+/// Accounts that nobody used for this long leave Redis; PostgreSQL brings them back.
+const USER_STAYS: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Redis keeps an expired session a little longer than its expiry, for clocks that disagree.
+const SESSION_MARGIN: Duration = Duration::from_secs(60);
+
+/// Where records of one kind are stored.
+#[derive(Debug)]
+pub struct Table {
+    /// Segment of the Redis key.
+    pub kind: &'static str,
+    /// Name of the table.
+    pub name: &'static str,
+    /// Its columns, which are the members of the image. (`ver`, `gen`, `partition` are added.)
+    pub columns: &'static [&'static str],
+}
+
+/// Every table that the flusher fills, parents first.
+pub static TABLES: &[&Table] = &[&USERS, &SESSIONS, &AUDIT_LOGS];
+
+/// Accounts.
+pub(super) static USERS: Table = Table {
+    kind: "user",
+    name: "users",
+    columns: &[
+        "id",
+        "email",
+        "email_key",
+        "username",
+        "username_key",
+        "email_verified_at",
+        "password_hash",
+        "two_factor_enabled",
+        "roles",
+        "session_epoch",
+        "device_epoch",
+        "disabled_at",
+        "created_at",
+        "updated_at",
+        "deleted_at",
+    ],
+};
+
+/// Sessions.
+pub(super) static SESSIONS: Table = Table {
+    kind: "session",
+    name: "sessions",
+    columns: &[
+        "id",
+        "user_id",
+        "epoch",
+        "generation",
+        "refresh_hash",
+        "previous_hash",
+        "successor",
+        "rotated_at",
+        "amr",
+        "auth_time",
+        "ip_address",
+        "user_agent",
+        "created_at",
+        "last_used_at",
+        "idle_expires_at",
+        "expires_at",
+        "deleted_at",
+    ],
+};
+
+/// Audit entries, which only pass through Redis's log.
+pub(super) static AUDIT_LOGS: Table = Table {
+    kind: "audit",
+    name: "audit_logs",
+    columns: &[
+        "id",
+        "user_id",
+        "session_id",
+        "action",
+        "success",
+        "ip_address",
+        "user_agent",
+        "request_id",
+        "details",
+        "created_at",
+    ],
+};
+
+/// The table of a kind.
+pub(super) fn table(kind: &str) -> Option<&'static Table> {
+    TABLES.iter().copied().find(|table| table.kind == kind)
+}
+
+/// A durable record: one row, one key.
+pub trait Record: Clone + Serialize + DeserializeOwned + Send + 'static {
+    /// Where it is stored.
+    const TABLE: &'static Table;
+
+    /// Which one it is.
+    fn id(&self) -> Id;
+
+    /// Whether it is a tombstone.
+    fn is_deleted(&self) -> bool;
+
+    /// How long Redis keeps it without use.
+    fn stays(&self, now: Timestamp) -> Duration;
+}
+
+impl Record for User {
+    const TABLE: &'static Table = &USERS;
+
+    fn id(&self) -> Id {
+        self.id.id()
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+
+    fn stays(&self, _now: Timestamp) -> Duration {
+        USER_STAYS
+    }
+}
+
+impl Record for Session {
+    const TABLE: &'static Table = &SESSIONS;
+
+    fn id(&self) -> Id {
+        self.id.id()
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+
+    fn stays(&self, now: Timestamp) -> Duration {
+        self.idle_expires_at.min(self.expires_at).since(now) + SESSION_MARGIN
+    }
+}
+
+/// How the log and `pend` call a record: `session:0190…`.
+pub(super) fn name(table: &Table, id: Id) -> String {
+    format!("{}:{id}", table.kind)
+}
+
+/// Undoes [`name`].
+pub(super) fn parse_name(name: &str) -> Option<(&'static Table, Id)> {
+    let (kind, id) = name.split_once(':')?;
+    Some((table(kind)?, id.parse().ok()?))
+}
+
+/// The image of a record.
+pub(super) fn image<T: Serialize>(record: &T) -> Result<String, Error> {
+    serde_json::to_string(record).map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+/// The record of an image.
+pub(super) fn decode<R: Record>(image: &str) -> Result<R, Error> {
+    serde_json::from_str(image)
+        .map_err(|error| Error::Corrupt(format!("{}: {error}", R::TABLE.kind)))
+}
+
+/// Names one record in a read.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub(super) table: &'static Table,
+    pub(super) id: Id,
+}
+
+/// What to read: an id, or a pair of such, all in one partition.
+pub trait Keys: Copy + Send + Sync {
+    /// `Option<Record>` for each id.
+    type Records: Send;
+
+    /// Appends the places, in order.
+    fn places(&self, into: &mut Vec<Place>);
+
+    /// Takes the records from their images, in the same order.
+    fn records(
+        &self,
+        images: &mut dyn Iterator<Item = Option<&str>>,
+    ) -> Result<Self::Records, Error>;
+}
+
+impl<A: Keys, B: Keys> Keys for (A, B) {
+    type Records = (A::Records, B::Records);
+
+    fn places(&self, into: &mut Vec<Place>) {
+        self.0.places(into);
+        self.1.places(into);
+    }
+
+    fn records(
+        &self,
+        images: &mut dyn Iterator<Item = Option<&str>>,
+    ) -> Result<Self::Records, Error> {
+        Ok((self.0.records(images)?, self.1.records(images)?))
+    }
+}
+
+macro_rules! key_of {
+    ($($id:ty => $record:ty),*) => {$(
+        impl Keys for $id {
+            type Records = Option<$record>;
+
+            fn places(&self, into: &mut Vec<Place>) {
+                into.push(Place { table: <$record>::TABLE, id: self.id() });
+            }
+
+            fn records(
+                &self,
+                images: &mut dyn Iterator<Item = Option<&str>>,
+            ) -> Result<Self::Records, Error> {
+                images.next().flatten().map(decode::<$record>).transpose()
+            }
+        }
+    )*};
+}
+
+key_of!(UserId => User, SessionId => Session);

@@ -1,0 +1,64 @@
+-- Commits a transaction: all of it or nothing.
+--
+-- KEYS  1 meta, 2 log, 3 pend, 4… the records that were read or are written
+-- ARGV  1 incarnation that the reader saw
+--       2 how long after a loss mutations wait, in µs
+--       3… for each record: expected version ('-' absent), action ('=' check, 'w' write),
+--          time to live in ms ('0' for ever, '-' leave), image ('' for a check)
+--       then for each logged change: name, flag ('r' record, 'd' deleted record, 't' trace), image,
+--          or '#n' for the image of record n
+-- Returns {'ok', ver, log id} | {'conflict', n} | {'stale', gen} | {'held'}
+
+local meta = redis.call('GET', KEYS[1])
+if not meta then return {'stale', '0'} end
+local gen, ver, bytes, lost = string.match(meta, '^(%d+) (%d+) (%-?%d+) (%d+)$')
+if gen ~= ARGV[1] then return {'stale', gen} end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+if now < tonumber(lost) + tonumber(ARGV[2]) then return {'held'} end
+
+local records = #KEYS - 3
+for n = 1, records do
+    local value = redis.call('GET', KEYS[n + 3])
+    local found = '-'
+    if value then
+        local record_gen, record_ver = string.match(value, '^(%d+) (%d+) ')
+        if record_gen ~= gen then return {'conflict', n} end
+        found = record_ver
+    end
+    if found ~= ARGV[n * 4 - 1] then return {'conflict', n} end
+end
+
+local next_ver = string.format('%.0f', math.max(tonumber(ver) + 1, now))
+local first_change = records * 4 + 3
+local changes, added = {'g', gen, 'v', next_ver}, 0
+for i = first_change, #ARGV, 3 do
+    local image = ARGV[i + 2]
+    if string.sub(image, 1, 1) == '#' then image = ARGV[tonumber(string.sub(image, 2)) * 4 + 2] end
+    changes[#changes + 1] = ARGV[i]
+    changes[#changes + 1] = ARGV[i + 1] .. image
+    added = added + #ARGV[i] + #image + 64
+end
+
+-- Redis refuses a script only at its first write, so nothing below is ever half done.
+redis.call('SET', KEYS[1], gen .. ' ' .. next_ver .. ' ' .. string.format('%.0f', bytes + added) .. ' ' .. lost)
+local id = ''
+if added > 0 then id = redis.call('XADD', KEYS[2], '*', unpack(changes)) end
+for n = 1, records do
+    local ttl = ARGV[n * 4 + 1]
+    if ARGV[n * 4] == 'w' then
+        local value = gen .. ' ' .. next_ver .. ' ' .. ARGV[n * 4 + 2]
+        if ttl == '0' then
+            redis.call('SET', KEYS[n + 3], value)
+        else
+            redis.call('SET', KEYS[n + 3], value, 'PX', ttl)
+        end
+    elseif ttl ~= '-' then
+        redis.call('PEXPIRE', KEYS[n + 3], ttl)
+    end
+end
+for i = first_change, #ARGV, 3 do
+    if ARGV[i + 1] ~= 't' then redis.call('HSET', KEYS[3], ARGV[i], next_ver) end
+end
+return {'ok', next_ver, id}

@@ -1,0 +1,8 @@
+-- Removes an index entry that is still its owner's.
+--
+-- KEYS  1 the entry
+-- ARGV  1 id of the owner
+-- Returns 1 when it was removed
+
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0

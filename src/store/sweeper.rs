@@ -1,0 +1,239 @@
+//! The sweeper: takes over log entries that have waited too long, whoever wrote them, and keeps the
+//! books about what waits.
+//!
+//! A lease per partition keeps two sweepers from doing the same work. It is not needed for safety: every
+//! write is guarded by `ver`, so doing work twice changes nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fred::types::Value;
+
+use super::Error;
+use super::flusher::BATCH;
+use super::inner::Inner;
+use super::postgres::RowImage;
+use super::queue::{Change, Entry, Flag};
+use super::record::{self, Place};
+use super::redis::Op;
+use crate::clock::{self, Stopwatch};
+use crate::model::Partition;
+use crate::telemetry::names;
+
+/// Between two rounds over all partitions.
+const ROUND: Duration = Duration::from_millis(500);
+/// Entries younger than this are still their writer's business.
+const MIN_AGE: Duration = Duration::from_secs(1);
+/// A sweeper that died gives its partitions free after this.
+const LEASE: Duration = Duration::from_secs(5);
+/// Entries taken from one partition at a time.
+const PER_PARTITION: usize = 256;
+/// Partitions asked at the same time.
+const ABREAST: usize = 32;
+/// Between two comparisons of Redis's clocks with PostgreSQL's.
+const REWIND_CHECK: Duration = Duration::from_secs(5);
+
+/// What one look at a partition's log brought.
+struct Glance {
+    waiting: u64,
+    oldest_millis: u64,
+    bytes: i64,
+    entries: Vec<Entry>,
+}
+
+impl Inner {
+    /// Sweeps until told to stop.
+    pub(super) async fn run_sweeper(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            let swept = if self.settings.workers {
+                self.sweep_once(MIN_AGE).await
+            } else {
+                self.count_once().await
+            };
+            if !matches!(swept, Ok(taken) if taken > 0) {
+                tokio::select! {
+                    () = clock::sleep(ROUND) => {}
+                    () = self.stop.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    /// Watches for lost state, and for PostgreSQL's return while it is away.
+    pub(super) async fn run_watch(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            let pause = if self.postgres.is_up() {
+                REWIND_CHECK
+            } else {
+                ROUND
+            };
+            tokio::select! {
+                () = clock::sleep(pause) => {}
+                () = self.redis.reconnected() => {}
+                () = self.stop.cancelled() => return,
+            }
+            let redis_up = self.redis.ping().await.is_ok();
+            metrics::gauge!(names::REDIS_UP).set(if redis_up { 1.0 } else { 0.0 });
+            if self.postgres.ping().await.is_ok() && redis_up {
+                let _ = self.check_rewinds().await;
+            }
+        }
+    }
+
+    /// One round over all partitions: takes entries older than `min_age` to PostgreSQL. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when either store is away.
+    pub(super) async fn sweep_once(self: &Arc<Self>, min_age: Duration) -> Result<usize, Error> {
+        if !self.postgres.is_up() {
+            return self.count_once().await;
+        }
+        let entries = self.look(PER_PARTITION, min_age).await?;
+        let swept = entries.len();
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(BATCH / 2));
+            self.persist(rest)
+                .await
+                .map_err(|_| Error::Unavailable("postgres"))?;
+            rest = later;
+        }
+        metrics::counter!(names::STORE_SWEPT).increment(swept as u64);
+        Ok(swept)
+    }
+
+    /// One round that only counts.
+    async fn count_once(self: &Arc<Self>) -> Result<usize, Error> {
+        self.look(0, MIN_AGE).await.map(|_| 0)
+    }
+
+    async fn look(self: &Arc<Self>, most: usize, min_age: Duration) -> Result<Vec<Entry>, Error> {
+        let (mut waiting, mut oldest, mut bytes, mut entries) = (0, 0, 0, Vec::new());
+        let sweeper = self.name.to_string();
+        let partitions: Vec<Partition> = Partition::all().collect();
+        for abreast in partitions.chunks(ABREAST) {
+            let glances = abreast
+                .iter()
+                .map(|partition| self.glance(&sweeper, *partition, most, min_age));
+            for glance in futures_util::future::join_all(glances).await {
+                let glance = glance?;
+                waiting += glance.waiting;
+                oldest = oldest.max(glance.oldest_millis);
+                bytes += glance.bytes;
+                entries.extend(glance.entries);
+            }
+        }
+        self.note(waiting, oldest, bytes);
+        Ok(entries)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+    fn note(&self, waiting: u64, oldest_millis: u64, bytes: i64) {
+        self.books.pending.store(waiting, Ordering::Relaxed);
+        self.books
+            .oldest_millis
+            .store(oldest_millis, Ordering::Relaxed);
+        self.books.bytes.store(bytes, Ordering::Relaxed);
+        metrics::gauge!(names::STORE_PENDING).set(waiting as f64);
+        metrics::gauge!(names::STORE_OLDEST).set(oldest_millis as f64 / 1000.0);
+        metrics::gauge!(names::STORE_LOG_BYTES).set(bytes as f64);
+    }
+
+    /// Takes everything in one partition's log to PostgreSQL, whoever else may be at it.
+    pub(super) async fn drain(self: &Arc<Self>, partition: Partition) -> Result<(), Error> {
+        loop {
+            let entries = self
+                .glance("", partition, PER_PARTITION, Duration::ZERO)
+                .await?
+                .entries;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            self.persist(entries)
+                .await
+                .map_err(|_| Error::Unavailable("postgres"))?;
+        }
+    }
+
+    async fn glance(
+        &self,
+        sweeper: &str,
+        partition: Partition,
+        most: usize,
+        min_age: Duration,
+    ) -> Result<Glance, Error> {
+        let space = &self.redis.keys;
+        let answer: Vec<Value> = self
+            .redis
+            .run(
+                Op::Sweep,
+                vec![
+                    space.meta(partition),
+                    space.log(partition),
+                    space.lease(partition),
+                ],
+                vec![
+                    Value::from(sweeper),
+                    Value::from(LEASE.as_millis().to_string()),
+                    Value::from(min_age.as_millis().to_string()),
+                    Value::from(most.to_string()),
+                ],
+            )
+            .await
+            .map_err(|_| Error::Unavailable("redis"))?;
+        let number = |index: usize| answer.get(index).and_then(Value::as_i64).unwrap_or(0);
+        let entries = answer
+            .get(3)
+            .cloned()
+            .map(Value::into_array)
+            .unwrap_or_default();
+        Ok(Glance {
+            waiting: u64::try_from(number(0)).unwrap_or(0),
+            oldest_millis: u64::try_from(number(1)).unwrap_or(0),
+            bytes: number(2),
+            entries: entries
+                .into_iter()
+                .filter_map(|entry| read_entry(partition, entry))
+                .collect(),
+        })
+    }
+}
+
+/// Reads `[id, [g, gen, v, ver, name, flag ‖ image, …]]`.
+fn read_entry(partition: Partition, entry: Value) -> Option<Entry> {
+    let mut parts = entry.into_array().into_iter();
+    let log_id = parts.next()?.into_string()?;
+    let mut fields = parts
+        .next()?
+        .into_array()
+        .into_iter()
+        .map(Value::into_string);
+    let (_, gen_, _, ver) = (
+        fields.next()?,
+        fields.next()??,
+        fields.next()?,
+        fields.next()??,
+    );
+    let (gen_, ver) = (gen_.parse().ok()?, ver.parse().ok()?);
+    let mut changes = Vec::new();
+    while let (Some(Some(name)), Some(Some(flagged))) = (fields.next(), fields.next()) {
+        let (table, id) = record::parse_name(&name)?;
+        let flag = Flag::from_letter(*flagged.as_bytes().first()?)?;
+        let row = RowImage {
+            place: Place { table, id },
+            gen_,
+            ver,
+            image: flagged.get(1..)?.into(),
+        };
+        changes.push(Change { row, flag });
+    }
+    Some(Entry {
+        partition,
+        log_id,
+        changes,
+        lazy: false,
+        age: Stopwatch::start(),
+        done: None,
+    })
+}

@@ -1,0 +1,359 @@
+//! Transactions: read, decide in Rust, commit if nothing read has changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::types::Value;
+use tokio::sync::oneshot;
+
+use super::inner::Inner;
+use super::postgres::RowImage;
+use super::queue::{Change, Entry, Fate, Flag};
+use super::read::{Snapshot, Stored};
+use super::record::{self, AUDIT_LOGS, Keys, Place, Record};
+use super::redis::Op;
+use super::{Class, Durability, Error};
+use crate::clock::{self, Stopwatch};
+use crate::config;
+use crate::model::{AuditEvent, Timestamp};
+use crate::telemetry::names;
+
+/// How often a transaction is decided again before it gives up.
+const ATTEMPTS: usize = 16;
+/// How long a patient receipt waits for a PostgreSQL that is not known to be away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a transaction will write.
+#[derive(Debug)]
+pub struct Draft {
+    now: Timestamp,
+    writes: Vec<Write>,
+    traces: Vec<(Place, String)>,
+    failed: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Write {
+    place: Place,
+    image: String,
+    stays: Duration,
+    deleted: bool,
+}
+
+impl Draft {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            writes: Vec::new(),
+            traces: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Writes a durable record: it goes to Redis and to the log in one step.
+    pub fn put<R: Record>(&mut self, record: &R) {
+        match record::image(record) {
+            Ok(image) => self.writes.push(Write {
+                place: Place {
+                    table: R::TABLE,
+                    id: record.id(),
+                },
+                image,
+                stays: record.stays(self.now),
+                deleted: record.is_deleted(),
+            }),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Writes an audit entry into the log of this commit.
+    pub fn trace(&mut self, event: &AuditEvent) {
+        match record::image(event) {
+            Ok(image) => self.traces.push((
+                Place {
+                    table: &AUDIT_LOGS,
+                    id: event.id.id(),
+                },
+                image,
+            )),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.traces.is_empty()
+    }
+}
+
+/// Proof of a commit; tells when it is durable.
+#[derive(Debug)]
+#[must_use = "a grant is answered when its receipt is durable"]
+pub struct Receipt {
+    fate: Option<oneshot::Receiver<Fate>>,
+    inner: Arc<Inner>,
+}
+
+impl Receipt {
+    /// Waits as `DURABILITY` says.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] when PostgreSQL's unique indexes refused a new user (who is then withdrawn),
+    /// [`Error::Lost`], and in strict mode [`Error::Unavailable`].
+    pub async fn durable(self) -> Result<Durability, Error> {
+        let up = self.inner.postgres.is_up();
+        match self.inner.settings.durability {
+            config::Durability::Redis => Ok(Durability::Pending),
+            config::Durability::Relaxed if !up => Ok(Durability::Pending),
+            _ => {
+                let patience = self.inner.settings.grant_wait;
+                self.wait(patience).await
+            }
+        }
+    }
+
+    /// As [`Receipt::durable`], but waits on while PostgreSQL is not known to be away (registration).
+    ///
+    /// # Errors
+    /// As [`Receipt::durable`].
+    pub async fn durable_patiently(self) -> Result<Durability, Error> {
+        if self.inner.settings.durability == config::Durability::Redis
+            || !self.inner.postgres.is_up()
+        {
+            return self.durable().await;
+        }
+        self.wait(PATIENCE).await
+    }
+
+    async fn wait(self, patience: Duration) -> Result<Durability, Error> {
+        let strict = self.inner.settings.durability == config::Durability::Strict;
+        let Some(fate) = self.fate else {
+            return Ok(Durability::Committed);
+        };
+        let known = tokio::select! {
+            fate = fate => fate.ok(),
+            () = clock::sleep(patience) => None,
+            () = self.inner.postgres.gone(), if !strict => None,
+        };
+        match known {
+            Some(Fate::Committed) => Ok(Durability::Committed),
+            Some(Fate::Taken(kind)) => Err(Error::Taken(kind)),
+            Some(Fate::Lost) => Err(Error::Lost),
+            Some(Fate::Refused) => Err(Error::Corrupt("PostgreSQL refused the change".to_owned())),
+            None if strict => Err(Error::Unavailable("postgres")),
+            None => Ok(Durability::Pending),
+        }
+    }
+}
+
+/// What the commit script answered.
+enum Answer {
+    Committed(Receipt),
+    Conflict,
+    Stale,
+    Held,
+}
+
+impl Inner {
+    /// See [`super::Store::transact`].
+    pub(super) async fn transact<K: Keys, T, E: From<Error>>(
+        self: &Arc<Self>,
+        class: Class,
+        keys: K,
+        mut decide: impl FnMut(K::Records, &mut Draft) -> Result<T, E>,
+    ) -> Result<(T, Receipt), E> {
+        self.admit(class)?;
+        let watch = Stopwatch::start();
+        for attempt in 0..ATTEMPTS {
+            let snapshot = self.snapshot(&keys).await?;
+            let mut draft = Draft::new(self.clock.now());
+            let answer = decide(snapshot.records(&keys)?, &mut draft)?;
+            if draft.is_empty() {
+                return Ok((
+                    answer,
+                    Receipt {
+                        fate: None,
+                        inner: Arc::clone(self),
+                    },
+                ));
+            }
+            match self.commit(class, &snapshot, draft).await? {
+                Answer::Committed(receipt) => {
+                    metrics::histogram!(names::STORE_COMMIT, "class" => class.label())
+                        .record(watch.seconds());
+                    return Ok((answer, receipt));
+                }
+                Answer::Held => self.wait_out_hold().await,
+                Answer::Stale => {}
+                Answer::Conflict => {
+                    metrics::counter!(names::STORE_CONFLICTS).increment(1);
+                    if attempt > 2 {
+                        self.step_aside(attempt).await;
+                    }
+                }
+            }
+        }
+        Err(Error::Contention.into())
+    }
+
+    /// Refuses what the log has no room for.
+    fn admit(&self, class: Class) -> Result<(), Error> {
+        let bytes = self.books.bytes.load(std::sync::atomic::Ordering::Relaxed);
+        let bytes = u64::try_from(bytes).unwrap_or(0);
+        let budget = self.settings.log_budget_bytes;
+        let full = match class {
+            Class::Grant => bytes >= budget / 2,
+            Class::Session | Class::Touch => bytes >= budget,
+            Class::Restrict => false,
+        };
+        if full {
+            metrics::counter!(names::STORE_BUSY, "class" => class.label()).increment(1);
+            return Err(Error::Busy);
+        }
+        Ok(())
+    }
+
+    /// Pauses for a few milliseconds, different ones for each, so that rivals spread out.
+    async fn step_aside(&self, attempt: usize) {
+        let [jitter] = clock::random::<1>();
+        let micros = (u64::from(jitter) + 1) * 10 * attempt as u64;
+        clock::sleep(Duration::from_micros(micros)).await;
+    }
+
+    async fn commit(
+        self: &Arc<Self>,
+        class: Class,
+        snapshot: &Snapshot,
+        draft: Draft,
+    ) -> Result<Answer, Error> {
+        if let Some(error) = draft.failed {
+            return Err(error);
+        }
+        let partition = snapshot.partition;
+        let (keys, args, changes) = self.script_input(snapshot, &draft)?;
+        let answer: Vec<String> = self.redis.run(Op::Commit, keys, args).await?;
+        match answer.first().map(String::as_str) {
+            Some("conflict") => return Ok(Answer::Conflict),
+            Some("stale") => return Ok(Answer::Stale),
+            Some("held") => return Ok(Answer::Held),
+            _ => {}
+        }
+        let (Some(ver), Some(log_id)) = (
+            answer.get(1).and_then(|ver| ver.parse().ok()),
+            answer.get(2),
+        ) else {
+            return Err(Error::Unknown);
+        };
+        self.partitions.saw(partition, ver);
+        for (place, ..) in &changes {
+            self.absent.remove(&place.id);
+        }
+        let (done, fate) = oneshot::channel();
+        let changes = changes
+            .into_iter()
+            .map(|(place, flag, image)| Change {
+                row: RowImage {
+                    place,
+                    gen_: snapshot.gen_,
+                    ver,
+                    image,
+                },
+                flag,
+            })
+            .collect();
+        let entry = Entry {
+            partition,
+            log_id: log_id.clone(),
+            changes,
+            lazy: class == Class::Touch,
+            age: Stopwatch::start(),
+            done: Some(done),
+        };
+        self.books.moved(i64::try_from(entry.cost()).unwrap_or(0));
+        self.queue.push(entry);
+        Ok(Answer::Committed(Receipt {
+            fate: Some(fate),
+            inner: Arc::clone(self),
+        }))
+    }
+
+    /// Keys, arguments and logged changes as `commit.lua` wants them.
+    #[expect(
+        clippy::type_complexity,
+        reason = "three lists that belong together, used once"
+    )]
+    fn script_input(
+        &self,
+        snapshot: &Snapshot,
+        draft: &Draft,
+    ) -> Result<(Vec<String>, Vec<Value>, Vec<(Place, Flag, Arc<str>)>), Error> {
+        let (partition, space) = (snapshot.partition, &self.redis.keys);
+        let mut keys = vec![
+            space.meta(partition),
+            space.log(partition),
+            space.pend(partition),
+        ];
+        let mut args = vec![
+            Value::from(snapshot.gen_.to_string()),
+            Value::from(self.settings.loss_hold.as_micros().to_string()),
+        ];
+        for stored in &snapshot.stored {
+            if draft
+                .writes
+                .iter()
+                .any(|write| write.place.id == stored.place.id)
+            {
+                continue;
+            }
+            keys.push(space.record(stored.place));
+            args.extend(["".into(), "=".into(), "-".into(), "".into()]);
+            let first = args.len() - 4;
+            args[first] = expected(stored);
+        }
+        let mut logged = Vec::new();
+        let mut items: Vec<Value> = Vec::new();
+        for write in &draft.writes {
+            let known = snapshot
+                .stored
+                .iter()
+                .find(|stored| stored.place.id == write.place.id);
+            let flag = if write.deleted {
+                Flag::Deleted
+            } else {
+                Flag::Record
+            };
+            keys.push(space.record(write.place));
+            args.push(known.map_or_else(|| Value::from("-"), expected));
+            args.push("w".into());
+            args.push(Value::from(write.stays.as_millis().max(1).to_string()));
+            args.push(Value::from(write.image.clone()));
+            items.push(Value::from(record::name(write.place.table, write.place.id)));
+            items.push(Value::from(flag.letter().to_string()));
+            items.push(Value::from(format!("#{}", keys.len() - 3)));
+            logged.push((write.place, flag, Arc::from(write.image.as_str())));
+        }
+        for (place, image) in &draft.traces {
+            items.push(Value::from(record::name(place.table, place.id)));
+            items.push(Value::from(Flag::Trace.letter().to_string()));
+            items.push(Value::from(image.clone()));
+            logged.push((*place, Flag::Trace, Arc::from(image.as_str())));
+        }
+        if logged
+            .iter()
+            .any(|(place, ..)| place.id.partition() != partition)
+        {
+            return Err(Error::Corrupt(
+                "a transaction reaches over its partition".to_owned(),
+            ));
+        }
+        args.extend(items);
+        Ok((keys, args, logged))
+    }
+}
+
+/// The version that a record must still have.
+fn expected(stored: &Stored) -> Value {
+    stored.found.as_ref().map_or_else(
+        || Value::from("-"),
+        |found| Value::from(found.0.to_string()),
+    )
+}
