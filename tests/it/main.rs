@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod dev_servers;
+mod http_session;
 mod lab;
 mod store_commits;
 mod store_limits;
