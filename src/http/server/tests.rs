@@ -1,5 +1,7 @@
 //! The server as a client on a raw socket meets it. Every test waits for the event itself.
 
+mod tls;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -82,8 +84,9 @@ async fn start(settings: config::Http) -> Running {
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
     let places = settings.max_connections;
+    let tls = super::tls::acceptor(&settings).expect("certificate and key");
     let house = House::without_stores(settings, stop.clone());
-    let server = Server::new(Site::new(Arc::new(house), ROUTES), places, None, true);
+    let server = Server::new(Site::new(Arc::new(house), ROUTES), places, tls, true);
     let done = tokio::spawn(server.run(listener, stop.clone()));
     Running {
         address,
@@ -295,17 +298,25 @@ async fn both_versions_of_http_are_spoken_on_one_port() {
     assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
 
     let stream = TokioIo::new(server.connect().await);
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), stream)
-            .await
-            .expect("speaks HTTP/2");
+    assert_eq!(hello_over_http2(stream, server.address).await, 200);
+}
+
+/// Asks over HTTP/2 and tells the status.
+async fn hello_over_http2<I>(stream: I, address: SocketAddr) -> u16
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, stream)
+        .await
+        .expect("speaks HTTP/2");
     tokio::spawn(connection);
-    let request = hyper::Request::get(format!("http://{}/hello", server.address))
+    let request = hyper::Request::get(format!("http://{address}/hello"))
         .body(http_body_util::Empty::<bytes::Bytes>::new())
         .expect("a request");
     let response = sender.send_request(request).await.expect("is answered");
-    assert_eq!(response.status(), 200);
     assert_eq!(response.version(), hyper::Version::HTTP_2);
+    response.status().as_u16()
 }
 
 #[tokio::test]
