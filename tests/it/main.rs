@@ -7,6 +7,7 @@ mod accounts;
 mod dev_servers;
 mod faults;
 mod house;
+mod http_session;
 mod lab;
 mod sessions;
 mod store_commits;
