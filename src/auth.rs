@@ -17,6 +17,7 @@ mod refresh;
 mod register;
 mod sessions;
 mod sign_in;
+mod target;
 
 pub use error::{Error, FieldError};
 pub use limits::Gate;

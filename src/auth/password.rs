@@ -1,9 +1,9 @@
 //! Password change and re-authentication.
 
 use super::error::FieldError;
-use super::limits::Target;
 use super::proof::Failure;
 use super::sessions::live_pair;
+use super::target::Target;
 use super::{Auth, Caller, Client, Error};
 use crate::model::{Action, Password, Session, Timestamp, User};
 use crate::store::{Class, Draft, Durability};
@@ -43,7 +43,7 @@ impl Auth {
             session.outlive(&user);
             draft.put(&user);
             draft.put(&session);
-            draft.trace(trail.session_entry(Action::UserPasswordChanged, user.id, session.id));
+            draft.trace(&trail.session_entry(Action::UserPasswordChanged, user.id, session.id));
             Ok::<_, Error>(())
         };
         let keys = (caller.session.id, caller.user.id);
@@ -70,7 +70,7 @@ impl Auth {
             let (mut session, user) = still(records, &proven, trail.now)?;
             session.reauthenticated("pwd", trail.now);
             draft.put(&session);
-            draft.trace(trail.session_entry(Action::UserReauthenticated, user.id, session.id));
+            draft.trace(&trail.session_entry(Action::UserReauthenticated, user.id, session.id));
             Ok::<_, Error>((user, session))
         };
         let keys = (caller.session.id, caller.user.id);
@@ -86,7 +86,7 @@ impl Auth {
         password: &Password,
         during: &'static str,
     ) -> Result<User, Error> {
-        let target = Target::Account(caller.user.id);
+        let target = Target::of(&caller.user);
         let proof = self
             .prove_password(client, &target, password, during)
             .await

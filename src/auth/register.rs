@@ -82,7 +82,7 @@ impl Auth {
         let decide = |_: Option<User>, draft: &mut Draft| {
             draft.put(&user);
             draft.put(&session);
-            draft.trace(trail.session_entry(Action::UserRegistered, user.id, session.id));
+            draft.trace(&trail.session_entry(Action::UserRegistered, user.id, session.id));
             Ok::<_, store::Error>(())
         };
         let committed = self.store.transact(Class::Grant, user.id, decide).await;

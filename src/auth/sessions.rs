@@ -118,7 +118,7 @@ impl Auth {
             }
             let details = serde_json::json!({ "count": count, "keepCurrent": keep_current });
             let entry = trail.session_entry(Action::SessionRevoked, user.id, session.id);
-            draft.trace(entry.with(details));
+            draft.trace(&entry.with(details));
             Ok::<_, Error>(())
         };
         let keys = (caller.session.id, caller.user.id);
@@ -142,7 +142,7 @@ impl Auth {
             if let Some(action) = ending.action {
                 let details = serde_json::json!({ "reason": ending.reason });
                 let entry = trail.session_entry(action, session.user_id, session.id);
-                draft.trace(entry.with(details));
+                draft.trace(&entry.with(details));
             }
             Ok::<_, Error>(true)
         };

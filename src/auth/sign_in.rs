@@ -178,12 +178,12 @@ fn write_login(
     if let Some(hash) = &proof.rehashed {
         user.rehash_password(hash.clone(), trail.now);
         draft.put(user);
-        draft.trace(trail.entry(Action::UserPasswordRehashed, user.id));
+        draft.trace(&trail.entry(Action::UserPasswordRehashed, user.id));
     }
     draft.put(session);
     let details = serde_json::json!({ "method": proof.method });
     let entry = trail.session_entry(Action::UserLogin, user.id, session.id);
-    draft.trace(entry.with(details));
+    draft.trace(&entry.with(details));
 }
 
 #[cfg(test)]
