@@ -9,6 +9,7 @@ mod authenticate;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod health;
 mod limits;
 mod login;
 mod password;
@@ -20,6 +21,7 @@ mod sign_in;
 mod target;
 
 pub use error::{Error, FieldError};
+pub use health::{Health, Standing};
 pub use limits::Gate;
 pub use login::{Credentials, LoginOutcome};
 pub use password::PasswordChange;
@@ -34,7 +36,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::crypto::{AccessTokens, Claims, HashPool, OpaqueTokens};
 use crate::model::{Lifetimes, Seen, Session, Timestamp, User};
-use crate::store::{Durability, Store, Verdict};
+use crate::store::Store;
+pub use crate::store::{Durability, Verdict};
 
 /// All use cases. One for the whole process, behind an `Arc`.
 pub struct Auth {

@@ -39,11 +39,11 @@ pub struct Lab {
 
 impl Lab {
     pub async fn new(kind: Kind) -> Self {
-        let stores = Stores::shared().await;
+        let stores = Stores::shared();
         let url = if kind == Kind::Single {
-            &stores.redis
+            &stores.redis_url
         } else {
-            &stores.cluster
+            &stores.cluster_url
         };
         let redis = config::Redis {
             url: url.clone(),
@@ -271,8 +271,9 @@ async fn connect_to_each_node(url: &str) -> Vec<Client> {
     };
     let mut nodes = Vec::new();
     for server in servers {
-        let url = format!("redis://{}:{}", server.host, server.port);
-        let mut builder = Builder::from_config(Config::from_url(&url).expect("url"));
+        let mut own = config.clone();
+        own.server = ServerConfig::Centralized { server };
+        let mut builder = Builder::from_config(own);
         builder.with_connection_config(|connection| connection.max_redirections = 0);
         let client = builder.build().expect("client");
         client.init().await.expect("node");

@@ -1,7 +1,9 @@
-//! Everything through real servers: one target, so that the stores are started once.
+//! Everything against real servers, in one target so that the stores are started once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
+mod dev_servers;
 mod lab;
 mod store_commits;
 mod store_limits;

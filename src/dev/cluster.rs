@@ -1,0 +1,154 @@
+//! A private Redis Cluster: three masters on loopback.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::process::POLL;
+use super::redis::{PrivateRedis, RedisOptions};
+use super::{Binaries, Error, folder, port};
+use crate::clock::{self, Stopwatch};
+
+const NODES: usize = 3;
+const SLOTS: usize = 16_384;
+const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// Three Redis masters that share the slots. Ends when dropped, or with this process.
+#[derive(Debug)]
+pub struct PrivateCluster {
+    nodes: Vec<PrivateRedis>,
+}
+
+impl PrivateCluster {
+    /// Starts the nodes with their data in folders inside `folder`, joins them, and waits until each of
+    /// them says that the cluster is well.
+    ///
+    /// # Errors
+    /// When Redis is not installed, a node does not get ready, or the cluster does not form.
+    pub async fn start(
+        binaries: &Binaries,
+        folder: &Path,
+        options: RedisOptions,
+    ) -> Result<Self, Error> {
+        folder::make(folder, 0o700)?;
+        let password = super::new_password();
+        let mut nodes = Vec::with_capacity(NODES);
+        for number in 0..NODES {
+            let home = folder.join(format!("node-{number}"));
+            folder::make(&home, 0o700)?;
+            // One password for all: clients know only one.
+            folder::write_private(&home.join("password"), &password)?;
+            let options = options
+                .clone()
+                .with("cluster-enabled", "yes")
+                .with("cluster-config-file", "nodes.conf")
+                .with("cluster-node-timeout", "2000")
+                .with("cluster-port", &port::free().to_string());
+            nodes.push(PrivateRedis::start(binaries, &home, options).await?);
+        }
+        let cluster = Self { nodes };
+        cluster.join().await?;
+        cluster.wait_until_ok().await?;
+        Ok(cluster)
+    }
+
+    /// `redis-cluster://…` with all nodes, as the client spells it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let first = &self.nodes[0];
+        let others: Vec<String> = self.nodes[1..]
+            .iter()
+            .map(|node| format!("node=127.0.0.1:{}", node.port()))
+            .collect();
+        format!(
+            "redis-cluster://default:{}@127.0.0.1:{}?{}",
+            first.password(),
+            first.port(),
+            others.join("&")
+        )
+    }
+
+    /// The nodes, to look at.
+    #[must_use]
+    pub fn nodes(&self) -> &[PrivateRedis] {
+        &self.nodes
+    }
+
+    /// One node, to kill, pause, restart. There are nodes 0, 1 and 2.
+    pub fn node(&mut self, number: usize) -> &mut PrivateRedis {
+        &mut self.nodes[number]
+    }
+
+    /// Ends all nodes in an orderly way.
+    pub async fn stop(&mut self) {
+        for node in &mut self.nodes {
+            node.stop().await;
+        }
+    }
+
+    /// Waits until every node knows all others and says that all slots are served.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when that does not happen within a minute.
+    pub async fn wait_until_ok(&self) -> Result<(), Error> {
+        let watch = Stopwatch::start();
+        while !self.is_ok().await {
+            if watch.elapsed() > READY_WITHIN {
+                return Err(Error::Refused("the Redis Cluster did not form".to_owned()));
+            }
+            clock::sleep(POLL * 4).await;
+        }
+        Ok(())
+    }
+
+    async fn is_ok(&self) -> bool {
+        let known = format!("cluster_known_nodes:{NODES}\r\n");
+        for node in &self.nodes {
+            match node.ask(&["CLUSTER", "INFO"]).await {
+                Ok(info) if info.contains("cluster_state:ok\r\n") && info.contains(&known) => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    async fn join(&self) -> Result<(), Error> {
+        for (number, node) in self.nodes.iter().enumerate() {
+            let first = (SLOTS * number / NODES).to_string();
+            let last = (SLOTS * (number + 1) / NODES - 1).to_string();
+            let epoch = (number + 1).to_string();
+            node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await?;
+            node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last])
+                .await?;
+        }
+        for node in &self.nodes[1..] {
+            let port = node.port().to_string();
+            let bus = node.ask(&["CLUSTER", "MYID"]).await?;
+            let bus = bus_port(&node.ask(&["CLUSTER", "NODES"]).await?, &bus);
+            self.nodes[0]
+                .ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// The bus port of node `id` in an answer to CLUSTER NODES: `id host:port@bus …`.
+fn bus_port(nodes: &str, id: &str) -> String {
+    let line = nodes.lines().find(|line| line.starts_with(id));
+    let address = line.and_then(|line| line.split_whitespace().nth(1));
+    let bus = address.and_then(|address| address.split_once('@'));
+    bus.map(|(_, bus)| bus.split(',').next().unwrap_or(bus).to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bus_port_is_found_with_and_without_host_name() {
+        let nodes = "aa 127.0.0.1:1@11 master - 0\nbb 127.0.0.1:2@22,host myself,master - 0\n";
+        assert_eq!(bus_port(nodes, "aa"), "11");
+        assert_eq!(bus_port(nodes, "bb"), "22");
+    }
+}
