@@ -128,7 +128,8 @@ impl Auth {
         Ok((user, verified.rehashed))
     }
 
-    /// A stored hash that nobody can verify is our fault, but it must look like any wrong password.
+    /// A stored hash that nobody can verify is our fault, but it must look like any wrong password, and it
+    /// has cost the same.
     async fn verify(
         &self,
         password: &Password,
@@ -139,7 +140,10 @@ impl Auth {
             Err(HashError::Unusable) => {
                 let user_id = user.map(|user| user.id.to_string());
                 tracing::error!(user_id, "the stored password hash cannot be verified");
-                self.pool.verify(password.clone(), None).await
+                Ok(Verified {
+                    matches: false,
+                    rehashed: None,
+                })
             }
             verified => verified,
         }

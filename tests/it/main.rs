@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
+mod auth_accounts;
+mod auth_desk;
+mod auth_sessions;
 mod dev_servers;
 mod lab;
 mod store_commits;
