@@ -4,6 +4,9 @@
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod accounts;
+mod auth_accounts;
+mod auth_desk;
+mod auth_sessions;
 mod dev_servers;
 mod faults;
 mod house;
