@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod error;
+mod health;
 mod limits;
 mod login;
 mod password;
@@ -9,6 +10,7 @@ mod register;
 mod sessions;
 
 pub use error::{Error, FieldError};
+pub use health::{Health, Standing};
 pub use limits::Gate;
 pub use login::{Credentials, LoginOutcome};
 pub use password::PasswordChange;
@@ -22,7 +24,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::crypto::{AccessTokens, Claims, HashPool, OpaqueTokens};
 use crate::model::{Session, Timestamp, User};
-use crate::store::{Durability, Store, Verdict};
+use crate::store::Store;
+pub use crate::store::{Durability, Verdict};
 
 /// All use cases. One for the whole process, behind an `Arc`.
 pub struct Auth {

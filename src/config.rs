@@ -154,6 +154,9 @@ pub struct Store {
     pub grant_wait: Duration,
     /// `LOG_BUDGET_BYTES` of changes not yet in PostgreSQL, over all partitions.
     pub log_budget_bytes: u64,
+    /// `LOSS_HOLD`: after Redis lost state, mutations wait this long, so that other processes can bring
+    /// what they still hold in memory to PostgreSQL.
+    pub loss_hold: Duration,
     /// `WORKERS`: whether this process sweeps the log for entries that others left behind.
     pub workers: bool,
 }
@@ -164,6 +167,7 @@ impl Default for Store {
             durability: Durability::Relaxed,
             grant_wait: Duration::from_millis(300),
             log_budget_bytes: 512 * 1024 * 1024,
+            loss_hold: Duration::from_millis(300),
             workers: true,
         }
     }

@@ -1,1 +1,32 @@
-//! (being built)
+//! The only place that knows hyper: listeners, route table, dispatch, extraction, problems, handlers.
+//!
+//! A request's way: [`server`] accepts and watches the connection, [`dispatch`] finds the line of the
+//! route table ([`routes`]) and enforces what stands there, a handler turns the decoded request into a
+//! use case and its answer into a reply. What goes wrong becomes a [`problem`] at one place.
+
+mod admission;
+mod body;
+mod call;
+mod client;
+mod cookies;
+mod cors;
+mod csrf;
+mod dispatch;
+mod handlers;
+mod headers;
+mod house;
+mod json;
+mod openapi;
+mod problem;
+mod rate_limit;
+mod reply;
+mod request_id;
+mod route;
+mod router;
+mod routes;
+mod schema;
+mod server;
+
+pub use house::Deps;
+pub use openapi::document as openapi;
+pub use server::serve;

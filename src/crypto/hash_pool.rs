@@ -1,13 +1,39 @@
 //! The hash pool: Argon2 on its own rayon threads, one reused arena each, behind a bounded queue.
+//!
+//! A login is 99 % one hash, so this is where the service is fast or slow, and where it can be overwhelmed.
+//! A job keeps its place in the queue until a thread takes it, even when its caller has gone; whoever cannot be
+//! served in time is turned away at once.
 
+mod engine;
+mod queue;
+mod recipe;
+mod worker;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config;
+use metrics::{counter, gauge};
+use subtle::ConstantTimeEq;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use self::engine::{Engine, Kind};
+use self::queue::Queue;
+use self::recipe::{Bounds, MAX_TAG_LENGTH, Recipe, SALT_LENGTH, Stored, TAG_LENGTH};
+use self::worker::{Submitted, Workers};
+use crate::clock;
+use crate::config::{self, HashEngine};
 use crate::model::Password;
+use crate::telemetry::names;
 
 /// The pool. Clones share it.
 #[derive(Clone)]
-pub struct HashPool;
+pub struct HashPool {
+    threads: Arc<rayon::ThreadPool>,
+    workers: Arc<Workers>,
+    today: Recipe,
+    bounds: Bounds,
+}
 
 /// Why a hash was not computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +41,7 @@ pub enum HashError {
     /// The queue is full, or would not get to it in time. Try again after this.
     #[error("too many passwords wait to be hashed")]
     Overloaded {
-        /// When there is likely to be room.
+        /// When there is likely to be room, in whole seconds.
         retry_after: Duration,
     },
     /// The stored hash is malformed or costlier than allowed.
@@ -51,31 +77,188 @@ impl HashPool {
     ///
     /// # Errors
     /// When the parameters are out of Argon2's range or the threads cannot be started.
-    pub fn start(_settings: &config::Hashing) -> Result<Self, String> {
-        Ok(Self)
+    pub fn start(settings: &config::Hashing) -> Result<Self, String> {
+        let today = Recipe::today(settings);
+        let bounds = Bounds::new(settings);
+        if !bounds.allow(&today) {
+            return Err(format!(
+                "the parameters of new hashes ({today:?}) are beyond what is accepted from a stored hash"
+            ));
+        }
+        let (kind, mean_run) = choose(settings.engine, today)?;
+        let count = thread_count(settings);
+        let queue = Queue::new(
+            u32::try_from(count).unwrap_or(u32::MAX),
+            settings.queue,
+            settings.deadline,
+            mean_run,
+        );
+        let workers = Workers::new(queue, count, kind, today).map_err(|error| error.to_string())?;
+        gauge!(names::HASH_ENGINE, "name" => kind.name()).set(1.0);
+        Ok(Self {
+            threads: Arc::new(threads(count)?),
+            workers: Arc::new(workers),
+            today,
+            bounds,
+        })
     }
 
     /// Hashes a new password; returns its PHC string.
-    pub async fn hash(&self, _password: Password) -> Result<String, HashError> {
-        Err(HashError::Failed)
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`], [`HashError::Failed`].
+    pub async fn hash(&self, password: Password) -> Result<String, HashError> {
+        let today = self.today;
+        self.submit(move |engine| hash(engine, &today, &password))
+            .await
     }
 
     /// Verifies against a stored hash. `None` (no such account) costs the same and never matches.
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`], [`HashError::Failed`], and [`HashError::Unusable`] at the cost of a hash.
     pub async fn verify(
         &self,
-        _password: Password,
-        _stored: Option<String>,
+        password: Password,
+        stored: Option<String>,
     ) -> Result<Verified, HashError> {
-        Err(HashError::Failed)
+        let (today, bounds) = (self.today, self.bounds);
+        self.submit(move |engine| verify(engine, &today, &bounds, &password, stored.as_deref()))
+            .await
     }
 
     /// How busy it is.
     #[must_use]
     pub fn state(&self) -> PoolState {
         PoolState {
-            workers: 0,
-            waiting: 0,
-            capacity: 0,
+            workers: self.workers.count(),
+            waiting: self.workers.queue.waiting(),
+            capacity: self.workers.queue.capacity(),
         }
     }
+
+    /// Each admitted job is matched by one call of [`Workers::serve_one`] on some thread.
+    async fn submit<T, F>(&self, work: F) -> Result<T, HashError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Engine) -> Result<T, HashError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.workers
+            .queue
+            .admit(Box::new(Submitted { work, reply }))?;
+        let workers = Arc::clone(&self.workers);
+        self.threads.spawn_fifo(move || workers.serve_one());
+        answer.await.unwrap_or(Err(HashError::Failed))
+    }
 }
+
+/// Which implementation to use, and how long it takes for one hash.
+fn choose(wanted: HashEngine, home: Recipe) -> Result<(Kind, Duration), String> {
+    let measured = |kind| {
+        let mut engine = Engine::new(kind, home)?;
+        engine::measure(home, &mut |recipe, password, salt, tag| {
+            engine.compute(recipe, password, salt, tag)
+        })
+    };
+    if wanted == HashEngine::Auto {
+        if let Some(time) = measured(Kind::Simd).map_err(|error| error.to_string())? {
+            return Ok((Kind::Simd, time));
+        }
+        tracing::error!(
+            "the Argon2 engine disagrees with the reference on this machine: using the reference, at half the speed"
+        );
+        counter!(names::HASH_ENGINE_MISMATCH).increment(1);
+    }
+    let time = measured(Kind::Reference).map_err(|error| error.to_string())?;
+    Ok((Kind::Reference, time.unwrap_or_default()))
+}
+
+fn thread_count(settings: &config::Hashing) -> usize {
+    if settings.threads > 0 {
+        return settings.threads;
+    }
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn threads(count: usize) -> Result<rayon::ThreadPool, String> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .thread_name(|index| format!("hash-{index}"))
+        // Jobs catch their own panics; this is for what surrounds them, which would end the process.
+        .panic_handler(|_| counter!(names::PANICS, "place" => "hash").increment(1))
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+fn hash(engine: &mut Engine, recipe: &Recipe, password: &Password) -> Result<String, HashError> {
+    let salt: [u8; SALT_LENGTH] = clock::random();
+    let mut tag = Zeroizing::new([0; TAG_LENGTH]);
+    engine
+        .compute(recipe, password.as_bytes(), &salt, &mut *tag)
+        .map_err(|error| failed(&error))?;
+    Ok(recipe.write(&salt, &*tag))
+}
+
+fn failed(error: &engine::EngineError) -> HashError {
+    tracing::error!(%error, "a password could not be hashed");
+    HashError::Failed
+}
+
+fn verify(
+    engine: &mut Engine,
+    today: &Recipe,
+    bounds: &Bounds,
+    password: &Password,
+    stored: Option<&str>,
+) -> Result<Verified, HashError> {
+    let Some(text) = stored else {
+        return nobody(engine, today, password);
+    };
+    let Some(stored) = Stored::parse(text, bounds) else {
+        nobody(engine, today, password)?;
+        return Err(HashError::Unusable);
+    };
+    let (matches, outdated) = match stored {
+        Stored::Argon2 { recipe, salt, tag } => {
+            let matches = same_tag(engine, &recipe, password, &salt, tag.as_bytes())?;
+            (matches, recipe != *today || salt.len() < SALT_LENGTH)
+        }
+        Stored::Bcrypt(hash) => {
+            let matches = bcrypt::verify(password.as_bytes(), &hash);
+            (matches.map_err(|_| HashError::Unusable)?, true)
+        }
+    };
+    let rehashed = (matches && outdated)
+        .then(|| hash(engine, today, password))
+        .transpose()?;
+    Ok(Verified { matches, rehashed })
+}
+
+/// The work of a verification, for an account that does not exist or has no usable hash.
+fn nobody(engine: &mut Engine, today: &Recipe, password: &Password) -> Result<Verified, HashError> {
+    let unreachable: [u8; TAG_LENGTH] = clock::random();
+    same_tag(engine, today, password, &[0; SALT_LENGTH], &unreachable)?;
+    Ok(Verified {
+        matches: false,
+        rehashed: None,
+    })
+}
+
+fn same_tag(
+    engine: &mut Engine,
+    recipe: &Recipe,
+    password: &Password,
+    salt: &[u8],
+    expected: &[u8],
+) -> Result<bool, HashError> {
+    let mut buffer = Zeroizing::new([0; MAX_TAG_LENGTH]);
+    let tag = &mut buffer[..recipe.tag_length];
+    engine
+        .compute(recipe, password.as_bytes(), salt, tag)
+        .map_err(|error| failed(&error))?;
+    Ok(tag.ct_eq(expected).into())
+}
+
+#[cfg(test)]
+mod tests;

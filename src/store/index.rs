@@ -11,9 +11,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::inner::Inner;
+use super::read::ABSENT;
 use super::redis::Op;
 use super::{Class, Error};
-use crate::model::{Identifier, IdentifierKind, User, UserId};
+use crate::model::{Id, Identifier, IdentifierKind, User, UserId};
 
 /// A claim whose registration dies goes away after this.
 const CLAIM: Duration = Duration::from_secs(30);
@@ -102,15 +103,17 @@ impl Inner {
                 .map(Some)
                 .map_err(|_| Error::Corrupt(format!("index entry {id}")));
         }
-        let digest = self.digest(name);
-        let absent = crate::model::Id::from_bytes(digest[..16].try_into().unwrap_or_default());
+        let absent = self.absent_id(name);
         let now = self.clock.now();
-        if self.absent.get(&absent).is_some_and(|until| now < until) {
+        if self
+            .absent
+            .get(&absent)
+            .is_some_and(|(until, _)| now < until)
+        {
             return Ok(None);
         }
         let Some(owner) = self.postgres.user_of(name).await? else {
-            self.absent
-                .insert(absent, now.after(Duration::from_secs(2)));
+            self.absent.insert(absent, (now.after(ABSENT), 0));
             return Ok(None);
         };
         // Only where nobody claimed the name meanwhile.
@@ -163,6 +166,12 @@ impl Inner {
                 .run::<i64>(Op::Release, vec![key], vec![Value::from(owner.to_string())])
                 .await;
         }
+    }
+
+    /// Stands for a name among the ids that PostgreSQL did not have.
+    fn absent_id(&self, name: &Identifier) -> Id {
+        let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.digest(name);
+        Id::from_bytes(id)
     }
 
     fn index_key_of(&self, name: &Identifier) -> String {

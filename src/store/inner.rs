@@ -29,8 +29,9 @@ pub(super) struct Inner {
     pub(super) queue: Queue,
     /// One flush at a time.
     pub(super) flushing: tokio::sync::Mutex<()>,
-    /// What PostgreSQL did not have, and until when that is believed.
-    pub(super) absent: Cache<Id, Timestamp>,
+    /// What PostgreSQL did not have: until when that is believed, and in which incarnation of the
+    /// partition (0 for names). A commit of ours and a loss of Redis's state end the belief.
+    pub(super) absent: Cache<Id, (Timestamp, i64)>,
     pub(super) books: Books,
     pub(super) notes: Vec<String>,
     pub(super) stop: CancellationToken,

@@ -18,10 +18,6 @@ use crate::clock;
 use crate::model::Partition;
 use crate::telemetry::names;
 
-/// After a loss, mutations and hydrations wait this long: other processes bring what they still hold
-/// in memory to PostgreSQL meanwhile.
-pub(super) const HOLD: Duration = Duration::from_millis(300);
-
 /// An incarnation waits this long for this process's own flush.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -91,9 +87,13 @@ impl Inner {
         if now.map(|meta| meta.gen_) != lacking.map(|meta| meta.gen_) {
             return Ok(());
         }
-        // What this process still holds must be in PostgreSQL before anything is read back from there.
+        // What this process still holds, and what the log still has, must be in PostgreSQL before
+        // anything is read back from there.
         let flushed = tokio::time::timeout(FLUSH, self.flush_once()).await;
         flushed.map_err(|_| Error::Unavailable("postgres"))??;
+        if lacking.is_some() {
+            self.drain(partition).await?;
+        }
         let stored = self.postgres.partition(partition).await?;
         let high = known.high.load(Ordering::SeqCst);
         let born = stored.is_none() && high == 0;
@@ -141,7 +141,7 @@ impl Inner {
 
     /// Waits until a held partition takes mutations again.
     pub(super) async fn wait_out_hold(&self) {
-        clock::sleep(HOLD / 4).await;
+        clock::sleep(self.settings.loss_hold / 4).await;
     }
 
     /// Compares every partition's clock in Redis with PostgreSQL's; gives those that lag behind a new

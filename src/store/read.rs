@@ -7,7 +7,7 @@ use fred::types::Value;
 
 use super::Error;
 use super::inner::Inner;
-use super::partition::{HOLD, Meta};
+use super::partition::Meta;
 use super::record::{self, Keys, Place, Table};
 use super::redis::Op;
 use crate::model::{Id, Partition, UserId};
@@ -16,7 +16,7 @@ use crate::telemetry::names;
 /// How often a read starts over because the partition changed under it.
 const ATTEMPTS: usize = 12;
 /// How long it is believed that PostgreSQL does not have a record.
-const ABSENT: Duration = Duration::from_secs(2);
+pub(super) const ABSENT: Duration = Duration::from_secs(2);
 /// Redis keeps a hydrated record for a day, unless a commit says otherwise.
 const HYDRATED_STAYS: Duration = Duration::from_secs(24 * 3600);
 
@@ -125,7 +125,11 @@ impl Inner {
     /// Brings a cold record back from PostgreSQL.
     async fn hydrate(&self, meta: Meta, place: Place) -> Result<Hydrated, Error> {
         let now = self.clock.now();
-        if self.absent.get(&place.id).is_some_and(|until| now < until) {
+        if self
+            .absent
+            .get(&place.id)
+            .is_some_and(|(until, gen_)| now < until && gen_ == meta.gen_)
+        {
             return Ok(Hydrated::Absent);
         }
         let (ver, image) = match self.postgres.row(place).await? {
@@ -143,7 +147,7 @@ impl Inner {
                 ],
                 vec![
                     Value::from(meta.gen_.to_string()),
-                    Value::from(HOLD.as_micros().to_string()),
+                    Value::from(self.settings.loss_hold.as_micros().to_string()),
                     Value::from(record::name(place.table, place.id)),
                     Value::from(ver),
                     Value::from(image),
@@ -159,7 +163,7 @@ impl Inner {
                 Err(_) => return Err(Error::Corrupt(format!("version {ver}"))),
             },
             (Some("absent"), ..) => {
-                self.absent.insert(place.id, now.after(ABSENT));
+                self.absent.insert(place.id, (now.after(ABSENT), meta.gen_));
                 Hydrated::Absent
             }
             (Some("rewound"), ..) => Hydrated::Rewound,

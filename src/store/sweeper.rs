@@ -110,11 +110,12 @@ impl Inner {
 
     async fn look(self: &Arc<Self>, most: usize, min_age: Duration) -> Result<Vec<Entry>, Error> {
         let (mut waiting, mut oldest, mut bytes, mut entries) = (0, 0, 0, Vec::new());
+        let sweeper = self.name.to_string();
         let partitions: Vec<Partition> = Partition::all().collect();
         for abreast in partitions.chunks(ABREAST) {
             let glances = abreast
                 .iter()
-                .map(|partition| self.glance(*partition, most, min_age));
+                .map(|partition| self.glance(&sweeper, *partition, most, min_age));
             for glance in futures_util::future::join_all(glances).await {
                 let glance = glance?;
                 waiting += glance.waiting;
@@ -139,8 +140,25 @@ impl Inner {
         metrics::gauge!(names::STORE_LOG_BYTES).set(bytes as f64);
     }
 
+    /// Takes everything in one partition's log to PostgreSQL, whoever else may be at it.
+    pub(super) async fn drain(self: &Arc<Self>, partition: Partition) -> Result<(), Error> {
+        loop {
+            let entries = self
+                .glance("", partition, PER_PARTITION, Duration::ZERO)
+                .await?
+                .entries;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            self.persist(entries)
+                .await
+                .map_err(|_| Error::Unavailable("postgres"))?;
+        }
+    }
+
     async fn glance(
         &self,
+        sweeper: &str,
         partition: Partition,
         most: usize,
         min_age: Duration,
@@ -156,7 +174,7 @@ impl Inner {
                     space.lease(partition),
                 ],
                 vec![
-                    Value::from(self.name.to_string()),
+                    Value::from(sweeper),
                     Value::from(LEASE.as_millis().to_string()),
                     Value::from(min_age.as_millis().to_string()),
                     Value::from(most.to_string()),

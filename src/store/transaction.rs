@@ -7,7 +7,6 @@ use fred::types::Value;
 use tokio::sync::oneshot;
 
 use super::inner::Inner;
-use super::partition::HOLD;
 use super::postgres::RowImage;
 use super::queue::{Change, Entry, Fate, Flag};
 use super::read::{Snapshot, Stored};
@@ -245,6 +244,9 @@ impl Inner {
             return Err(Error::Unknown);
         };
         self.partitions.saw(partition, ver);
+        for (place, ..) in &changes {
+            self.absent.remove(&place.id);
+        }
         let (done, fate) = oneshot::channel();
         let changes = changes
             .into_iter()
@@ -292,7 +294,7 @@ impl Inner {
         ];
         let mut args = vec![
             Value::from(snapshot.gen_.to_string()),
-            Value::from(HOLD.as_micros().to_string()),
+            Value::from(self.settings.loss_hold.as_micros().to_string()),
         ];
         for stored in &snapshot.stored {
             if draft

@@ -1,7 +1,12 @@
-//! Everything as a client sees it, against real Redis and real PostgreSQL.
+//! Everything against real servers, in one target so that the stores are started once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(unreachable_pub, reason = "what tests share is public among them")]
+#![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod dev_servers;
+mod lab;
+mod store_commits;
+mod store_limits;
+mod store_losses;
+mod store_model;
 mod stores;

@@ -1,7 +1,7 @@
 -- Tells how much of a partition's log waits, and hands out what is old to whoever holds the lease.
 --
 -- KEYS  1 meta, 2 log, 3 lease
--- ARGV  1 name of the sweeper, 2 lease in ms, 3 minimum age in ms, 4 at most this many ('0': only tell)
+-- ARGV  1 name of the sweeper ('' takes without a lease), 2 lease in ms, 3 minimum age in ms, 4 at most this many ('0': only tell)
 -- Returns {entries waiting, age of the oldest in ms, bytes waiting, {entry…}}
 
 local length = redis.call('XLEN', KEYS[2])
@@ -15,8 +15,10 @@ local age = math.max(0, now - tonumber(string.match(oldest[1], '^%d+')))
 local none = {length, age, tonumber(bytes), {}}
 if ARGV[4] == '0' or age < tonumber(ARGV[3]) then return none end
 
-local holder = redis.call('GET', KEYS[3])
-if holder and holder ~= ARGV[1] then return none end
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+if ARGV[1] ~= '' then
+    local holder = redis.call('GET', KEYS[3])
+    if holder and holder ~= ARGV[1] then return none end
+    redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+end
 local newest = string.format('%.0f', now - tonumber(ARGV[3]))
 return {length, age, tonumber(bytes), redis.call('XRANGE', KEYS[2], '-', newest, 'COUNT', ARGV[4])}

@@ -1,0 +1,253 @@
+//! What a stored hash says about itself: PHC strings (Argon2) and modular-crypt strings (bcrypt), and how
+//! costly a stored hash may be. Everything is bounded here, before anything is allocated or computed.
+
+use argon2::password_hash::phc::{self, PasswordHash};
+use argon2::{Algorithm, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use crate::config;
+
+/// Bytes of a salt that we draw (RFC 9106, section 3.1).
+pub(super) const SALT_LENGTH: usize = 16;
+/// Bytes of a tag that we store.
+pub(super) const TAG_LENGTH: usize = 32;
+/// Bytes of the longest tag that we verify; what [`phc::Output`] holds.
+pub(super) const MAX_TAG_LENGTH: usize = phc::Output::MAX_LENGTH;
+/// Shorter tags are guessable: 128 bits at least.
+const MIN_TAG_LENGTH: usize = 16;
+/// A longer string is nobody's hash.
+const MAX_STORED_LENGTH: usize = 512;
+
+/// Everything that decides a tag besides password and salt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Recipe {
+    /// Argon2id, Argon2i or Argon2d.
+    pub(super) algorithm: Algorithm,
+    /// 0x10 or 0x13.
+    pub(super) version: Version,
+    /// m
+    pub(super) memory_kib: u32,
+    /// t
+    pub(super) iterations: u32,
+    /// p
+    pub(super) parallelism: u32,
+    /// Bytes of the tag.
+    pub(super) tag_length: usize,
+}
+
+impl Recipe {
+    /// What passwords are hashed with today.
+    pub(super) fn today(settings: &config::Hashing) -> Self {
+        Self {
+            algorithm: Algorithm::Argon2id,
+            version: Version::V0x13,
+            memory_kib: settings.memory_kib,
+            iterations: settings.iterations,
+            parallelism: settings.parallelism,
+            tag_length: TAG_LENGTH,
+        }
+    }
+
+    /// Writes the PHC string.
+    pub(super) fn write(&self, salt: &[u8], tag: &[u8]) -> String {
+        format!(
+            "${}$v={}$m={},t={},p={}${}${}",
+            self.algorithm,
+            u32::from(self.version),
+            self.memory_kib,
+            self.iterations,
+            self.parallelism,
+            STANDARD_NO_PAD.encode(salt),
+            STANDARD_NO_PAD.encode(tag),
+        )
+    }
+
+    /// KiB that are filled altogether: what a hash costs, roughly.
+    pub(super) fn cost_kib(&self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.iterations)
+    }
+}
+
+/// How costly a stored hash may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    memory_kib: u32,
+    iterations: u32,
+    parallelism: u32,
+    bcrypt_cost: u32,
+}
+
+impl Bounds {
+    /// As configured.
+    pub(super) fn new(settings: &config::Hashing) -> Self {
+        Self {
+            memory_kib: settings.max_memory_kib,
+            iterations: settings.max_iterations,
+            parallelism: settings.max_parallelism,
+            bcrypt_cost: settings.max_bcrypt_cost,
+        }
+    }
+
+    /// Whether `recipe` is within Argon2's range and ours.
+    pub(super) fn allow(&self, recipe: &Recipe) -> bool {
+        (1..=self.parallelism).contains(&recipe.parallelism)
+            && (1..=self.iterations).contains(&recipe.iterations)
+            && recipe.memory_kib <= self.memory_kib
+            && u64::from(recipe.memory_kib) >= 8 * u64::from(recipe.parallelism)
+            && (MIN_TAG_LENGTH..=MAX_TAG_LENGTH).contains(&recipe.tag_length)
+    }
+}
+
+/// A stored hash that may be verified.
+pub(super) enum Stored {
+    /// Argon2 in any of its variants.
+    Argon2 {
+        /// How it was made.
+        recipe: Recipe,
+        /// Its salt, 8 to 48 bytes.
+        salt: phc::Salt,
+        /// Its tag.
+        tag: phc::Output,
+    },
+    /// bcrypt, in the form `$2b$cost$…`.
+    Bcrypt(String),
+}
+
+impl Stored {
+    /// Reads a stored hash; `None` when it is malformed or costlier than `bounds` allow.
+    pub(super) fn parse(text: &str, bounds: &Bounds) -> Option<Self> {
+        if text.len() > MAX_STORED_LENGTH {
+            return None;
+        }
+        if text.starts_with("$argon2") {
+            parse_argon2(text, bounds)
+        } else {
+            parse_bcrypt(text, bounds)
+        }
+    }
+}
+
+fn parse_argon2(text: &str, bounds: &Bounds) -> Option<Stored> {
+    let hash = PasswordHash::new(text).ok()?;
+    let (salt, tag) = (hash.salt?, hash.hash?);
+    // keyid and data never left the drafts: three parameters, no more.
+    if hash.params.iter().count() != 3 {
+        return None;
+    }
+    let recipe = Recipe {
+        algorithm: Algorithm::new(hash.algorithm).ok()?,
+        // Without a version it is 0x10, which did not write one.
+        version: Version::try_from(hash.version.unwrap_or(0x10)).ok()?,
+        memory_kib: hash.params.get_decimal("m")?,
+        iterations: hash.params.get_decimal("t")?,
+        parallelism: hash.params.get_decimal("p")?,
+        tag_length: tag.len(),
+    };
+    bounds
+        .allow(&recipe)
+        .then_some(Stored::Argon2 { recipe, salt, tag })
+}
+
+/// `$2x$` marks hashes of a broken implementation, which no correct one can verify.
+fn parse_bcrypt(text: &str, bounds: &Bounds) -> Option<Stored> {
+    let known = ["$2a$", "$2b$", "$2y$"];
+    if !known.iter().any(|prefix| text.starts_with(prefix)) {
+        return None;
+    }
+    let parts: bcrypt::HashParts = text.parse().ok()?;
+    (4..=bounds.bcrypt_cost)
+        .contains(&parts.get_cost())
+        .then(|| Stored::Bcrypt(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds() -> Bounds {
+        Bounds::new(&config::Hashing::default())
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let recipe = Recipe::today(&config::Hashing::default());
+        let text = recipe.write(&[7; SALT_LENGTH], &[9; TAG_LENGTH]);
+        assert_eq!(
+            text,
+            "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"
+        );
+        let Some(Stored::Argon2 {
+            recipe: read,
+            salt,
+            tag,
+        }) = Stored::parse(&text, &bounds())
+        else {
+            panic!("our own string must be readable");
+        };
+        assert_eq!(read, recipe);
+        assert_eq!(salt.as_ref(), [7; SALT_LENGTH]);
+        assert_eq!(tag.as_bytes(), [9; TAG_LENGTH]);
+    }
+
+    #[test]
+    fn hostile_and_malformed_hashes_are_refused() {
+        let tail = "$BwcHBwcHBwcHBwcHBwcHBw$CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk";
+        let heads = [
+            "$argon2id$v=19$m=4294967295,t=2,p=1",
+            "$argon2id$v=19$m=262145,t=2,p=1",
+            "$argon2id$v=19$m=4294967296,t=2,p=1",
+            "$argon2id$v=19$m=19456,t=4294967295,p=1",
+            "$argon2id$v=19$m=19456,t=17,p=1",
+            "$argon2id$v=19$m=19456,t=0,p=1",
+            "$argon2id$v=19$m=19456,t=2,p=0",
+            "$argon2id$v=19$m=19456,t=2,p=17",
+            "$argon2id$v=19$m=19456,t=2,p=16777216",
+            "$argon2id$v=19$m=15,t=2,p=2",
+            "$argon2id$v=19$m=19456,t=2",
+            "$argon2id$v=19$m=19456,m=8,t=2",
+            "$argon2id$v=19$m=19456,t=2,p=1,keyid=AAAA",
+            "$argon2id$v=20$m=19456,t=2,p=1",
+            "$argon2id$v=19$m=-1,t=2,p=1",
+            "$argon2x$v=19$m=19456,t=2,p=1",
+            "$argon2$v=19$m=19456,t=2,p=1",
+            "$scrypt$ln=15,r=8,p=1",
+            "",
+        ];
+        for head in heads {
+            let text = format!("{head}{tail}");
+            assert!(Stored::parse(&text, &bounds()).is_none(), "{text}");
+        }
+        let tails = [
+            "",
+            "$BwcHBwcHBwcHBwcHBwcHBw",
+            "$BwcHBwcHBwcHBwcHBwcHBw$CQkJCQ",
+            "$$",
+        ];
+        for tail in tails {
+            let text = format!("$argon2id$v=19$m=19456,t=2,p=1{tail}");
+            assert!(Stored::parse(&text, &bounds()).is_none(), "{text}");
+        }
+        let endless = format!("$argon2id$v=19$m=19456,t=2,p=1{tail}{}", "A".repeat(4096));
+        assert!(Stored::parse(&endless, &bounds()).is_none());
+    }
+
+    #[test]
+    fn bcrypt_is_bounded_too() {
+        let tail = "$n4Uy0eSnMfvnESYL.bLwuuj0U/ETSsoTpRT9GVk5bektyVVa5xnIi";
+        for (head, allowed) in [
+            ("$2a$04", true),
+            ("$2b$14", true),
+            ("$2y$10", true),
+            ("$2b$15", false),
+            ("$2b$31", false),
+            ("$2b$03", false),
+            ("$2x$10", false),
+            ("$2$10", false),
+        ] {
+            let text = format!("{head}{tail}");
+            assert_eq!(Stored::parse(&text, &bounds()).is_some(), allowed, "{text}");
+        }
+        assert!(Stored::parse("$2b$10$äääääääääääääääääääääääääää", &bounds()).is_none());
+    }
+}

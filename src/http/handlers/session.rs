@@ -1,0 +1,83 @@
+//! A session's life after login: refresh, logout, me, list, revoke.
+
+use crate::http::call::{Call, Delivery};
+use crate::http::problem::{Kind, Problem};
+use crate::http::reply::Reply;
+use crate::http::schema::{
+    RefreshBody, RefreshedData, RevokeSessionsBody, RevokedData, SessionsData, UserData,
+};
+use crate::model::SessionId;
+
+/// `POST /auth/refresh`: rotates. The new token goes where the client asks for it, or else the way that
+/// the old one came; who sent it in the body while keeping cookies has it both ways.
+pub(in crate::http) async fn refresh(call: Call) -> Result<Reply, Problem> {
+    let body: RefreshBody = call.json_or_empty()?;
+    let from_body = body.refresh_token.is_some();
+    let token = match &body.refresh_token {
+        Some(token) => token.as_str(),
+        None => call
+            .cookie_token()?
+            .ok_or_else(|| Problem::new(Kind::Unauthenticated))?,
+    };
+    let refreshed = call.auth()?.refresh(&call.client, token).await?;
+    let asked_for_body = call.delivery == Delivery::Body;
+    let refresh = &refreshed.refresh_token;
+    let data = RefreshedData {
+        access_token: &refreshed.access_token,
+        refresh_token: (from_body || asked_for_body).then_some(refresh.text.as_str()),
+    };
+    let reply = Reply::ok("Refreshed", data)?;
+    if asked_for_body || (from_body && call.cookie.is_none()) {
+        return Ok(reply);
+    }
+    call.with_cookies(reply, refresh)
+}
+
+/// `POST /auth/logout`: 200 whatever was sent, except a cookie that may not be used.
+pub(in crate::http) async fn logout(call: Call) -> Result<Reply, Problem> {
+    let body: RefreshBody = call.json_or_empty()?;
+    let access = call.bearer.as_deref();
+    let refresh = match body.refresh_token.as_deref() {
+        Some(token) => Some(token),
+        None if access.is_some() => call.cookie_token().unwrap_or(None),
+        None => call.cookie_token()?,
+    };
+    call.auth()?.logout(&call.client, refresh, access).await?;
+    Ok(call.without_cookies(Reply::done("Logged out")?))
+}
+
+/// `GET /auth/me`
+pub(in crate::http) async fn me(call: Call) -> Result<Reply, Problem> {
+    let user = (&call.caller()?.user).into();
+    Reply::ok("Your account", UserData { user })
+}
+
+/// `GET /auth/sessions`
+pub(in crate::http) async fn list(call: Call) -> Result<Reply, Problem> {
+    let sessions = call.auth()?.sessions(call.caller()?).await?;
+    let sessions = sessions.iter().map(Into::into).collect();
+    Reply::ok("Your sessions", SessionsData { sessions })
+}
+
+/// `DELETE /auth/sessions/:id`
+pub(in crate::http) async fn revoke(call: Call) -> Result<Reply, Problem> {
+    let (id, caller): (SessionId, _) = (call.id()?, call.caller()?);
+    let auth = call.auth()?;
+    let durability = auth.revoke_session(&call.client, caller, id).await?;
+    Ok(Reply::done("Session ended")?.durability(durability))
+}
+
+/// `POST /auth/revoke-sessions`
+pub(in crate::http) async fn revoke_all(call: Call) -> Result<Reply, Problem> {
+    let body: RevokeSessionsBody = call.json_or_empty()?;
+    let (auth, caller) = (call.auth()?, call.caller()?);
+    let (revoked, durability) = auth
+        .revoke_sessions(&call.client, caller, body.keep_current)
+        .await?;
+    let reply = Reply::ok("Sessions ended", RevokedData { revoked })?.durability(durability);
+    Ok(if body.keep_current {
+        reply
+    } else {
+        call.without_cookies(reply)
+    })
+}

@@ -1,0 +1,391 @@
+//! The `OpenAPI` 3.1 document, made from the route table: what is enforced is what is documented.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::problem::{FieldProblem, Kind};
+use super::route::{Access, BodyRule, Limit, Route, SchemaOf, Success};
+use super::routes;
+
+static DOCUMENT: LazyLock<Bytes> =
+    LazyLock::new(|| serde_json::to_vec(&document()).map_or_else(|_| Bytes::new(), Bytes::from));
+
+/// The document as `/openapi.json` sends it, made at its first use.
+pub(super) fn bytes() -> Bytes {
+    DOCUMENT.clone()
+}
+
+/// The `OpenAPI` document of the public listener.
+#[must_use]
+pub fn document() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sallyport",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Login and two-factor service.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [
+            { "url": "/api", "description": "With the default base path" },
+            { "url": "/", "description": "Without it" },
+        ],
+        "paths": paths(),
+        "components": {
+            "schemas": schemas(),
+            "headers": headers(),
+            "responses": problems(),
+            "securitySchemes": security_schemes(),
+        },
+    })
+}
+
+fn paths() -> Value {
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for route in routes::PUBLIC {
+        let path = paths.entry(templated(route.path)).or_default();
+        path.insert(route.verb.name().to_ascii_lowercase(), operation(route));
+    }
+    json!(paths)
+}
+
+/// `/x/:id` as `OpenAPI` writes it: `/x/{id}`.
+fn templated(path: &str) -> String {
+    let segment = |segment: &str| match segment.strip_prefix(':') {
+        Some(name) => format!("{{{name}}}"),
+        None => segment.to_owned(),
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({
+        "operationId": route.title.0,
+        "summary": route.title.1,
+        "tags": [route.tag],
+        "responses": responses(route),
+        "security": security(route),
+    });
+    let parameters = parameters(route);
+    if !parameters.is_empty() {
+        operation["parameters"] = json!(parameters);
+    }
+    if let Some(body) = &route.request {
+        operation["requestBody"] = json!({
+            "required": route.body == BodyRule::Json,
+            "content": { "application/json": { "schema": reference(body) } },
+        });
+    }
+    operation
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let names = route
+        .path
+        .split('/')
+        .filter_map(|segment| segment.strip_prefix(':'));
+    let mut parameters: Vec<Value> = names
+        .map(|name| {
+            let schema = json!({ "type": "string", "format": "uuid" });
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        })
+        .collect();
+    let mut header = |name: &str, description: &str| {
+        let schema = json!({ "type": "string" });
+        parameters.push(json!({
+            "name": name, "in": "header", "required": false,
+            "description": description, "schema": schema,
+        }));
+    };
+    if issues_tokens(route) {
+        header(
+            "X-Token-Delivery",
+            "`body` puts the refresh token into `data` instead of the cookie",
+        );
+    }
+    if route.cookie {
+        header(
+            "X-CSRF-Token",
+            "The csrfToken cookie, for clients that send neither Origin nor Sec-Fetch-Site",
+        );
+    }
+    parameters
+}
+
+/// Whether a refresh token is among what the route gives.
+fn issues_tokens(route: &Route) -> bool {
+    let Success::Data(_, Some(data)) = &route.success else {
+        return false;
+    };
+    ["SignedInData", "RefreshedData"].contains(&(data.name)().as_ref())
+}
+
+fn security(route: &Route) -> Value {
+    match (route.access, route.cookie) {
+        (Access::User | Access::RecentUser, _) => json!([{ "accessToken": [] }]),
+        (Access::Public, true) => json!([{ "refreshCookie": [] }, {}]),
+        (Access::Public, false) => json!([]),
+    }
+}
+
+fn responses(route: &Route) -> Value {
+    let mut responses = Map::new();
+    match &route.success {
+        Success::Data(status, data) => {
+            responses.insert(
+                status.to_string(),
+                success(route, &enveloped(data.as_ref())),
+            );
+        }
+        Success::Bare(statuses, data) => {
+            let schema = data
+                .as_ref()
+                .map_or_else(|| json!({ "type": "object" }), reference);
+            for status in *statuses {
+                responses.insert(status.to_string(), success(route, &schema));
+            }
+        }
+        Success::Text => {
+            let content = json!({ "text/plain": { "schema": { "type": "string" } } });
+            responses.insert(
+                "200".to_owned(),
+                json!({ "description": "Text", "content": content }),
+            );
+        }
+    }
+    for (status, name) in refusals(route) {
+        let problem = json!({ "$ref": format!("#/components/responses/{name}") });
+        responses.entry(status).or_insert(problem);
+    }
+    Value::Object(responses)
+}
+
+fn success(route: &Route, schema: &Value) -> Value {
+    let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
+    if route.limit != Limit::Unlimited {
+        for name in RATE_LIMIT_HEADERS {
+            headers[name] = header(name);
+        }
+    }
+    json!({
+        "description": route.title.1,
+        "headers": headers,
+        "content": { "application/json": { "schema": schema } },
+    })
+}
+
+fn enveloped(data: Option<&SchemaOf>) -> Value {
+    let data = data.map_or_else(|| json!({ "type": "object" }), reference);
+    json!({
+        "type": "object",
+        "required": ["success", "message", "data"],
+        "properties": {
+            "success": { "type": "boolean", "const": true },
+            "message": { "type": "string" },
+            "data": data,
+        },
+    })
+}
+
+/// Every problem that the line implies, beside those it names.
+fn refused_kinds(route: &Route) -> Vec<Kind> {
+    let mut kinds = route.refusals.to_vec();
+    if route.access != Access::Public {
+        kinds.push(Kind::Unauthenticated);
+    }
+    if route.access == Access::RecentUser {
+        kinds.push(Kind::ReauthenticationRequired);
+    }
+    if route.cookie {
+        kinds.push(Kind::CsrfFailed);
+    }
+    if route.body != BodyRule::None {
+        let body = [Kind::InvalidInput, Kind::RequestTimeout, Kind::BodyTooLarge];
+        kinds.extend(body);
+        kinds.push(Kind::UnsupportedMediaType);
+    }
+    if route.limit != Limit::Unlimited {
+        kinds.extend([Kind::RateLimited, Kind::Unavailable]);
+    }
+    kinds.push(Kind::Internal);
+    kinds
+}
+
+/// Status and component of each response that is a problem.
+fn refusals(route: &Route) -> BTreeMap<String, &'static str> {
+    let kinds = refused_kinds(route);
+    let named = |kind: &Kind| (kind.status().as_u16().to_string(), component(*kind));
+    kinds.iter().map(named).collect()
+}
+
+/// Problems are documented by status: one response component for each.
+fn component(kind: Kind) -> &'static str {
+    match kind.status().as_u16() {
+        400 => "BadRequest",
+        401 => "Unauthenticated",
+        403 => "Forbidden",
+        404 => "NotFound",
+        405 => "MethodNotAllowed",
+        408 => "RequestTimeout",
+        409 => "Conflict",
+        413 => "BodyTooLarge",
+        415 => "UnsupportedMediaType",
+        429 => "RateLimited",
+        431 => "HeadersTooLarge",
+        503 => "Unavailable",
+        _ => "InternalError",
+    }
+}
+
+fn problems() -> Value {
+    let mut responses = Map::new();
+    for kind in routes::PUBLIC.iter().flat_map(refused_kinds) {
+        let mut codes: Vec<&str> = Kind::ALL
+            .iter()
+            .filter(|other| other.status() == kind.status())
+            .map(|other| other.code())
+            .collect();
+        codes.sort_unstable();
+        let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
+        if matches!(kind.status().as_u16(), 429 | 503) {
+            headers["Retry-After"] = header("Retry-After");
+        }
+        if kind.status().as_u16() == 401 {
+            headers["WWW-Authenticate"] = header("WWW-Authenticate");
+        }
+        let schema = json!({ "$ref": "#/components/schemas/Problem" });
+        responses.insert(
+            component(kind).to_owned(),
+            json!({
+                "description": format!("`code` is one of: {}", codes.join(", ")),
+                "headers": headers,
+                "content": { "application/problem+json": { "schema": schema } },
+            }),
+        );
+    }
+    Value::Object(responses)
+}
+
+const RATE_LIMIT_HEADERS: [&str; 5] = [
+    "RateLimit-Policy",
+    "RateLimit",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+];
+
+/// All response headers of ours: name, type, description.
+const HEADERS: [(&str, &str, &str); 8] = [
+    (
+        "X-Request-Id",
+        "string",
+        "Names the request in logs and audit",
+    ),
+    (
+        "RateLimit-Policy",
+        "string",
+        "Quota and window of each limit: \"anonymous\";q=100;w=900",
+    ),
+    (
+        "RateLimit",
+        "string",
+        "What is left and for how long: \"anonymous\";r=99;t=900",
+    ),
+    ("RateLimit-Limit", "integer", "Quota of the tightest limit"),
+    (
+        "RateLimit-Remaining",
+        "integer",
+        "What is left of the tightest limit",
+    ),
+    (
+        "RateLimit-Reset",
+        "integer",
+        "Seconds until there is more of the tightest limit",
+    ),
+    (
+        "Retry-After",
+        "integer",
+        "Seconds until it is worth trying again",
+    ),
+    ("WWW-Authenticate", "string", "How to authenticate"),
+];
+
+fn headers() -> Value {
+    let entries = HEADERS.iter().map(|(name, kind, description)| {
+        let header = json!({ "description": description, "schema": { "type": kind } });
+        ((*name).to_owned(), header)
+    });
+    Value::Object(entries.collect())
+}
+
+fn header(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/headers/{name}") })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "accessToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "PASETO v4.public",
+        },
+        "refreshCookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "refreshToken",
+            "description": "`__Host-refreshToken` over HTTPS",
+        },
+    })
+}
+
+fn reference(schema: &SchemaOf) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{}", (schema.name)()) })
+}
+
+fn schemas() -> Value {
+    let mut found = Vec::new();
+    for route in routes::PUBLIC {
+        let success = match &route.success {
+            Success::Data(_, data) | Success::Bare(_, data) => data.as_ref(),
+            Success::Text => None,
+        };
+        for schema in [route.request.as_ref(), success].into_iter().flatten() {
+            found.push(((schema.name)().into_owned(), (schema.schema)()));
+            (schema.parts)(&mut found);
+        }
+    }
+    let field = SchemaOf::of::<FieldProblem>();
+    found.push(((field.name)().into_owned(), (field.schema)()));
+    let mut schemas: BTreeMap<String, Value> = found
+        .into_iter()
+        .map(|(name, schema)| (name, json!(schema)))
+        .collect();
+    schemas.insert("Problem".to_owned(), problem_schema());
+    json!(schemas)
+}
+
+fn problem_schema() -> Value {
+    let text = || json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "description": "RFC 9457 problem, with the envelope's members",
+        "required": ["type", "title", "status", "detail", "instance", "success", "message", "code", "errors"],
+        "properties": {
+            "type": { "type": "string", "format": "uri" },
+            "title": text(),
+            "status": { "type": "integer" },
+            "detail": text(),
+            "instance": { "type": "string", "description": "The request's id" },
+            "success": { "type": "boolean", "const": false },
+            "message": { "type": "string", "description": "For a person" },
+            "code": { "type": "string", "enum": Kind::ALL.iter().map(|kind| kind.code()).collect::<Vec<_>>() },
+            "errors": { "type": "array", "items": { "$ref": "#/components/schemas/FieldProblem" } },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

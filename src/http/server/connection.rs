@@ -1,0 +1,259 @@
+//! One connection, from its first byte to its last.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, body::Body};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::pace::{Pace, Slow};
+use super::wire::{Activity, Serving, Wire};
+use crate::http::dispatch::{Site, dispatch};
+
+/// What a client sends first when it speaks HTTP/2 (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Requests at a time on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+/// Smallest buffer that hyper works with.
+const MIN_BUFFER: usize = 8192;
+
+/// Why a connection ended otherwise than by the client's wish; `None` when it did not.
+type Ended = Option<&'static str>;
+
+/// Everything a connection needs to be served.
+pub(super) struct Connection {
+    pub(super) site: Arc<Site>,
+    pub(super) peer: IpAddr,
+    pub(super) tls: Option<TlsAcceptor>,
+    /// Where the tasks of HTTP/2 streams are counted.
+    pub(super) streams: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+impl Connection {
+    /// Serves it to its end.
+    pub(super) async fn serve(self, stream: TcpStream) -> Ended {
+        // Without it small answers wait for acknowledgements; a failure here costs time, nothing else.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = self.tls.clone() else {
+            return self.speak(stream).await;
+        };
+        let limit = self.site.house.settings.header_timeout;
+        let handshake = tokio::time::timeout(limit, tls.accept(stream));
+        match self.stop.run_until_cancelled(handshake).await {
+            None => None,
+            Some(Err(_)) => Some("handshake_timeout"),
+            Some(Ok(Err(_))) => Some("handshake_failed"),
+            Some(Ok(Ok(stream))) => self.speak(stream).await,
+        }
+    }
+
+    /// Finds out which HTTP is spoken and speaks it.
+    async fn speak<S>(self, mut stream: S) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        let opening = stop.run_until_cancelled(self.opening(&mut stream)).await;
+        let first = match opening {
+            None => return None,
+            Some(Err(ended)) => return ended,
+            Some(Ok(first)) => first,
+        };
+        let activity = Arc::new(Activity::default());
+        let is_http2 = first.starts_with(PREFACE);
+        let wire = TokioIo::new(Wire::new(stream, first, Arc::clone(&activity)));
+        if is_http2 {
+            self.http2(wire, activity).await
+        } else {
+            self.http1(wire, activity).await
+        }
+    }
+
+    /// Reads until it is clear whether the client opens with the preface of HTTP/2. hyper's own detection
+    /// waits for ever; here the first byte and the rest have their timeouts.
+    async fn opening<S: AsyncRead + Unpin>(&self, stream: &mut S) -> Result<Bytes, Ended> {
+        let settings = &self.site.house.settings;
+        let mut bytes = BytesMut::with_capacity(PREFACE.len());
+        let mut limit = (settings.first_byte_timeout, "first_byte_timeout");
+        loop {
+            let read = tokio::time::timeout(limit.0, stream.read_buf(&mut bytes)).await;
+            match read {
+                Err(_) => return Err(Some(limit.1)),
+                Ok(Err(_) | Ok(0)) => return Err(None),
+                Ok(Ok(_)) => {}
+            }
+            let undecided = bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes);
+            if !undecided {
+                return Ok(bytes.freeze());
+            }
+            limit = (settings.header_timeout, "header_timeout");
+        }
+    }
+
+    async fn http1<S>(self, wire: TokioIo<Wire<S>>, activity: Arc<Activity>) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let settings = &self.site.house.settings;
+        let service = service_fn(|request| self.answer(&activity, request));
+        let connection = http1::Builder::new()
+            // Timeouts are kept by `Pace`.
+            .header_read_timeout(None)
+            // Headers somewhat over the limit still get a problem as their answer, from dispatch.
+            .max_buf_size((settings.max_header_bytes * 4).max(MIN_BUFFER))
+            .pipeline_flush(true)
+            .serve_connection(wire, service);
+        let pace = self.pace(&activity, true);
+        watch(pin!(connection), pace, &self.stop, settings.header_timeout).await
+    }
+
+    async fn http2<S>(self, wire: TokioIo<Wire<S>>, activity: Arc<Activity>) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let settings = &self.site.house.settings;
+        let headers = u32::try_from(settings.max_header_bytes * 4).unwrap_or(u32::MAX);
+        let (site, peer) = (Arc::clone(&self.site), self.peer);
+        let counted = Arc::clone(&activity);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (site, serving) = (Arc::clone(&site), Serving::begin(&counted));
+            async move {
+                let answer = dispatch(site, peer, request).await;
+                drop(serving);
+                answer
+            }
+        });
+        let connection = http2::Builder::new(Streams(self.streams.clone()))
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(headers)
+            .serve_connection(wire, service);
+        let pace = self.pace(&activity, false);
+        watch(pin!(connection), pace, &self.stop, settings.header_timeout).await
+    }
+
+    async fn answer<B>(
+        &self,
+        activity: &Arc<Activity>,
+        request: Request<B>,
+    ) -> Result<crate::http::dispatch::Answer, std::convert::Infallible>
+    where
+        B: Body<Data = Bytes> + Unpin + Send,
+    {
+        let _serving = Serving::begin(activity);
+        dispatch(Arc::clone(&self.site), self.peer, request).await
+    }
+
+    fn pace(&self, activity: &Arc<Activity>, bytes_begin_requests: bool) -> Pace {
+        let settings = &self.site.house.settings;
+        let (idle, header) = (settings.idle_timeout, settings.header_timeout);
+        Pace::new(Arc::clone(activity), idle, header, bytes_begin_requests)
+    }
+}
+
+/// Runs the tasks of HTTP/2 streams where the drain waits for them.
+#[derive(Clone)]
+struct Streams(TaskTracker);
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
+}
+
+/// A connection that can be asked to end after what is under way.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<S, B, I> Graceful for http1::Connection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S, B, I> Graceful for http2::Connection<I, S, Streams>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send + 'static,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Drives a connection to its end, which comes by itself, by `stop`, or by being too slow.
+async fn watch<C: Graceful>(
+    mut connection: Pin<&mut C>,
+    mut pace: Pace,
+    stop: &CancellationToken,
+    farewell: Duration,
+) -> Ended {
+    let mut stopping = pin!(stop.cancelled());
+    let mut stopped = false;
+    let mut reason = None;
+    let driven = poll_fn(|context: &mut Context<'_>| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(reason.or_else(|| failure(&ended)));
+            }
+            if !stopped && stopping.as_mut().poll(context).is_ready() {
+                stopped = true;
+                connection.as_mut().finish();
+                continue;
+            }
+            match pace.poll_slow(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Slow::Header) => return Poll::Ready(Some("header_timeout")),
+                Poll::Ready(Slow::Silent) if reason.is_some() => return Poll::Ready(reason),
+                Poll::Ready(Slow::Silent) => {
+                    reason = Some("idle_timeout");
+                    connection.as_mut().finish();
+                    pace.grant(farewell);
+                }
+            }
+        }
+    });
+    driven.await
+}
+
+fn failure(ended: &hyper::Result<()>) -> Ended {
+    let error = ended.as_ref().err()?;
+    if error.is_parse() {
+        Some("malformed")
+    } else if error.is_timeout() {
+        Some("timeout")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,329 @@
+//! What a commit promises while all is well, on a single Redis and on a cluster.
+
+use std::time::Duration;
+
+use sallyport::model::{Action, User};
+use sallyport::store::{Class, Durability, Error};
+
+use crate::lab::{self, BOTH, Kind, Lab};
+
+#[tokio::test]
+async fn a_commit_is_in_redis_at_once_and_in_postgres_when_durable() {
+    for kind in BOTH {
+        let lab = Lab::new(kind).await;
+        let store = lab.running().await;
+        let user = lab.user("alice");
+        let receipt = lab::add(&store, &lab, &user).await.expect("commit");
+        assert_eq!(store.read(user.id).await.expect("read"), Some(user.clone()));
+        assert_eq!(
+            receipt.durable_patiently().await.expect("durable"),
+            Durability::Committed
+        );
+        assert_eq!(
+            lab.count("SELECT count(*) FROM users WHERE email_key = 'alice@example.com'")
+                .await,
+            1
+        );
+        assert_eq!(
+            lab.count("SELECT count(*) FROM audit_logs WHERE action = 'user.registered'")
+                .await,
+            1
+        );
+        store.close(Duration::from_secs(5)).await;
+        assert_eq!(
+            lab.value(":pend").await,
+            None,
+            "{kind:?}: nothing is pending after the flush"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_left_redis_comes_back_from_postgres_unchanged() {
+    for kind in BOTH {
+        let lab = Lab::new(kind).await;
+        let store = lab.stepped().await;
+        let mut user = lab.user("bob");
+        user.roles = vec!["admin".to_owned(), "öffnen \"quoted\"".to_owned()];
+        user.email_verified_at = Some(lab.clock.now());
+        let _ = lab::add(&store, &lab, &user).await.expect("commit");
+        let (session, _) = lab::open_session(&store, &lab, &user)
+            .await
+            .expect("session");
+        let before = store.read((session, user.id)).await.expect("read");
+        store.flush().await.expect("flush");
+        assert_eq!(lab.evict("user:").await + lab.evict("session:").await, 2);
+        assert_eq!(
+            store.read((session, user.id)).await.expect("read"),
+            before,
+            "{kind:?}"
+        );
+        assert_eq!(before.1, Some(user.clone()));
+        // And it is the same version, so that a commit on it goes through.
+        let _ = lab::bump(&store, user.id)
+            .await
+            .expect("commit on a hydrated record");
+    }
+}
+
+#[tokio::test]
+async fn of_200_parallel_consumptions_of_one_version_exactly_one_succeeds() {
+    for kind in BOTH {
+        let lab = Lab::new(kind).await;
+        let store = lab.stepped().await;
+        let user = lab.user("carol");
+        let _ = lab::add(&store, &lab, &user).await.expect("commit");
+        let attempts = (0..200).map(|_| {
+            let (store, id) = (store.clone(), user.id);
+            tokio::spawn(async move {
+                let consumed = store.transact(Class::Restrict, id, |user: Option<User>, draft| {
+                    let mut user = user.expect("user");
+                    if user.disabled_at.is_some() {
+                        return Ok::<_, Error>(false);
+                    }
+                    user.disabled_at = Some(user.created_at);
+                    draft.put(&user);
+                    Ok(true)
+                });
+                consumed.await.expect("transaction").0
+            })
+        });
+        let mut wins = 0;
+        for attempt in attempts.collect::<Vec<_>>() {
+            wins += usize::from(attempt.await.expect("task"));
+        }
+        assert_eq!(wins, 1, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn parallel_increments_are_all_counted() {
+    let lab = Lab::new(Kind::Single).await;
+    let store = lab.stepped().await;
+    let user = lab.user("dave");
+    let _ = lab::add(&store, &lab, &user).await.expect("commit");
+    let bumps = (0..8).map(|_| {
+        let (store, id) = (store.clone(), user.id);
+        tokio::spawn(async move {
+            let mut done = 0;
+            while done < 25 {
+                match lab::bump(&store, id).await {
+                    Ok(_) => done += 1,
+                    Err(Error::Contention) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+    });
+    for bump in bumps.collect::<Vec<_>>() {
+        bump.await.expect("task");
+    }
+    let user = store.read(user.id).await.expect("read").expect("user");
+    assert_eq!(user.device_epoch, 200);
+    store.flush().await.expect("flush");
+    assert_eq!(lab.count("SELECT device_epoch FROM users").await, 200);
+}
+
+#[tokio::test]
+async fn a_name_that_postgres_refuses_withdraws_the_account_and_frees_its_other_name() {
+    for kind in BOTH {
+        let lab = Lab::new(kind).await;
+        let store = lab.running().await;
+        let first = lab.user("erin");
+        let receipt = lab::add(&store, &lab, &first).await.expect("commit");
+        receipt.durable_patiently().await.expect("durable");
+
+        // A claim that Redis forgot: nothing but PostgreSQL knows that the e-mail is taken.
+        let mut second = lab.user("mallory");
+        second.email_key.clone_from(&first.email_key);
+        let claim = store
+            .claim(second.id, &[lab::names(&second)[1].clone()])
+            .await
+            .expect("claim");
+        let receipt = lab::add(&store, &lab, &second).await.expect("commit");
+        let refused = receipt.durable_patiently().await;
+        assert!(
+            matches!(
+                refused,
+                Err(Error::Taken(sallyport::model::IdentifierKind::Email))
+            ),
+            "{kind:?}: {refused:?}"
+        );
+        drop(claim);
+        let withdrawn = store
+            .read(second.id)
+            .await
+            .expect("read")
+            .expect("tombstone");
+        assert!(!withdrawn.is_active());
+        let again = lab.user("mallory");
+        let claim = store
+            .claim(again.id, &[lab::names(&again)[1].clone()])
+            .await
+            .expect("free again");
+        claim.check().await.expect("free in PostgreSQL too");
+        store.close(Duration::from_secs(5)).await;
+        assert_eq!(
+            lab.count("SELECT count(*) FROM users WHERE deleted_at IS NULL")
+                .await,
+            1
+        );
+        assert_eq!(lab.count("SELECT count(*) FROM dead_letters").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn of_50_parallel_claims_of_one_name_exactly_one_stands() {
+    for kind in BOTH {
+        let lab = Lab::new(kind).await;
+        let store = lab.stepped().await;
+        let claims = (0..50).map(|_| {
+            let (store, user) = (store.clone(), lab.user("frank"));
+            tokio::spawn(async move { store.claim(user.id, &lab::names(&user)).await.is_ok() })
+        });
+        let mut stood = 0;
+        for claim in claims.collect::<Vec<_>>() {
+            stood += usize::from(claim.await.expect("task"));
+        }
+        assert_eq!(stood, 1, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_bad_image_is_put_aside_and_the_others_go_through() {
+    let lab = Lab::new(Kind::Single).await;
+    let store = lab.stepped().await;
+    let user = lab.user("grace");
+    let _ = lab::add(&store, &lab, &user).await.expect("commit");
+    let mut bad = lab.session(&user);
+    bad.user_agent = "nul \0 byte".to_owned();
+    let put_bad = store.transact(Class::Session, bad.id, |_, draft| {
+        draft.put(&bad);
+        draft.trace(&lab.event(&user, Action::UserLogin));
+        Ok::<_, Error>(())
+    });
+    let _ = put_bad.await.expect("commit");
+    let others: Vec<User> = (0..20).map(|n| lab.user(&format!("other{n}"))).collect();
+    for other in &others {
+        let _ = lab::add(&store, &lab, other).await.expect("commit");
+    }
+    store.flush().await.expect("flush");
+    assert_eq!(lab.count("SELECT count(*) FROM users").await, 21);
+    assert_eq!(
+        lab.count("SELECT count(*) FROM audit_logs").await,
+        22,
+        "its own audit entry went through"
+    );
+    assert_eq!(
+        lab.count("SELECT count(*) FROM dead_letters WHERE record LIKE 'session:%'")
+            .await,
+        1
+    );
+    assert_eq!(
+        store.sweep(Duration::ZERO).await.expect("sweep"),
+        0,
+        "nothing stays in the log"
+    );
+}
+
+#[tokio::test]
+async fn an_account_sees_its_own_sessions_flushed_or_not() {
+    for kind in BOTH {
+        let lab = Lab::new(kind).await;
+        let store = lab.stepped().await;
+        let (user, other) = (lab.user("heidi"), lab.user("ivan"));
+        let (first, _) = lab::open_session(&store, &lab, &user)
+            .await
+            .expect("session");
+        store.flush().await.expect("flush");
+        lab.clock.advance(Duration::from_secs(1));
+        let (second, _) = lab::open_session(&store, &lab, &user)
+            .await
+            .expect("session");
+        let _ = lab::open_session(&store, &lab, &other)
+            .await
+            .expect("session");
+        let ids: Vec<_> = store
+            .sessions_of(user.id)
+            .await
+            .expect("list")
+            .into_iter()
+            .map(|session| session.id)
+            .collect();
+        assert_eq!(ids, [second, first], "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_log_refuses_grants_then_sessions_but_never_restrictions() {
+    let mut lab = Lab::new(Kind::Single).await;
+    lab.settings.log_budget_bytes = 4000;
+    let store = lab.stepped().await;
+    let user = lab.user("judy");
+    let _ = lab::add(&store, &lab, &user).await.expect("commit");
+    let mut more = 0;
+    while !matches!(
+        lab::add(&store, &lab, &lab.user(&format!("more{more}"))).await,
+        Err(Error::Busy)
+    ) {
+        more += 1;
+    }
+    assert!(more > 0);
+    let _ = lab::open_session(&store, &lab, &user)
+        .await
+        .expect("a session has room still");
+    while !matches!(
+        lab::open_session(&store, &lab, &user).await,
+        Err(Error::Busy)
+    ) {}
+    let _ = lab::bump(&store, user.id)
+        .await
+        .expect("a restriction always passes");
+    store.flush().await.expect("flush");
+    let _ = lab::add(&store, &lab, &lab.user("later"))
+        .await
+        .expect("there is room again");
+}
+
+#[tokio::test]
+async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_column() {
+    let lab = Lab::new(Kind::Single).await;
+    let user = lab.user("kim");
+    let samples = [
+        ("users", serde_json::to_value(&user).expect("user")),
+        (
+            "sessions",
+            serde_json::to_value(lab.session(&user)).expect("session"),
+        ),
+        (
+            "audit_logs",
+            serde_json::to_value(lab.event(&user, Action::UserLogin)).expect("event"),
+        ),
+    ];
+    for table in sallyport::store::TABLES {
+        let (_, sample) = samples
+            .iter()
+            .find(|(name, _)| *name == table.name)
+            .expect("a sample of each table");
+        let mut members: Vec<&str> = sample
+            .as_object()
+            .expect("object")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let mut columns = table.columns.to_vec();
+        columns.sort_unstable();
+        members.sort_unstable();
+        assert_eq!(members, columns, "{}", table.name);
+        let mut stored: Vec<String> = sqlx::query_scalar(
+            "SELECT column_name::text FROM information_schema.columns \
+             WHERE table_name = $1 AND column_name NOT IN ('ver', 'gen', 'partition')",
+        )
+        .bind(table.name)
+        .fetch_all(&lab.pool)
+        .await
+        .expect("columns");
+        stored.sort_unstable();
+        assert_eq!(stored, columns, "{}", table.name);
+    }
+}
