@@ -1,6 +1,7 @@
 //! Plain data of the domain and its legal transitions. Imports nothing of ours.
 
 mod audit;
+mod device_name;
 mod id;
 mod identifier;
 mod password;
@@ -9,9 +10,10 @@ mod time;
 mod user;
 
 pub use audit::{Action, AuditEvent};
+pub use device_name::device_name;
 pub use id::{AuditId, Id, IdError, Partition, SessionId, UserId};
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
 pub use password::{Password, PasswordError};
-pub use session::{Presented, Rotation, Session};
+pub use session::{Issue, Lifetimes, Presented, Rotation, Seen, Session, Successor};
 pub use time::Timestamp;
 pub use user::User;

@@ -1,25 +1,153 @@
 //! Who is calling: from an access token to a live session and an active account.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use super::{Auth, Caller, Client, Error};
+use crate::model::{Session, SessionId, Timestamp};
+use crate::store::{self, Class};
+
+/// A use is written down when the one before lies this far back: a session in use costs one write a
+/// minute, however busy it is.
+const TOUCH_AFTER: Duration = Duration::from_mins(1);
+
+/// Sessions whose use is being written down, so that parallel requests of one session do it once.
+#[derive(Clone, Default)]
+pub(super) struct Touching(Arc<Mutex<HashSet<SessionId>>>);
+
+impl Touching {
+    /// Whether the caller is the one to write.
+    fn begin(&self, id: SessionId) -> bool {
+        self.0.lock().is_ok_and(|mut touching| touching.insert(id))
+    }
+
+    fn end(&self, id: SessionId) {
+        if let Ok(mut touching) = self.0.lock() {
+            touching.remove(&id);
+        }
+    }
+}
 
 impl Auth {
     /// Verifies the token and reads its session and account in one round trip.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] when any of them does not stand.
-    pub async fn authenticate(
-        &self,
-        _client: &Client,
-        _access_token: &str,
-    ) -> Result<Caller, Error> {
-        Err(Error::Unauthenticated)
+    pub async fn authenticate(&self, client: &Client, access_token: &str) -> Result<Caller, Error> {
+        let now = self.clock.now();
+        let claims = self
+            .access_tokens
+            .verify(access_token, now)
+            .map_err(|_| Error::Unauthenticated)?;
+        let (session, user) = self.store.read((claims.session_id, claims.user_id)).await?;
+        let (Some(session), Some(user)) = (session, user) else {
+            return Err(Error::Unauthenticated);
+        };
+        if !session.is_live(&user, now) {
+            return Err(Error::Unauthenticated);
+        }
+        self.touch(client, &session, now);
+        Ok(Caller {
+            user,
+            session,
+            claims,
+        })
     }
 
-    /// Refuses a caller whose last proof of identity is older than `RECENT_AUTH_TTL`.
+    /// Refuses a caller whose last proof of identity is older than `RECENT_AUTH_TTL`: both what the token
+    /// says and what the session says must be recent, so that neither an older token of a session that was
+    /// proven again nor a session that lost its state passes.
     ///
     /// # Errors
     /// [`Error::ReauthenticationRequired`].
-    pub fn require_recent(&self, _caller: &Caller) -> Result<(), Error> {
-        Ok(())
+    pub fn require_recent(&self, caller: &Caller) -> Result<(), Error> {
+        let proven = caller.claims.auth_time.min(caller.session.auth_time);
+        if is_recent(
+            proven,
+            self.clock.now(),
+            self.settings.tokens.recent_auth_ttl,
+        ) {
+            Ok(())
+        } else {
+            Err(Error::ReauthenticationRequired)
+        }
+    }
+
+    /// Writes the use of a session down without delaying the answer. Losing one is no loss.
+    fn touch(&self, client: &Client, session: &Session, now: Timestamp) {
+        if !is_stale(session, now) || !self.touching.begin(session.id) {
+            return;
+        }
+        let id = session.id;
+        let address = client.address;
+        let idle = self.settings.tokens.session_idle_ttl;
+        let (store, touching) = (self.store.clone(), self.touching.clone());
+        tokio::spawn(async move {
+            let written = store.transact(Class::Touch, id, |session: Option<Session>, draft| {
+                if let Some(mut session) = session.filter(|session| is_stale(session, now)) {
+                    session.touch(address, now, idle);
+                    draft.put(&session);
+                }
+                Ok::<_, store::Error>(())
+            });
+            if let Err(error) = written.await {
+                tracing::debug!(%error, "the use of a session was not written down");
+            }
+            touching.end(id);
+        });
+    }
+}
+
+/// Whether a live session's last use lies far enough back to be written anew.
+fn is_stale(session: &Session, now: Timestamp) -> bool {
+    session.deleted_at.is_none() && now.since(session.last_used_at) >= TOUCH_AFTER
+}
+
+/// Whether a proof is of the last `ttl`. One from the future, by a clock that went back, is.
+fn is_recent(proven: Timestamp, now: Timestamp, ttl: Duration) -> bool {
+    now.since(proven) < ttl
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::fixtures::{alice, session_of, start};
+    use crate::clock::Clock;
+
+    #[test]
+    fn a_proof_is_recent_for_exactly_its_time() {
+        let ttl = Duration::from_mins(10);
+        let proven = Timestamp::from_micros(1_795_000_000_000_000);
+        let end = proven.after(ttl);
+        assert!(is_recent(proven, proven, ttl));
+        assert!(is_recent(
+            proven,
+            Timestamp::from_micros(end.micros() - 1),
+            ttl
+        ));
+        assert!(!is_recent(proven, end, ttl));
+    }
+
+    #[test]
+    fn a_use_is_written_down_once_a_minute_and_never_of_what_is_over() {
+        let mut session = session_of(&alice(), "hash");
+        let minute = start().after(TOUCH_AFTER);
+        assert!(!is_stale(&session, start()));
+        assert!(is_stale(&session, minute));
+        session.end(start());
+        assert!(!is_stale(&session, minute));
+    }
+
+    #[test]
+    fn one_of_many_parallel_requests_writes_the_use_down() {
+        let touching = Touching::default();
+        let clock = Clock::system();
+        let (one, other): (SessionId, SessionId) = (clock.new_id(), clock.new_id());
+        assert!(touching.begin(one));
+        assert!(!touching.begin(one));
+        assert!(touching.begin(other));
+        touching.end(one);
+        assert!(touching.begin(one));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::crypto::HashError;
+use crate::model::{IdentifierError, IdentifierKind, PasswordError};
 use crate::store;
 
 /// A refusal or a failure.
@@ -63,9 +64,51 @@ pub struct FieldError {
     pub message: String,
 }
 
+impl Error {
+    /// Stable, `snake_case`: for metrics, and for clients that look further than the status.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "validation_failed",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::Unauthenticated => "unauthenticated",
+            Self::ReauthenticationRequired => "reauthentication_required",
+            Self::EmailTaken => "email_taken",
+            Self::UsernameTaken => "username_taken",
+            Self::NotFound => "not_found",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Overloaded { .. } => "overloaded",
+            Self::StoreAway(_) => "store_away",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl FieldError {
+    /// A field whose name, or address, is refused.
+    #[must_use]
+    pub fn identifier(field: &'static str, error: IdentifierError) -> Self {
+        Self {
+            field,
+            code: error.code(),
+            message: error.to_string(),
+        }
+    }
+
+    /// A field whose new password is refused.
+    #[must_use]
+    pub fn password(field: &'static str, error: PasswordError) -> Self {
+        Self {
+            field,
+            code: error.code(),
+            message: error.to_string(),
+        }
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        use crate::model::IdentifierKind;
         match error {
             store::Error::Taken(IdentifierKind::Email) => Self::EmailTaken,
             store::Error::Taken(IdentifierKind::Username) => Self::UsernameTaken,

@@ -71,7 +71,7 @@ impl Auth {
             redis: redis.unwrap_or_else(|_| silent()),
             backlog: self.store.backlog(),
             hash_pool: self.pool.state(),
-            notes: self.store.notes(),
+            notes: self.store.notes().to_vec(),
         }
     }
 

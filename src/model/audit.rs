@@ -62,3 +62,44 @@ pub enum Action {
     #[serde(rename = "session.refresh_reused")]
     SessionRefreshReused,
 }
+
+impl Action {
+    /// Whether it tells of something that went through.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        !matches!(self, Self::UserLoginFailed | Self::SessionRefreshReused)
+    }
+}
+
+impl AuditEvent {
+    /// An entry that so far says only what happened to whom and when.
+    #[must_use]
+    pub fn new(id: AuditId, action: Action, user_id: Option<UserId>, now: Timestamp) -> Self {
+        Self {
+            id,
+            user_id,
+            session_id: None,
+            action,
+            success: action.is_success(),
+            ip_address: None,
+            user_agent: None,
+            request_id: None,
+            details: serde_json::Value::Object(serde_json::Map::new()),
+            created_at: now,
+        }
+    }
+
+    /// Adds the session that did it or suffered it.
+    #[must_use]
+    pub fn in_session(mut self, id: SessionId) -> Self {
+        self.session_id = Some(id);
+        self
+    }
+
+    /// Adds more about it. Never a secret.
+    #[must_use]
+    pub fn with(mut self, details: serde_json::Value) -> Self {
+        self.details = details;
+        self
+    }
+}

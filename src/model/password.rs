@@ -1,6 +1,7 @@
 //! A password as a person chose it, and the rules it must meet (NIST SP 800-63B-4, ASVS 6.2).
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use zeroize::Zeroizing;
 
@@ -25,7 +26,29 @@ pub enum PasswordError {
     ContainsIdentifier,
 }
 
+impl PasswordError {
+    /// Stable, `snake_case`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::TooLong => "too_long",
+            Self::Common => "common_password",
+            Self::ContainsIdentifier => "contains_identifier",
+        }
+    }
+}
+
 impl Password {
+    /// Fewest bytes (ASVS 6.2.1).
+    pub const MIN_BYTES: usize = 8;
+    /// Most bytes: far beyond any passphrase (ASVS 6.2.9 asks for 64), and a bound for whoever hashes.
+    pub const MAX_BYTES: usize = 1024;
+    /// A name of fewer characters is in too many words to be looked for anywhere in a password.
+    const LONG_NAME_CHARS: usize = 5;
+    /// And of fewer than these in too many to be looked for at all.
+    const SHORT_NAME_CHARS: usize = 3;
+
     /// Wraps what the person sent, unchecked.
     #[must_use]
     pub fn new(text: String) -> Self {
@@ -37,10 +60,144 @@ impl Password {
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
+
+    /// Whether any account could have it. A longer one is not worth hashing.
+    #[must_use]
+    pub fn is_within_bounds(&self) -> bool {
+        self.0.len() <= Self::MAX_BYTES
+    }
+
+    /// Checks a new password against the rules, for the owner of these names in their normal forms. Case
+    /// makes no difference to the list and to the names; there are no rules of composition.
+    ///
+    /// Of an e-mail address counts what stands before the `@` and before a `+`. A name of 3 or 4
+    /// characters is found in many a word by chance: it is refused only where too little would be left
+    /// without it.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check(&self, email_key: &str, username_key: &str) -> Result<(), PasswordError> {
+        if self.0.len() < Self::MIN_BYTES {
+            return Err(PasswordError::TooShort);
+        }
+        if !self.is_within_bounds() {
+            return Err(PasswordError::TooLong);
+        }
+        let lower = Zeroizing::new(self.0.to_lowercase());
+        if COMMON.binary_search(&lower.as_str()).is_ok() {
+            return Err(PasswordError::Common);
+        }
+        let mailbox = email_key.split(['@', '+']).next().unwrap_or_default();
+        if leans_on(&lower, mailbox) || leans_on(&lower, username_key) {
+            return Err(PasswordError::ContainsIdentifier);
+        }
+        Ok(())
+    }
 }
+
+/// Whether a password is little more than a name, or has a long one in it.
+fn leans_on(lower: &str, name: &str) -> bool {
+    if !lower.contains(name) {
+        return false;
+    }
+    let rest = lower.len() - name.len();
+    match name.chars().count() {
+        ..Password::SHORT_NAME_CHARS => false,
+        Password::SHORT_NAME_CHARS..Password::LONG_NAME_CHARS => rest < Password::MIN_BYTES,
+        _ => true,
+    }
+}
+
+/// Passwords that are tried first, of at least 8 bytes, in lower case, in the order of their bytes.
+static COMMON: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_for(password: &str, email: &str, username: &str) -> Result<(), PasswordError> {
+        Password::new(password.to_owned()).check(email, username)
+    }
+
+    fn check(password: &str) -> Result<(), PasswordError> {
+        check_for(password, "someone@example.com", "someone")
+    }
+
+    #[test]
+    fn the_passwords_of_the_public_examples_are_accepted() {
+        for password in ["SecurePass123!", "TestPass123!"] {
+            assert_eq!(check(password), Ok(()));
+            assert_eq!(check_for(password, "test@example.com", "test"), Ok(()));
+        }
+    }
+
+    #[test]
+    fn length_is_counted_in_bytes_as_sent() {
+        assert_eq!(check("7 bytes"), Err(PasswordError::TooShort));
+        assert_eq!(check("8 bytes!"), Ok(()));
+        assert_eq!(check("пять"), Ok(()), "four letters of two bytes");
+        assert_eq!(check("\0\0\0\0\0\0\0\0"), Ok(()));
+        assert_eq!(check("        "), Ok(()), "eight spaces, as sent");
+        assert_eq!(check(&"x1".repeat(512)), Ok(()));
+        assert_eq!(
+            check(&format!("{}y", "x1".repeat(512))),
+            Err(PasswordError::TooLong)
+        );
+    }
+
+    #[test]
+    fn common_passwords_are_refused_in_any_case() {
+        for password in [
+            "password1",
+            "PassWord123",
+            "12345678",
+            "QWERTYUIOP",
+            "iloveyou1",
+        ] {
+            assert_eq!(check(password), Err(PasswordError::Common), "{password}");
+        }
+        assert_eq!(check("password1 "), Ok(()), "nothing is trimmed");
+    }
+
+    #[test]
+    fn the_list_is_one_that_a_binary_search_can_use() {
+        assert!(COMMON.len() > 5000);
+        assert!(COMMON.is_sorted());
+        for entry in COMMON.iter() {
+            assert!(entry.len() >= Password::MIN_BYTES, "{entry}");
+            assert_eq!(*entry, entry.to_lowercase());
+            assert_eq!(check(entry), Err(PasswordError::Common));
+        }
+    }
+
+    #[test]
+    fn a_password_with_the_owners_name_in_it_is_refused() {
+        let refused = Err(PasswordError::ContainsIdentifier);
+        let alice = |password| check_for(password, "a.liddell+news@example.com", "alice");
+        assert_eq!(alice("xAlIcE-in-w0nderland"), refused);
+        assert_eq!(alice("my A.Liddell pass"), refused);
+        assert_eq!(alice("wonderland news"), Ok(()));
+        assert_eq!(alice("example.com!"), Ok(()), "the domain is not a name");
+    }
+
+    #[test]
+    fn a_short_name_counts_only_where_too_little_else_is_left() {
+        let ann = |password| check_for(password, "a@example.com", "ann");
+        assert_eq!(ann("ann12345"), Err(PasswordError::ContainsIdentifier));
+        assert_eq!(ann("Channel Tunnel"), Ok(()));
+        assert_eq!(ann("aardvark"), Ok(()), "one letter is no name");
+    }
+
+    #[test]
+    fn a_password_prints_as_nothing() {
+        let shown = format!("{:?}", Password::new("SecurePass123!".to_owned()));
+        assert_eq!(shown, "Password(…)");
     }
 }

@@ -1,6 +1,7 @@
 //! A session: what a login leaves behind, and the family of its refresh tokens.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +69,105 @@ pub enum Rotation {
     Ahead,
 }
 
+/// Where a client was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its address.
+    pub ip_address: IpAddr,
+    /// What it called itself, at most 512 bytes.
+    pub user_agent: String,
+}
+
+/// How long sessions last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Without use.
+    pub idle: Duration,
+    /// In all.
+    pub total: Duration,
+}
+
+/// What a new session is made of.
+pub struct Issue<'a> {
+    /// Its name, in the partition of the user.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: &'a User,
+    /// SHA-256 of the first refresh token's secret, hex.
+    pub refresh_hash: String,
+    /// Where it was asked for.
+    pub seen: Seen,
+    /// How its owner proved who they are.
+    pub amr: Vec<String>,
+    /// How long it lasts.
+    pub lifetimes: Lifetimes,
+}
+
+/// The refresh token that takes the place of the newest.
+pub struct Successor {
+    /// SHA-256 of its secret, hex.
+    pub hash: String,
+    /// Its secret, masked for the holder of the one before.
+    pub wrapped: String,
+}
+
 impl Session {
+    /// A session as a login leaves it, with the first refresh token of its family.
+    #[must_use]
+    pub fn issue(issue: Issue<'_>, now: Timestamp) -> Self {
+        let expires_at = now.after(issue.lifetimes.total);
+        Self {
+            id: issue.id,
+            user_id: issue.user.id,
+            epoch: issue.user.session_epoch,
+            generation: 1,
+            refresh_hash: issue.refresh_hash,
+            previous_hash: None,
+            successor: None,
+            rotated_at: now,
+            amr: issue.amr,
+            auth_time: now,
+            ip_address: issue.seen.ip_address,
+            user_agent: issue.seen.user_agent,
+            created_at: now,
+            last_used_at: now,
+            idle_expires_at: now.after(issue.lifetimes.idle).min(expires_at),
+            expires_at,
+            deleted_at: None,
+        }
+    }
+
+    /// Puts the next refresh token in the place of the newest, which becomes the one before.
+    pub fn rotate(&mut self, next: Successor, seen: Seen, now: Timestamp, idle: Duration) {
+        self.generation += 1;
+        self.previous_hash = Some(std::mem::replace(&mut self.refresh_hash, next.hash));
+        self.successor = Some(next.wrapped);
+        self.rotated_at = now;
+        self.user_agent = seen.user_agent;
+        self.touch(seen.ip_address, now, idle);
+    }
+
+    /// Notes a use, from which the idle lifetime begins anew. A clock that went back takes nothing away.
+    pub fn touch(&mut self, ip_address: IpAddr, now: Timestamp, idle: Duration) {
+        self.ip_address = ip_address;
+        self.last_used_at = self.last_used_at.max(now);
+        let idle_expires_at = now.after(idle).min(self.expires_at);
+        self.idle_expires_at = self.idle_expires_at.max(idle_expires_at);
+    }
+
+    /// Notes that its owner proved again who they are, by `method`.
+    pub fn reauthenticated(&mut self, method: &str, now: Timestamp) {
+        self.auth_time = now;
+        if !self.amr.iter().any(|known| known == method) {
+            self.amr.push(method.to_owned());
+        }
+    }
+
+    /// Lets it live on when its account ends all others: see [`User::end_sessions`].
+    pub fn outlive(&mut self, user: &User) {
+        self.epoch = user.session_epoch;
+    }
+
     /// Whether it still stands for `user` at `now`.
     #[must_use]
     pub fn is_live(&self, user: &User, now: Timestamp) -> bool {
@@ -86,7 +185,7 @@ impl Session {
         &self,
         presented: Presented<'_>,
         now: Timestamp,
-        grace: std::time::Duration,
+        grace: Duration,
         same_client: bool,
     ) -> Rotation {
         if presented.generation > self.generation {
@@ -122,3 +221,6 @@ fn same(a: &str, b: &str) -> bool {
     use subtle::ConstantTimeEq;
     a.as_bytes().ct_eq(b.as_bytes()).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,7 +153,7 @@ impl Inner {
             let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
             let meta = meta.as_deref().and_then(Meta::parse);
             if meta.is_none_or(|meta| meta.ver < floor) {
-                self.incarnate(partition, meta).await?;
+                Box::pin(self.incarnate(partition, meta)).await?;
             }
         }
         Ok(())

@@ -88,7 +88,7 @@ impl Inner {
         let mut values = self.redis.mget(keys).await?.into_iter();
         let meta = values.next().flatten().as_deref().and_then(Meta::parse);
         let Some(meta) = meta.filter(|meta| meta.ver >= high) else {
-            self.incarnate(partition, meta).await?;
+            Box::pin(self.incarnate(partition, meta)).await?;
             return Ok(None);
         };
         self.partitions.saw(partition, meta.ver);
@@ -96,7 +96,7 @@ impl Inner {
         for (place, value) in places.iter().zip(values) {
             let found = match value.and_then(|value| warm(&value, meta.gen_)) {
                 Some(found) => Some(found),
-                None => match self.hydrate(meta, *place).await? {
+                None => match Box::pin(self.hydrate(meta, *place)).await? {
                     Hydrated::Found(found) => Some(found),
                     Hydrated::Absent => None,
                     Hydrated::Again => return Ok(None),
@@ -105,7 +105,7 @@ impl Inner {
                         return Ok(None);
                     }
                     Hydrated::Rewound => {
-                        self.incarnate(partition, Some(meta)).await?;
+                        Box::pin(self.incarnate(partition, Some(meta))).await?;
                         return Ok(None);
                     }
                 },

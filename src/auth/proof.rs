@@ -1,0 +1,212 @@
+//! Proving an account by its password: for login, and again for what is sensitive.
+//!
+//! Unknown account, wrong password and disabled account take the same steps and cost the same hash; they
+//! differ only in metrics and audit.
+
+use super::limits::{Attempt, Target};
+use super::{Auth, Client, Error};
+use crate::crypto::{HashError, Verified};
+use crate::model::{Action, Password, User};
+use crate::store::{self, Class};
+
+/// A password was right.
+pub(super) struct Proof {
+    /// The account as it was read before the hash.
+    pub(super) user: User,
+    /// The same password under today's parameters, when the stored hash has others.
+    pub(super) rehashed: Option<String>,
+    /// The place in the limits, to be given back.
+    pub(super) attempt: Attempt,
+}
+
+/// Why a password proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    UnknownAccount,
+    WrongPassword,
+    Disabled,
+}
+
+/// A proof that failed: for a reason that the caller must not learn, or by something else.
+pub(super) enum Failure {
+    Refused(Reason),
+    Error(Error),
+}
+
+impl Reason {
+    /// For metrics and audit.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::WrongPassword => "wrong_password",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl Failure {
+    /// For metrics.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Refused(reason) => reason.label(),
+            Self::Error(error) => error.code(),
+        }
+    }
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl Failure {
+    /// What the caller may learn.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Refused(_) => Error::InvalidCredentials,
+            Self::Error(error) => error,
+        }
+    }
+}
+
+impl Auth {
+    /// Takes a place in the limits, reads the account, compares the password. `during` names the use case
+    /// in the audit entry of a failure.
+    pub(super) async fn prove_password(
+        &self,
+        client: &Client,
+        target: &Target,
+        password: &Password,
+        during: &'static str,
+    ) -> Result<Proof, Failure> {
+        let (attempt, user) = tokio::join!(self.attempt(client, target), self.account(target));
+        let attempt = attempt?;
+        let compared = match user {
+            Ok(user) => self.compare(user, password).await,
+            Err(error) => Err(error.into()),
+        };
+        match compared {
+            Ok((user, rehashed)) => Ok(Proof {
+                user,
+                rehashed,
+                attempt,
+            }),
+            Err(Failure::Refused(reason)) => {
+                attempt.fail(client);
+                self.note_failure(client, target, reason, during);
+                Err(Failure::Refused(reason))
+            }
+            Err(Failure::Error(error)) => {
+                self.give_back(client, attempt).await;
+                Err(Failure::Error(error))
+            }
+        }
+    }
+
+    async fn account(&self, target: &Target) -> Result<Option<User>, store::Error> {
+        match target {
+            Target::Account(id) => self.store.read(*id).await,
+            Target::Name(_) => Ok(None),
+        }
+    }
+
+    /// Compares, whatever there is to compare with: the hash is always paid for, and judged only then.
+    async fn compare(
+        &self,
+        user: Option<User>,
+        password: &Password,
+    ) -> Result<(User, Option<String>), Failure> {
+        let stored = user
+            .as_ref()
+            .filter(|_| password.is_within_bounds())
+            .and_then(|user| user.password_hash.clone());
+        let verified = self.verify(password, stored, user.as_ref()).await?;
+        let user = judge(user, verified.matches).map_err(Failure::Refused)?;
+        Ok((user, verified.rehashed))
+    }
+
+    /// A stored hash that nobody can verify is our fault, but it must look like any wrong password.
+    async fn verify(
+        &self,
+        password: &Password,
+        stored: Option<String>,
+        user: Option<&User>,
+    ) -> Result<Verified, HashError> {
+        match self.pool.verify(password.clone(), stored).await {
+            Err(HashError::Unusable) => {
+                let user_id = user.map(|user| user.id.to_string());
+                tracing::error!(user_id, "the stored password hash cannot be verified");
+                self.pool.verify(password.clone(), None).await
+            }
+            verified => verified,
+        }
+    }
+
+    /// Writes down a failure against an account. Beside the answer and not before it, because nothing is
+    /// written for a name that nobody has, and the difference must not be felt.
+    fn note_failure(&self, client: &Client, target: &Target, reason: Reason, during: &'static str) {
+        let &Target::Account(user_id) = target else {
+            return;
+        };
+        let details = serde_json::json!({ "reason": reason.label(), "during": during });
+        let trail = self.trail(client);
+        let entry = trail.entry(Action::UserLoginFailed, user_id).with(details);
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            let written = store.transact(Class::Session, user_id, |user: Option<User>, draft| {
+                if user.is_some() {
+                    draft.trace(&entry);
+                }
+                Ok::<_, store::Error>(())
+            });
+            if let Err(error) = written.await {
+                tracing::warn!(%error, "a failed login was not written down");
+            }
+        });
+    }
+}
+
+/// What an account and a comparison amount to.
+fn judge(user: Option<User>, matches: bool) -> Result<User, Reason> {
+    let user = user.filter(|user| user.deleted_at.is_none());
+    match user {
+        None => Err(Reason::UnknownAccount),
+        Some(_) if !matches => Err(Reason::WrongPassword),
+        Some(user) if !user.is_active() => Err(Reason::Disabled),
+        Some(user) => Ok(user),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::fixtures::alice;
+
+    #[test]
+    fn only_the_right_password_of_an_active_account_proves_it() {
+        let user = alice();
+        let mut disabled = user.clone();
+        disabled.disabled_at = Some(user.created_at);
+        let mut erased = user.clone();
+        erased.deleted_at = Some(user.created_at);
+        assert_eq!(judge(Some(user.clone()), true), Ok(user.clone()));
+        assert_eq!(judge(Some(user), false), Err(Reason::WrongPassword));
+        assert_eq!(judge(Some(disabled.clone()), true), Err(Reason::Disabled));
+        assert_eq!(judge(Some(disabled), false), Err(Reason::WrongPassword));
+        assert_eq!(judge(Some(erased), true), Err(Reason::UnknownAccount));
+        assert_eq!(judge(None, true), Err(Reason::UnknownAccount));
+    }
+
+    #[test]
+    fn all_reasons_look_alike_from_outside() {
+        for reason in [
+            Reason::UnknownAccount,
+            Reason::WrongPassword,
+            Reason::Disabled,
+        ] {
+            let shown = Failure::Refused(reason).into_error();
+            assert!(matches!(shown, Error::InvalidCredentials));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The life of a session, transition by transition.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::{Issue, Lifetimes, Presented, Rotation, Seen, Session, Successor};
+use crate::model::{Email, Id, Timestamp, User, Username};
+
+const GRACE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_hours(7 * 24);
+const TOTAL: Duration = Duration::from_hours(30 * 24);
+const DAY: Duration = Duration::from_hours(24);
+
+fn start() -> Timestamp {
+    Timestamp::from_micros(1_795_000_000_000_000)
+}
+
+fn seen(last_byte: u8) -> Seen {
+    Seen {
+        ip_address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last_byte)),
+        user_agent: "curl/8".to_owned(),
+    }
+}
+
+fn alice() -> User {
+    let email = Email::parse("alice@example.com").expect("valid");
+    let username = Username::parse("alice").expect("valid");
+    let id = Id::new(start(), [1; 10]).into();
+    User::register(id, &email, &username, "$argon2id$…".to_owned(), start())
+}
+
+fn session_of(user: &User) -> Session {
+    let issue = Issue {
+        id: Id::new(start(), [1; 10]).into(),
+        user,
+        refresh_hash: "h1".to_owned(),
+        seen: seen(1),
+        amr: vec!["pwd".to_owned()],
+        lifetimes: Lifetimes {
+            idle: IDLE,
+            total: TOTAL,
+        },
+    };
+    Session::issue(issue, start())
+}
+
+fn rotate(session: &mut Session, now: Timestamp) {
+    let generation = session.generation + 1;
+    let next = Successor {
+        hash: format!("h{generation}"),
+        wrapped: format!("w{generation}"),
+    };
+    session.rotate(next, seen(2), now, IDLE);
+}
+
+/// Judges the token of `generation` as the same client would present it at `now`.
+fn judge(session: &Session, generation: i64, hash: &str, now: Timestamp) -> Rotation {
+    session.judge(Presented { generation, hash }, now, GRACE, true)
+}
+
+#[test]
+fn a_new_session_is_live_until_its_idle_time_is_over() {
+    let user = alice();
+    let session = session_of(&user);
+    let end = start().after(IDLE);
+    assert!(session.is_live(&user, Timestamp::from_micros(end.micros() - 1)));
+    assert!(!session.is_live(&user, end));
+}
+
+#[test]
+fn use_extends_the_idle_time_but_never_the_whole() {
+    let user = alice();
+    let mut session = session_of(&user);
+    for day in 1..30 {
+        let now = start().after(DAY * day);
+        assert!(session.is_live(&user, now), "day {day}");
+        session.touch(seen(9).ip_address, now, IDLE);
+        assert_eq!(session.last_used_at, now);
+    }
+    assert_eq!(session.idle_expires_at, session.expires_at);
+    assert!(!session.is_live(&user, start().after(TOTAL)));
+}
+
+#[test]
+fn a_clock_that_went_back_takes_nothing_from_a_session() {
+    let mut session = session_of(&alice());
+    session.touch(seen(1).ip_address, start().after(DAY), IDLE);
+    let before = session.clone();
+    session.touch(seen(1).ip_address, start(), IDLE);
+    assert_eq!(session, before);
+}
+
+#[test]
+fn a_session_dies_with_its_end_its_epoch_and_its_account() {
+    let user = alice();
+    let now = start().after(DAY);
+    let session = session_of(&user);
+
+    let mut ended = session.clone();
+    ended.end(now);
+    ended.end(now.after(DAY));
+    assert_eq!(ended.deleted_at, Some(now), "the first end counts");
+    assert!(!ended.is_live(&user, now));
+
+    let mut revoked = user.clone();
+    revoked.end_sessions(now);
+    assert!(!session.is_live(&revoked, now));
+    let mut kept = session.clone();
+    kept.outlive(&revoked);
+    assert!(kept.is_live(&revoked, now));
+
+    let mut disabled = user.clone();
+    disabled.disabled_at = Some(now);
+    assert!(!session.is_live(&disabled, now));
+
+    let mut somebody_else = user.clone();
+    somebody_else.id = Id::new(start(), [2; 10]).into();
+    assert!(!session.is_live(&somebody_else, now));
+}
+
+#[test]
+fn rotation_moves_the_newest_token_to_the_one_before() {
+    let mut session = session_of(&alice());
+    let now = start().after(DAY);
+    rotate(&mut session, now);
+    assert_eq!(session.generation, 2);
+    assert_eq!(session.refresh_hash, "h2");
+    assert_eq!(session.previous_hash.as_deref(), Some("h1"));
+    assert_eq!(session.successor.as_deref(), Some("w2"));
+    assert_eq!(session.rotated_at, now);
+    assert_eq!(session.ip_address, seen(2).ip_address);
+    assert_eq!(session.idle_expires_at, now.after(IDLE));
+    assert_eq!(session.auth_time, start(), "a refresh proves nobody");
+}
+
+#[test]
+fn the_newest_token_is_current_and_with_another_secret_it_is_not() {
+    let session = session_of(&alice());
+    assert_eq!(judge(&session, 1, "h1", start()), Rotation::Current);
+    assert_eq!(judge(&session, 1, "xx", start()), Rotation::Reused);
+    assert_eq!(judge(&session, 1, "", start()), Rotation::Reused);
+}
+
+#[test]
+fn the_token_before_has_grace_for_ten_seconds_from_the_same_client() {
+    let mut session = session_of(&alice());
+    rotate(&mut session, start());
+    let last = Timestamp::from_micros(start().after(GRACE).micros() - 1);
+    assert_eq!(judge(&session, 1, "h1", start()), Rotation::Grace);
+    assert_eq!(judge(&session, 1, "h1", last), Rotation::Grace);
+    let late = start().after(GRACE);
+    assert_eq!(judge(&session, 1, "h1", late), Rotation::Reused);
+    assert_eq!(judge(&session, 1, "xx", start()), Rotation::Reused);
+    let before = Presented {
+        generation: 1,
+        hash: "h1",
+    };
+    let elsewhere = session.judge(before, start(), GRACE, false);
+    assert_eq!(elsewhere, Rotation::Reused);
+}
+
+#[test]
+fn an_older_token_than_the_one_before_is_reuse_even_in_time() {
+    let mut session = session_of(&alice());
+    rotate(&mut session, start());
+    rotate(&mut session, start());
+    assert_eq!(judge(&session, 3, "h3", start()), Rotation::Current);
+    assert_eq!(judge(&session, 2, "h2", start()), Rotation::Grace);
+    assert_eq!(judge(&session, 1, "h1", start()), Rotation::Reused);
+    assert_eq!(judge(&session, 1, "h2", start()), Rotation::Reused);
+}
+
+#[test]
+fn a_token_newer_than_the_store_is_no_theft() {
+    let session = session_of(&alice());
+    assert_eq!(judge(&session, 2, "h2", start()), Rotation::Ahead);
+    assert_eq!(judge(&session, i64::MAX, "h1", start()), Rotation::Ahead);
+}
+
+#[test]
+fn proving_again_who_one_is_renews_the_time_and_adds_the_method_once() {
+    let mut session = session_of(&alice());
+    let now = start().after(DAY);
+    session.reauthenticated("pwd", now);
+    assert_eq!(session.auth_time, now);
+    assert_eq!(session.amr, ["pwd"]);
+    session.reauthenticated("otp", now);
+    assert_eq!(session.amr, ["pwd", "otp"]);
+}
