@@ -42,7 +42,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let metrics = start_telemetry(&config.telemetry)?;
     let stop = Signals::listen()?.into_token();
     let listeners = Listeners::bind(&config.http).await?;
-    run(&config, listeners, metrics, stop).await
+    run(&config, listeners, metrics, stop, || {}).await
 }
 
 /// `sallyport worker`: sweeps the log until a signal comes; no public listener.
@@ -60,7 +60,7 @@ pub async fn worker(mut config: Config) -> Result<(), Error> {
         public: None,
         admin,
     };
-    run(&config, listeners, metrics, stop).await
+    run(&config, listeners, metrics, stop, || {}).await
 }
 
 /// The public listener (a worker has none) and the internal one.
@@ -96,12 +96,13 @@ fn start_telemetry(settings: &config::Telemetry) -> Result<telemetry::Metrics, E
     Ok(metrics)
 }
 
-/// Everything behind the listeners, from keys to shutdown.
+/// Everything behind the listeners, from keys to shutdown. `when_ready` runs once, before the first request.
 async fn run(
     config: &Config,
     listeners: Listeners,
     metrics: telemetry::Metrics,
     stop: CancellationToken,
+    when_ready: impl FnOnce(),
 ) -> Result<(), Error> {
     let watch = Stopwatch::start();
     let Some(opened) = stop.run_until_cancelled(House::open(config)).await else {
@@ -116,6 +117,7 @@ async fn run(
         milliseconds = watch.elapsed().as_millis(),
         "ready"
     );
+    when_ready();
     let served = house.serve(config, listeners, metrics, stop).await;
     tracing::info!("no request is open any more; closing the stores");
     house.store.close(STORE_CLOSES_WITHIN).await;

@@ -1,5 +1,10 @@
 //! The command line: what the one binary can do.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "comments on commands are what --help shows, as they stand"
+)]
+
 mod healthcheck;
 mod keys;
 mod stores;
@@ -136,7 +141,11 @@ fn described(config: &Config) -> String {
     let names = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for row in rows {
-        let _ = writeln!(text, "{:<names$}  {}  ({})", row.name, row.value, row.source);
+        let _ = writeln!(
+            text,
+            "{:<names$}  {}  ({})",
+            row.name, row.value, row.source
+        );
     }
     text
 }

@@ -8,9 +8,7 @@ use super::{Error, Listeners, Signals, run, start_telemetry, welcome};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Keys;
-use crate::dev::{
-    Binaries, Lifetime, LockedFolder, PrivatePostgres, PrivateRedis, RedisOptions,
-};
+use crate::dev::{Binaries, Lifetime, LockedFolder, PrivatePostgres, PrivateRedis, RedisOptions};
 use crate::store;
 
 /// Name of the database in the private PostgreSQL.
@@ -34,7 +32,8 @@ pub async fn dev(mut config: Config) -> Result<(), Error> {
         return Ok(());
     };
     let mut stores = stores?;
-    let outcome = prepare_and_run(config, folder.path(), listeners, metrics, stop).await;
+    let service = prepare_and_run(config, folder.path(), listeners, metrics, stop);
+    let outcome = Box::pin(service).await;
     stores.stop().await;
     outcome
 }
@@ -54,8 +53,8 @@ async fn prepare_and_run(
             .map_err(Error::keys(&config.keys_file))?;
     }
     store::migrate(&config.postgres.url).await?;
-    welcome::print(&config, folder);
-    run(&config, listeners, metrics, stop).await
+    let welcome = || welcome::print(&config, folder);
+    run(&config, listeners, metrics, stop, welcome).await
 }
 
 /// Dev mode has settings that nobody else may reach.

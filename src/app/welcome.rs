@@ -12,7 +12,11 @@ pub(super) fn print(config: &Config, folder: &Path) {
 }
 
 fn text(config: &Config, folder: &Path) -> String {
-    let scheme = if config.http.tls_cert.is_some() { "https" } else { "http" };
+    let scheme = if config.http.tls_cert.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let public = format!("{scheme}://{}", config.http.listen);
     let api = format!("{public}{}", config.http.base_path);
     let admin = format!("http://{}", config.http.admin);
@@ -25,11 +29,16 @@ Sallyport in dev mode
   API       {api}        document: {public}/openapi.json
   internal  {admin}            /health /metrics
   data      {}
-"
-        , folder.display()
+",
+        folder.display()
     );
     text.push_str(&unsafe_about_it(config));
-    text.push_str(&lines_to_paste(&public, &api, &admin, &folder.join("cookies")));
+    text.push_str(&lines_to_paste(
+        &public,
+        &api,
+        &admin,
+        &folder.join("cookies"),
+    ));
     text
 }
 
