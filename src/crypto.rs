@@ -5,9 +5,9 @@ mod hash_pool;
 mod keys;
 mod opaque_token;
 
-pub use access_token::{AccessTokens, Claims};
+pub use access_token::{AccessTokens, Claims, IMPLICIT_ASSERTION};
 pub use hash_pool::{HashError, HashPool, PoolState, Verified};
-pub use keys::{KeyError, Keys};
+pub use keys::{KeyError, KeyInfo, Keys, Window};
 pub use opaque_token::{OpaqueTokens, Opened, TokenKind};
 
 /// A token that is forged, foreign, malformed or out of its time. Which of these is nobody's business.

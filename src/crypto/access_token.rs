@@ -1,8 +1,36 @@
 //! Access tokens: PASETO v4.public, verifiable elsewhere with the published keys.
+//!
+//! To verify one elsewhere: fetch `/.well-known/paseto-keys.json`, pick the key that the token's footer names
+//! (`{"kid":"k4.pid.…"}`), verify as `v4.public` with the implicit assertion [`IMPLICIT_ASSERTION`], then check `iss`,
+//! `aud`, `nbf` and `exp`. A session that was ended makes its tokens invalid at once; only this service knows that.
+//!
+//! Times in the payload are RFC 3339 strings in UTC, `auth_time` too.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pasetors::Public;
+use pasetors::token::UntrustedToken;
+use pasetors::version4::{PublicToken, V4};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::keys::{self, SigningKey};
 use super::{InvalidToken, Keys};
+use crate::clock;
 use crate::config;
 use crate::model::{SessionId, Timestamp, UserId};
+
+/// Signed with every access token though not part of it: nothing else that we sign passes as one.
+pub const IMPLICIT_ASSERTION: &str = "sallyport access token";
+
+/// Bytes; a longer one is not ours.
+const MAX_LENGTH: usize = 4096;
+/// Tokens remembered as verified; about 12 MB when full.
+const REMEMBERED: usize = 32_768;
 
 /// What an access token says.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,30 +51,196 @@ pub struct Claims {
     pub roles: Vec<String>,
 }
 
+/// The payload as it is signed.
+#[derive(Serialize)]
+struct Payload<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: UserId,
+    sid: SessionId,
+    jti: String,
+    iat: Timestamp,
+    nbf: Timestamp,
+    exp: Timestamp,
+    auth_time: Timestamp,
+    amr: &'a [String],
+    roles: &'a [String],
+}
+
+/// The payload as it is read, after its signature was found right.
+#[derive(Deserialize)]
+struct Signed {
+    iss: String,
+    aud: String,
+    sub: UserId,
+    sid: SessionId,
+    iat: Timestamp,
+    exp: Timestamp,
+    auth_time: Timestamp,
+    amr: Vec<String>,
+    roles: Vec<String>,
+}
+
 /// Issues and verifies access tokens.
-pub struct AccessTokens;
+pub struct AccessTokens {
+    /// Oldest first. Never empty.
+    keys: Vec<Arc<SigningKey>>,
+    issuer: String,
+    audience: String,
+    leeway: Duration,
+    verified: Cache<[u8; 32], Arc<Verified>>,
+}
+
+/// A token whose signature, issuer and audience were right. Times are checked at each use.
+struct Verified {
+    claims: Claims,
+    key: Arc<SigningKey>,
+}
 
 impl AccessTokens {
     /// With the keys and names of this deployment.
     #[must_use]
-    pub fn new(_keys: &Keys, _settings: &config::Tokens) -> Self {
-        Self
+    pub fn new(keys: &Keys, settings: &config::Tokens) -> Self {
+        Self {
+            keys: keys.signing().to_vec(),
+            issuer: settings.issuer.clone(),
+            audience: settings.audience.clone(),
+            leeway: settings.leeway,
+            verified: Cache::new(REMEMBERED),
+        }
     }
 
     /// Signs with the key that is active at `claims.issued_at`.
+    ///
+    /// # Panics
+    /// Never: keys were checked when they were loaded, and claims are always JSON.
     #[must_use]
-    pub fn issue(&self, _claims: &Claims) -> String {
-        String::new()
+    pub fn issue(&self, claims: &Claims) -> String {
+        let id: [u8; 16] = clock::random();
+        let payload = Payload {
+            iss: &self.issuer,
+            aud: &self.audience,
+            sub: claims.user_id,
+            sid: claims.session_id,
+            jti: URL_SAFE_NO_PAD.encode(id),
+            iat: claims.issued_at,
+            nbf: claims.issued_at,
+            exp: claims.expires_at,
+            auth_time: claims.auth_time,
+            amr: &claims.amr,
+            roles: &claims.roles,
+        };
+        let key = keys::active(&self.keys, claims.issued_at);
+        let token = serde_json::to_vec(&payload)
+            .ok()
+            .and_then(|payload| sign(key, &payload));
+        match token {
+            Some(token) => token,
+            None => unreachable!("a checked key signs any JSON"),
+        }
     }
 
     /// Checks signature, key window, issuer, audience, kind and times.
-    pub fn verify(&self, _token: &str, _now: Timestamp) -> Result<Claims, InvalidToken> {
-        Err(InvalidToken)
+    ///
+    /// # Errors
+    /// [`InvalidToken`], whatever is wrong with it.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, InvalidToken> {
+        if token.len() > MAX_LENGTH {
+            return Err(InvalidToken);
+        }
+        let name: [u8; 32] = Sha256::digest(token).into();
+        if let Some(known) = self.verified.get(&name) {
+            return self.timely(&known, now);
+        }
+        let verified = Arc::new(self.check(token)?);
+        let claims = self.timely(&verified, now)?;
+        self.verified.insert(name, verified);
+        Ok(claims)
     }
 
-    /// Body of `/.well-known/paseto-keys.json`.
+    /// Body of `/.well-known/paseto-keys.json`: every key that has not ended, the next one too, so that
+    /// whoever verifies elsewhere knows it before it is used.
     #[must_use]
-    pub fn public_keys(&self, _now: Timestamp) -> serde_json::Value {
-        serde_json::Value::Null
+    pub fn public_keys(&self, now: Timestamp) -> serde_json::Value {
+        let keys = self.keys.iter();
+        let kept = keys.filter(|key| key.window.not_after.is_none_or(|end| now < end));
+        let listed = kept.map(|key| {
+            serde_json::json!({
+                "kid": key.kid,
+                "version": "v4",
+                "purpose": "public",
+                "paserk": key.public_paserk(),
+                "notBefore": key.window.not_before,
+                "notAfter": key.window.not_after,
+            })
+        });
+        serde_json::json!({ "keys": listed.collect::<Vec<_>>() })
+    }
+
+    /// Everything but the times.
+    fn check(&self, token: &str) -> Result<Verified, InvalidToken> {
+        let untrusted = UntrustedToken::<Public, V4>::try_from(token).map_err(|_| InvalidToken)?;
+        let key = self.named_in(untrusted.untrusted_footer())?;
+        let assertion = Some(IMPLICIT_ASSERTION.as_bytes());
+        PublicToken::verify(&key.public, &untrusted, None, assertion).map_err(|_| InvalidToken)?;
+        let signed: Signed =
+            serde_json::from_slice(untrusted.untrusted_payload()).map_err(|_| InvalidToken)?;
+        if signed.iss != self.issuer || signed.aud != self.audience {
+            return Err(InvalidToken);
+        }
+        Ok(Verified {
+            claims: signed.into(),
+            key: Arc::clone(key),
+        })
+    }
+
+    /// One of our own keys, if the footer is exactly the one that we put beside it. Nothing untrusted is parsed.
+    fn named_in(&self, untrusted_footer: &[u8]) -> Result<&Arc<SigningKey>, InvalidToken> {
+        let mut keys = self.keys.iter();
+        keys.find(|key| footer(key).as_bytes() == untrusted_footer)
+            .ok_or(InvalidToken)
+    }
+
+    fn timely(&self, verified: &Verified, now: Timestamp) -> Result<Claims, InvalidToken> {
+        let Verified { claims, key } = verified;
+        let begun = claims.issued_at <= now.after(self.leeway);
+        let ended = now >= claims.expires_at.after(self.leeway);
+        if begun && !ended && key.window.holds(now, self.leeway) {
+            Ok(claims.clone())
+        } else {
+            Err(InvalidToken)
+        }
     }
 }
+
+impl From<Signed> for Claims {
+    fn from(signed: Signed) -> Self {
+        Self {
+            user_id: signed.sub,
+            session_id: signed.sid,
+            issued_at: signed.iat,
+            expires_at: signed.exp,
+            auth_time: signed.auth_time,
+            amr: signed.amr,
+            roles: signed.roles,
+        }
+    }
+}
+
+fn footer(key: &SigningKey) -> String {
+    format!(r#"{{"kid":"{}"}}"#, key.kid)
+}
+
+fn sign(key: &SigningKey, payload: &[u8]) -> Option<String> {
+    let assertion = Some(IMPLICIT_ASSERTION.as_bytes());
+    PublicToken::sign(
+        &key.secret,
+        payload,
+        Some(footer(key).as_bytes()),
+        assertion,
+    )
+    .ok()
+}
+
+#[cfg(test)]
+mod tests;

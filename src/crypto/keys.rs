@@ -1,13 +1,31 @@
 //! The key file: signing keys with validity windows, and the master secret that derives all others.
+//!
+//! A key signs from its `notBefore` until a newer one begins, and its tokens are accepted until its `notAfter`. A new
+//! key begins a while after it was added, so that every instance and everybody who verifies elsewhere has it by then,
+//! and the one before ends only when its last token has expired: nobody is logged out by a rotation.
+
+mod file;
+mod signing;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use hkdf::Hkdf;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
+pub(super) use self::signing::SigningKey;
+pub use self::signing::Window;
+use crate::clock;
 use crate::model::Timestamp;
 
-/// Signing keys and master secret of a deployment.
-pub struct Keys;
+/// Signing keys and master secret of a deployment. Wiped on drop, never printed.
+pub struct Keys {
+    master: Zeroizing<[u8; 32]>,
+    /// Oldest first. Never empty, without a gap, and the last one does not end.
+    signing: Vec<Arc<SigningKey>>,
+}
 
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,20 +38,169 @@ pub enum KeyError {
     Invalid(String),
 }
 
+/// A signing key as `keys list` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// PASERK `k4.pid.…`.
+    pub kid: String,
+    /// When it is valid.
+    pub window: Window,
+    /// Whether it signs now.
+    pub active: bool,
+}
+
 impl Keys {
-    /// Writes a new key file (mode 0600). Never overwrites one.
-    pub fn generate(_path: &Path, _now: Timestamp) -> Result<(), KeyError> {
-        Ok(())
+    /// Writes a new key file (mode 0600) with one signing key that is valid from `now`. Never overwrites one.
+    ///
+    /// # Errors
+    /// [`KeyError::Io`] when the file exists or cannot be written.
+    pub fn generate(path: &Path, now: Timestamp) -> Result<(), KeyError> {
+        let keys = Self {
+            master: Zeroizing::new(clock::random()),
+            signing: vec![Arc::new(SigningKey::generate(now)?)],
+        };
+        file::create(path, &keys.to_text()?)
     }
 
     /// Reads a key file. Refuses one that others can read.
-    pub fn load(_path: &Path) -> Result<Self, KeyError> {
-        Err(KeyError::Invalid("not built yet".to_owned()))
+    ///
+    /// # Errors
+    /// [`KeyError::Io`], [`KeyError::Invalid`].
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        Self::from_text(&file::read(path)?)
     }
 
-    /// A key for one purpose: HKDF-SHA-256 of the master secret.
+    /// Replaces the key file by this one, in one step: a reader sees the old or the new one.
+    ///
+    /// # Errors
+    /// [`KeyError::Io`].
+    pub fn save(&self, path: &Path) -> Result<(), KeyError> {
+        file::replace(path, &self.to_text()?)
+    }
+
+    /// Adds a key that begins at `begins` (later than every other); the one before it is accepted for
+    /// `overlap` longer, which must be no less than the lifetime of a token.
+    ///
+    /// # Errors
+    /// [`KeyError::Invalid`] when `begins` is not later than every other key's beginning.
+    pub fn add_signing_key(
+        &mut self,
+        begins: Timestamp,
+        overlap: Duration,
+    ) -> Result<(), KeyError> {
+        let mut signing = self.signing.clone();
+        if let Some(last) = signing.pop() {
+            signing.push(Arc::new(last.ending(begins.after(overlap))));
+        }
+        signing.push(Arc::new(SigningKey::generate(begins)?));
+        check(&signing)?;
+        self.signing = signing;
+        Ok(())
+    }
+
+    /// Forgets keys that have ended. Returns how many.
+    pub fn prune(&mut self, now: Timestamp) -> usize {
+        let before = self.signing.len();
+        self.signing
+            .retain(|key| key.window.not_after.is_none_or(|end| end > now));
+        before - self.signing.len()
+    }
+
+    /// All signing keys, oldest first.
     #[must_use]
-    pub fn derive(&self, _purpose: &str) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new([0; 32])
+    pub fn list(&self, now: Timestamp) -> Vec<KeyInfo> {
+        let active = self.active(now).kid.clone();
+        let info = |key: &Arc<SigningKey>| KeyInfo {
+            kid: key.kid.clone(),
+            window: key.window,
+            active: key.kid == active,
+        };
+        self.signing.iter().map(info).collect()
+    }
+
+    /// A key for one purpose: HKDF-SHA-256 (RFC 5869) of the master secret.
+    ///
+    /// # Panics
+    /// Never: 32 bytes are far below what HKDF can give.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        let hkdf = Hkdf::<Sha256>::new(Some(b"sallyport"), &*self.master);
+        if hkdf.expand(purpose.as_bytes(), &mut *key).is_err() {
+            unreachable!("HKDF-SHA-256 gives up to 8160 bytes");
+        }
+        key
+    }
+
+    /// The key that signs at `now`.
+    pub(super) fn active(&self, now: Timestamp) -> &Arc<SigningKey> {
+        active(&self.signing, now)
+    }
+
+    /// All signing keys, oldest first. Never empty.
+    pub(super) fn signing(&self) -> &[Arc<SigningKey>] {
+        &self.signing
+    }
+
+    fn to_text(&self) -> Result<Zeroizing<String>, KeyError> {
+        let entries = self.signing.iter().map(|key| key.to_entry());
+        file::Content::new(&self.master, entries.collect::<Result<_, _>>()?).to_text()
+    }
+
+    fn from_text(text: &str) -> Result<Self, KeyError> {
+        let content = file::Content::parse(text)?;
+        let signing = content.signing_keys.iter().map(SigningKey::from_entry);
+        let mut signing = signing
+            .map(|key| key.map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        signing.sort_by_key(|key| key.window.not_before);
+        check(&signing)?;
+        Ok(Self {
+            master: content.master()?,
+            signing,
+        })
+    }
+}
+
+/// The newest of `keys` that has begun; before the first begins, the first.
+pub(super) fn active(keys: &[Arc<SigningKey>], now: Timestamp) -> &Arc<SigningKey> {
+    let begun = keys.iter().rev().find(|key| key.window.not_before <= now);
+    begun.unwrap_or(&keys[0])
+}
+
+/// With no gap between the windows, and none at the end, some key is active at any time.
+fn check(keys: &[Arc<SigningKey>]) -> Result<(), KeyError> {
+    let invalid = |text: String| Err(KeyError::Invalid(text));
+    let Some(last) = keys.last() else {
+        return invalid("has no signing key".to_owned());
+    };
+    if last.window.not_after.is_some() {
+        return invalid(format!("the newest key {} must have no notAfter", last.kid));
+    }
+    for pair in keys.windows(2) {
+        let (old, new) = (&pair[0], &pair[1]);
+        if new.window.not_before <= old.window.not_before {
+            return invalid(format!("{} and {} begin together", old.kid, new.kid));
+        }
+        let covered = old.window.not_after;
+        if covered.is_none_or(|end| end < new.window.not_before) {
+            return invalid(format!(
+                "{} must have a notAfter, no earlier than {} begins",
+                old.kid, new.kid
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
+
+/// Keys that never were in a file.
+#[cfg(test)]
+pub(in crate::crypto) fn for_tests(now: Timestamp) -> Keys {
+    Keys {
+        master: Zeroizing::new(clock::random()),
+        signing: vec![Arc::new(SigningKey::generate(now).expect("generates"))],
     }
 }

@@ -1,0 +1,159 @@
+//! The key file on disk: JSON, mode 0600, written completely or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::KeyError;
+use crate::clock;
+use crate::model::Timestamp;
+
+/// Of this file's form.
+const VERSION: u32 = 1;
+/// Longer is nobody's key file: room for two thousand keys.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What the file says.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Content {
+    version: u32,
+    master_secret: Secret,
+    pub(super) signing_keys: Vec<Entry>,
+}
+
+/// Text that is wiped on drop.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+struct Secret(String);
+
+/// One signing key.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Entry {
+    pub(super) kid: String,
+    /// PASERK `k4.secret.…`.
+    pub(super) secret: String,
+    pub(super) not_before: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) not_after: Option<Timestamp>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl Content {
+    pub(super) fn new(master: &[u8; 32], signing_keys: Vec<Entry>) -> Self {
+        Self {
+            version: VERSION,
+            master_secret: Secret(URL_SAFE_NO_PAD.encode(master)),
+            signing_keys,
+        }
+    }
+
+    pub(super) fn to_text(&self) -> Result<Zeroizing<String>, KeyError> {
+        // Big enough at once: growing would leave copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(512 + 512 * self.signing_keys.len()));
+        serde_json::to_writer_pretty(&mut *bytes, self).map_err(io::Error::from)?;
+        bytes.push(b'\n');
+        let text = String::from_utf8(std::mem::take(&mut *bytes));
+        text.map(Zeroizing::new)
+            .map_err(|_| KeyError::Invalid("not UTF-8".to_owned()))
+    }
+
+    /// The parser's own message would quote what it found, which may be a secret.
+    pub(super) fn parse(text: &str) -> Result<Self, KeyError> {
+        let content: Self = serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            KeyError::Invalid(format!("not a key file (line {line}, column {column})"))
+        })?;
+        if content.version != VERSION {
+            return Err(KeyError::Invalid(format!(
+                "key file of version {}, this build reads version {VERSION}",
+                content.version
+            )));
+        }
+        Ok(content)
+    }
+
+    pub(super) fn master(&self) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        let mut master = Zeroizing::new([0; 32]);
+        match URL_SAFE_NO_PAD.decode_slice(&self.master_secret.0, &mut *master) {
+            Ok(32) => Ok(master),
+            _ => Err(KeyError::Invalid(
+                "masterSecret must be 32 bytes in base64url".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Writes a file that did not exist; a failed attempt leaves nothing behind.
+pub(super) fn create(path: &Path, text: &str) -> Result<(), KeyError> {
+    let file = open_new(path)?;
+    write_all(file, text)
+        .and_then(|()| sync_folder(path))
+        .inspect_err(|_| drop(fs::remove_file(path)))?;
+    Ok(())
+}
+
+/// Writes beside the file and renames over it.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), KeyError> {
+    let mut name = OsString::from(path);
+    let suffix: [u8; 8] = clock::random();
+    name.push(format!(".{}", hex::encode(suffix)));
+    let beside = PathBuf::from(name);
+    let file = open_new(&beside)?;
+    write_all(file, text)
+        .and_then(|()| fs::rename(&beside, path))
+        .inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    Ok(sync_folder(path)?)
+}
+
+/// Reads a file that nobody but its owner can.
+pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Invalid(format!(
+            "others can read it (mode {mode:04o}): chmod 600 it"
+        )));
+    }
+    let too_long = || KeyError::Invalid("not a key file: too long".to_owned());
+    let length = usize::try_from(about.len().min(MAX_BYTES)).map_err(|_| too_long())?;
+    let mut text = Zeroizing::new(String::with_capacity(length + 1));
+    file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(too_long());
+    }
+    Ok(text)
+}
+
+fn open_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+fn write_all(mut file: File, text: &str) -> io::Result<()> {
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// A new name is only durable once its folder is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
