@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
+mod accounts;
 mod dev_servers;
+mod faults;
+mod house;
 mod lab;
+mod sessions;
 mod store_commits;
 mod store_limits;
 mod store_losses;
