@@ -21,6 +21,7 @@ mod problem;
 mod rate_limit;
 mod reply;
 mod request_id;
+mod response;
 mod route;
 mod router;
 mod routes;
@@ -29,4 +30,4 @@ mod server;
 
 pub use house::Deps;
 pub use openapi::document as openapi;
-pub use server::serve;
+pub use server::{serve, serve_admin};

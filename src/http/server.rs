@@ -47,6 +47,23 @@ pub async fn serve(
     Ok(())
 }
 
+/// Serves the internal listener alone, for a process that answers no public requests.
+///
+/// # Errors
+/// None today; as [`serve`] in form.
+pub async fn serve_admin(
+    deps: Deps,
+    admin: TcpListener,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let house = Arc::new(House::new(deps, stop.clone()));
+    let site = Site::new(house, routes::ADMIN);
+    Server::new(site, ADMIN_CONNECTIONS, None, false)
+        .run(admin, stop)
+        .await;
+    Ok(())
+}
+
 async fn serve_house(
     house: Arc<House>,
     tls: Option<TlsAcceptor>,
@@ -139,7 +156,8 @@ impl Server {
         let (cut, counted) = (self.cut.clone(), self.counted);
         self.connections.spawn(async move {
             let _open = counted.then(Open::count);
-            let ended = cut.run_until_cancelled(connection.serve(stream)).await;
+            let serving = Box::pin(connection.serve(stream));
+            let ended = cut.run_until_cancelled(serving).await;
             if let Some(reason) = ended.unwrap_or(Some("drain")) {
                 metrics::counter!(names::HTTP_CONNECTIONS_CLOSED, "reason" => reason).increment(1);
             }

@@ -4,9 +4,13 @@
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod accounts;
+mod auth_accounts;
+mod auth_desk;
+mod auth_sessions;
 mod dev_servers;
 mod faults;
 mod house;
+mod http_session;
 mod lab;
 mod sessions;
 mod store_commits;
