@@ -21,6 +21,7 @@ mod problem;
 mod rate_limit;
 mod reply;
 mod request_id;
+mod response;
 mod route;
 mod router;
 mod routes;

@@ -244,7 +244,7 @@ fn unknown_names_of_our_families_stop_the_start() {
         ("SALLYPORT_PROT", "PORT"),
         ("SALLYPORT_ACCESS_TOKEN_TTL", "ACCESS_TOKEN_TTL"),
         ("ARGON2_MEMORY", "ARGON2_MEMORY_KIB"),
-        ("ARGON2_TIME", "ARGON2_"),
+        ("ARGON2_LOOK_AND_FEEL", "no such setting"),
         ("LIMIT_LOGINS_ACCOUNT", "LIMIT_LOGIN_ACCOUNT"),
         ("LIMIT_REGISTERS_FILE", "LIMIT_REGISTER"),
     ] {

@@ -45,10 +45,9 @@ pub(super) fn sender(headers: &HeaderMap, host: Option<&str>, origins: &Origins)
     }
     match (text(FETCH_SITE), origin) {
         (Some("same-origin" | "none"), _) => Sender::Friend,
-        (Some(_), _) => Sender::Stranger,
         (None, Some(origin)) if origins.is_own(origin, host) => Sender::Friend,
-        (None, Some(_)) => Sender::Stranger,
         (None, None) => Sender::Silent,
+        _ => Sender::Stranger,
     }
 }
 

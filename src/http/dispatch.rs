@@ -14,11 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Version};
 use metrics::Gauge;
 use tracing::Instrument as _;
 
@@ -27,20 +26,14 @@ use super::call::{Call, CookieToken, Delivery};
 use super::house::House;
 use super::problem::{Kind, Problem};
 use super::reply::Reply;
+use super::response::{Answer, describe_methods, fail, finish, succeed};
 use super::route::{Route, Work};
 use super::router::{Found, Router};
-use super::{body, client, cors, csrf, headers, rate_limit, request_id};
+use super::{body, client, csrf};
 use crate::auth::{Asked, Client};
 use crate::clock::Stopwatch;
 use crate::telemetry::names;
 
-const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"sallyport\"");
-const DURABILITY: HeaderName = HeaderName::from_static("durability");
-const PENDING: HeaderValue = HeaderValue::from_static("pending");
-/// Room for the headers of a usual response.
-const USUAL_HEADERS: usize = 24;
 /// Most header fields that a request may have.
 const MAX_HEADERS: usize = 100;
 
@@ -50,9 +43,6 @@ pub(super) struct Site {
     router: Router,
     in_flight: Gauge,
 }
-
-/// A response.
-pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Site {
     pub(super) fn new(house: Arc<House>, routes: &'static [Route]) -> Self {
@@ -100,7 +90,8 @@ where
         .map_or("unmatched", |found| found.node.template);
     let span = tracing::info_span!("request", request_id = %name, method = %parts.method, route);
 
-    let served = serve(&site, &parts, body, found.as_ref(), client);
+    // Boxed, so that a connection without a request does not keep the room that one needs.
+    let served = Box::pin(serve(&site, &parts, body, found.as_ref(), client));
     let outcome = guard(served).instrument(span.clone()).await;
     let mut response = match outcome {
         Ok(reply) => succeed(reply),
@@ -246,81 +237,6 @@ fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no words)")
-}
-
-fn succeed(reply: Reply) -> Answer {
-    let mut response = Response::new(Full::new(reply.body));
-    *response.status_mut() = reply.status;
-    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
-    if let Some(content_type) = reply.content_type {
-        headers.insert(header::CONTENT_TYPE, content_type);
-    }
-    headers.insert(header::CACHE_CONTROL, reply.cache);
-    for cookie in reply.cookies {
-        headers.append(header::SET_COOKIE, cookie);
-    }
-    if reply.pending {
-        headers.insert(DURABILITY, PENDING);
-    }
-    *response.headers_mut() = headers;
-    response
-}
-
-/// The one place where problems become responses, and where they are logged.
-fn fail(problem: &Problem, request_id: &str, asked: &Asked) -> Answer {
-    let (status, code) = (problem.kind.status(), problem.kind.code());
-    let source = problem.source.as_deref().unwrap_or("");
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(code, source, "failed");
-    } else if status.is_server_error() {
-        tracing::warn!(code, source, "not served");
-    } else {
-        tracing::debug!(code, "refused");
-    }
-    let mut response = Response::new(Full::new(problem.body(request_id)));
-    *response.status_mut() = status;
-    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
-    headers.insert(header::CONTENT_TYPE, PROBLEM);
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    if status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, BEARER);
-    }
-    if matches!(problem.kind, Kind::RequestTimeout | Kind::HeadersTooLarge) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    rate_limit::retry_after(problem, &asked.verdicts(), &mut headers);
-    *response.headers_mut() = headers;
-    response
-}
-
-/// What stands on every response.
-fn finish(house: &House, parts: &Parts, name: &str, asked: &Asked, response: &mut Answer) {
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(name) {
-        headers.insert(request_id::HEADER, value);
-    }
-    rate_limit::describe(&asked.verdicts(), headers);
-    headers::protect(headers, house.secure);
-    house
-        .origins
-        .mark(parts.headers.get(header::ORIGIN), headers);
-    if parts.version == Version::HTTP_2 {
-        headers.remove(header::CONNECTION);
-    }
-}
-
-/// `Allow` where it belongs, and the answer to preflights.
-fn describe_methods(parts: &Parts, found: &Found<'_>, response: &mut Answer) {
-    let refused = response.status() == StatusCode::METHOD_NOT_ALLOWED;
-    if !refused && parts.method != Method::OPTIONS {
-        return;
-    }
-    let allow = &found.node.allow;
-    let headers = response.headers_mut();
-    headers.insert(header::ALLOW, allow.clone());
-    if cors::is_preflight(&parts.method, &parts.headers) {
-        headers.extend(cors::preflight(allow));
-    }
 }
 
 #[cfg(test)]

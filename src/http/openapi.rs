@@ -1,12 +1,17 @@
 //! The `OpenAPI` 3.1 document, made from the route table: what is enforced is what is documented.
 
+mod components;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::problem::{FieldProblem, Kind};
+use self::components::{
+    RATE_LIMIT_HEADERS, header, headers, problems, reference, schemas, security_schemes,
+};
+use super::problem::Kind;
 use super::route::{Access, BodyRule, Limit, Route, SchemaOf, Success};
 use super::routes;
 
@@ -238,153 +243,6 @@ fn component(kind: Kind) -> &'static str {
         503 => "Unavailable",
         _ => "InternalError",
     }
-}
-
-fn problems() -> Value {
-    let mut responses = Map::new();
-    for kind in routes::PUBLIC.iter().flat_map(refused_kinds) {
-        let mut codes: Vec<&str> = Kind::ALL
-            .iter()
-            .filter(|other| other.status() == kind.status())
-            .map(|other| other.code())
-            .collect();
-        codes.sort_unstable();
-        let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
-        if matches!(kind.status().as_u16(), 429 | 503) {
-            headers["Retry-After"] = header("Retry-After");
-        }
-        if kind.status().as_u16() == 401 {
-            headers["WWW-Authenticate"] = header("WWW-Authenticate");
-        }
-        let schema = json!({ "$ref": "#/components/schemas/Problem" });
-        responses.insert(
-            component(kind).to_owned(),
-            json!({
-                "description": format!("`code` is one of: {}", codes.join(", ")),
-                "headers": headers,
-                "content": { "application/problem+json": { "schema": schema } },
-            }),
-        );
-    }
-    Value::Object(responses)
-}
-
-const RATE_LIMIT_HEADERS: [&str; 5] = [
-    "RateLimit-Policy",
-    "RateLimit",
-    "RateLimit-Limit",
-    "RateLimit-Remaining",
-    "RateLimit-Reset",
-];
-
-/// All response headers of ours: name, type, description.
-const HEADERS: [(&str, &str, &str); 8] = [
-    (
-        "X-Request-Id",
-        "string",
-        "Names the request in logs and audit",
-    ),
-    (
-        "RateLimit-Policy",
-        "string",
-        "Quota and window of each limit: \"anonymous\";q=100;w=900",
-    ),
-    (
-        "RateLimit",
-        "string",
-        "What is left and for how long: \"anonymous\";r=99;t=900",
-    ),
-    ("RateLimit-Limit", "integer", "Quota of the tightest limit"),
-    (
-        "RateLimit-Remaining",
-        "integer",
-        "What is left of the tightest limit",
-    ),
-    (
-        "RateLimit-Reset",
-        "integer",
-        "Seconds until there is more of the tightest limit",
-    ),
-    (
-        "Retry-After",
-        "integer",
-        "Seconds until it is worth trying again",
-    ),
-    ("WWW-Authenticate", "string", "How to authenticate"),
-];
-
-fn headers() -> Value {
-    let entries = HEADERS.iter().map(|(name, kind, description)| {
-        let header = json!({ "description": description, "schema": { "type": kind } });
-        ((*name).to_owned(), header)
-    });
-    Value::Object(entries.collect())
-}
-
-fn header(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/headers/{name}") })
-}
-
-fn security_schemes() -> Value {
-    json!({
-        "accessToken": {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "PASETO v4.public",
-        },
-        "refreshCookie": {
-            "type": "apiKey",
-            "in": "cookie",
-            "name": "refreshToken",
-            "description": "`__Host-refreshToken` over HTTPS",
-        },
-    })
-}
-
-fn reference(schema: &SchemaOf) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{}", (schema.name)()) })
-}
-
-fn schemas() -> Value {
-    let mut found = Vec::new();
-    for route in routes::PUBLIC {
-        let success = match &route.success {
-            Success::Data(_, data) | Success::Bare(_, data) => data.as_ref(),
-            Success::Text => None,
-        };
-        for schema in [route.request.as_ref(), success].into_iter().flatten() {
-            found.push(((schema.name)().into_owned(), (schema.schema)()));
-            (schema.parts)(&mut found);
-        }
-    }
-    let field = SchemaOf::of::<FieldProblem>();
-    found.push(((field.name)().into_owned(), (field.schema)()));
-    let mut schemas: BTreeMap<String, Value> = found
-        .into_iter()
-        .map(|(name, schema)| (name, json!(schema)))
-        .collect();
-    schemas.insert("Problem".to_owned(), problem_schema());
-    json!(schemas)
-}
-
-fn problem_schema() -> Value {
-    let text = || json!({ "type": "string" });
-    json!({
-        "type": "object",
-        "description": "RFC 9457 problem, with the envelope's members",
-        "required": ["type", "title", "status", "detail", "instance", "success", "message", "code", "errors"],
-        "properties": {
-            "type": { "type": "string", "format": "uri" },
-            "title": text(),
-            "status": { "type": "integer" },
-            "detail": text(),
-            "instance": { "type": "string", "description": "The request's id" },
-            "success": { "type": "boolean", "const": false },
-            "message": { "type": "string", "description": "For a person" },
-            "code": { "type": "string", "enum": Kind::ALL.iter().map(|kind| kind.code()).collect::<Vec<_>>() },
-            "errors": { "type": "array", "items": { "$ref": "#/components/schemas/FieldProblem" } },
-        },
-    })
 }
 
 #[cfg(test)]

@@ -238,7 +238,29 @@ mod tests {
                 )
             })
             .collect();
-        insta::assert_snapshot!(table.join("\n"), @"");
+        insta::assert_snapshot!(table.join("\n"), @r#"
+    400 malformed_request Malformed request
+    400 malformed_json Malformed JSON
+    400 invalid_input Invalid input
+    401 invalid_credentials Invalid credentials
+    401 unauthenticated Not authenticated
+    403 reauthentication_required Recent authentication required
+    403 csrf_failed Cross-site request refused
+    404 not_found Not found
+    405 method_not_allowed Method not allowed
+    408 request_timeout The request did not arrive in time
+    409 email_taken Email already registered
+    409 username_taken Username already taken
+    413 body_too_large Request body too large
+    415 unsupported_media_type Unsupported media type
+    429 rate_limited Too many requests
+    431 headers_too_large Request headers too large
+    500 internal_error Internal error
+    503 overloaded Overloaded, try again
+    503 unavailable Temporarily unavailable
+    503 outcome_unknown Outcome unknown
+    503 timed_out No answer in time
+    "#);
     }
 
     #[test]
@@ -246,7 +268,7 @@ mod tests {
         let problem = Problem::from(auth::Error::StoreAway("redis at 10.0.0.7 is away".into()));
         let body = String::from_utf8(problem.body("req-1").to_vec()).expect("is text");
         assert_eq!(problem.retry_after, Some(Duration::from_secs(1)));
-        insta::assert_snapshot!(body, @"");
+        insta::assert_snapshot!(body, @r#"{"type":"urn:sallyport:problem:unavailable","title":"Temporarily unavailable","status":503,"detail":"Temporarily unavailable","instance":"req-1","success":false,"message":"Temporarily unavailable","code":"unavailable","errors":[]}"#);
     }
 
     #[test]

@@ -156,7 +156,8 @@ impl Server {
         let (cut, counted) = (self.cut.clone(), self.counted);
         self.connections.spawn(async move {
             let _open = counted.then(Open::count);
-            let ended = cut.run_until_cancelled(connection.serve(stream)).await;
+            let serving = Box::pin(connection.serve(stream));
+            let ended = cut.run_until_cancelled(serving).await;
             if let Some(reason) = ended.unwrap_or(Some("drain")) {
                 metrics::counter!(names::HTTP_CONNECTIONS_CLOSED, "reason" => reason).increment(1);
             }

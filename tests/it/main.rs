@@ -5,9 +5,13 @@
 
 mod accounts;
 mod commands;
+mod auth_accounts;
+mod auth_desk;
+mod auth_sessions;
 mod dev_servers;
 mod faults;
 mod house;
+mod http_session;
 mod lab;
 mod sessions;
 mod store_commits;

@@ -1,1 +1,362 @@
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
+use http_body_util::{BodyExt as _, Full};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::config;
+use crate::http::route::Access::Public;
+use crate::http::route::Limit::Unlimited;
+
+#[derive(Deserialize, utoipa::ToSchema)]
+struct Wish {
+    word: String,
+}
+
+fn echo(call: Call) -> Work {
+    Box::pin(async move {
+        let wish: Wish = call.json()?;
+        Reply::ok("Heard", wish.word)
+    })
+}
+
+fn boom(_: Call) -> Work {
+    Box::pin(async { panic!("secret inside") })
+}
+
+fn never(_: Call) -> Work {
+    Box::pin(std::future::pending())
+}
+
+fn address(call: Call) -> Work {
+    Box::pin(async move {
+        let Call { client, .. } = call;
+        Reply::ok("You", client.address.to_string())
+    })
+}
+
+fn cookie(call: Call) -> Work {
+    Box::pin(async move { Reply::ok("Yours", call.cookie_token()?) })
+}
+
+fn me(call: Call) -> Work {
+    Box::pin(async move { Reply::ok("Me", call.caller()?.user.email.clone()) })
+}
+
+static FINISHED: AtomicUsize = AtomicUsize::new(0);
+
+fn slow(_: Call) -> Work {
+    Box::pin(async {
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        FINISHED.fetch_add(1, Ordering::SeqCst);
+        Ok(Reply::empty())
+    })
+}
+
+const ROUTES: &[Route] = &[
+    Route::post("/echo", echo)
+        .open_to(Public)
+        .limited_by(Unlimited)
+        .takes::<Wish>(),
+    Route::get("/boom", boom)
+        .open_to(Public)
+        .limited_by(Unlimited),
+    Route::post("/boom", boom)
+        .open_to(Public)
+        .limited_by(Unlimited),
+    Route::get("/never", never)
+        .open_to(Public)
+        .limited_by(Unlimited),
+    Route::post("/slow", slow)
+        .open_to(Public)
+        .limited_by(Unlimited),
+    Route::get("/address", address)
+        .open_to(Public)
+        .limited_by(Unlimited),
+    Route::post("/cookie", cookie)
+        .open_to(Public)
+        .limited_by(Unlimited)
+        .takes_cookie(),
+    Route::get("/me", me),
+    Route::get("/limited", address).open_to(Public),
+];
+
+fn settings() -> config::Http {
+    config::Http {
+        cors_origins: vec!["https://app.example.com".to_owned()],
+        trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
+        request_timeout: Duration::from_millis(200),
+        max_body_bytes: 64,
+        max_header_bytes: 1024,
+        ..config::Http::default()
+    }
+}
+
+fn site(settings: config::Http) -> Arc<Site> {
+    let house = House::without_stores(settings, CancellationToken::new());
+    Arc::new(Site::new(Arc::new(house), ROUTES))
+}
+
+/// `"METHOD /path"`, headers, body.
+fn request(line: &str, headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
+    let (method, path) = line.split_once(' ').expect("method and path");
+    let mut builder = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "a.test");
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+    builder.body(body).expect("a request")
+}
+
+struct Seen {
+    status: u16,
+    headers: HeaderMap,
+    body: Value,
+}
+
+async fn sent_to(site: &Arc<Site>, request: Request<Full<Bytes>>) -> Seen {
+    let peer = IpAddr::from([10, 0, 0, 1]);
+    let answer = dispatch(Arc::clone(site), peer, request).await;
+    let (parts, body) = answer.expect("cannot fail").into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    Seen {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    }
+}
+
+async fn sent(line: &str, headers: &[(&str, &str)], body: &str) -> Seen {
+    sent_to(&site(settings()), request(line, headers, body)).await
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[tokio::test]
+async fn a_success_comes_in_the_envelope_with_every_header() {
+    let seen = sent(
+        "POST /api/echo",
+        &[JSON, ("x-request-id", "mine-1")],
+        r#"{"word":"hi"}"#,
+    )
+    .await;
+    assert_eq!(seen.status, 200);
+    assert_eq!(
+        seen.body,
+        serde_json::json!({"success": true, "message": "Heard", "data": "hi"})
+    );
+    let mut lines: Vec<String> = seen
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")))
+        .collect();
+    lines.sort();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    cache-control: no-store
+    content-security-policy: default-src 'none'; frame-ancestors 'none'
+    content-type: application/json
+    cross-origin-opener-policy: same-origin
+    permissions-policy: camera=(), geolocation=(), microphone=(), payment=(), usb=()
+    referrer-policy: no-referrer
+    vary: Origin
+    x-content-type-options: nosniff
+    x-request-id: mine-1
+    "#);
+}
+
+#[tokio::test]
+async fn https_is_insisted_on_where_it_is_spoken() {
+    let settings = config::Http {
+        public_url: Some("https://login.example.com".to_owned()),
+        ..settings()
+    };
+    let seen = sent_to(&site(settings), request("GET /nowhere", &[], "")).await;
+    assert!(seen.headers.contains_key(header::STRICT_TRANSPORT_SECURITY));
+    let plain = sent("GET /nowhere", &[], "").await;
+    assert!(
+        !plain
+            .headers
+            .contains_key(header::STRICT_TRANSPORT_SECURITY)
+    );
+}
+
+#[tokio::test]
+async fn every_failure_is_a_problem_that_names_its_request() {
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        u16,
+        &'static str,
+    );
+    let cases: [Case; 11] = [
+        ("GET /nowhere", &[], "", 404, "not_found"),
+        ("GET /echo/", &[], "", 404, "not_found"),
+        ("PUT /echo", &[], "", 405, "method_not_allowed"),
+        ("BREW /echo", &[], "", 405, "method_not_allowed"),
+        ("POST /echo", &[JSON], "{", 400, "malformed_json"),
+        ("POST /echo", &[JSON], r#"{"word":1}"#, 400, "invalid_input"),
+        ("POST /echo", &[], "{}", 415, "unsupported_media_type"),
+        (
+            "POST /echo",
+            &[JSON, ("content-length", "9999")],
+            "{}",
+            413,
+            "body_too_large",
+        ),
+        ("GET /boom", &[], "", 500, "internal_error"),
+        ("POST /boom", &[], "", 500, "internal_error"),
+        ("GET /never", &[], "", 503, "timed_out"),
+    ];
+    for (line, headers, body, status, code) in cases {
+        let seen = sent(line, headers, body).await;
+        assert_eq!(
+            (seen.status, seen.body["code"].as_str()),
+            (status, Some(code)),
+            "{line}"
+        );
+        assert_eq!(
+            seen.headers[header::CONTENT_TYPE],
+            "application/problem+json",
+            "{line}"
+        );
+        assert_eq!(seen.body["success"], false, "{line}");
+        assert_eq!(seen.body["status"], status, "{line}");
+        assert_eq!(
+            seen.body["instance"],
+            seen.headers["x-request-id"].to_str().expect("text")
+        );
+        assert!(!seen.body.to_string().contains("secret"), "{line}");
+        let retry = seen.headers.contains_key(header::RETRY_AFTER);
+        assert_eq!(retry, status == 503, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_protected_line_refuses_whoever_shows_nothing() {
+    let nothing = sent("GET /me", &[], "").await;
+    // Without stores nobody can count the attempt, so the answer is "unavailable", never "come in".
+    assert_eq!(nothing.status, 503);
+    assert_eq!(sent("GET /limited", &[], "").await.status, 503);
+}
+
+#[tokio::test]
+async fn methods_are_told_and_head_is_get() {
+    let refused = sent("DELETE /boom", &[], "").await;
+    assert_eq!(refused.headers[header::ALLOW], "GET, POST, HEAD, OPTIONS");
+    let options = sent("OPTIONS /echo", &[], "").await;
+    assert_eq!(
+        (options.status, &options.headers[header::ALLOW]),
+        (204, &HeaderValue::from_static("POST, OPTIONS"))
+    );
+    assert_eq!(sent("HEAD /address", &[], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_for_listed_origins_alone() {
+    let ask = async |origin: &'static str| {
+        let headers = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+        ];
+        sent("OPTIONS /echo", &headers, "").await
+    };
+    let listed = ask("https://app.example.com").await;
+    assert_eq!(listed.status, 204);
+    assert_eq!(
+        listed.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN],
+        "https://app.example.com"
+    );
+    assert_eq!(
+        listed.headers[header::ACCESS_CONTROL_ALLOW_METHODS],
+        "POST, OPTIONS"
+    );
+    let other = ask("https://evil.test").await;
+    assert!(
+        !other
+            .headers
+            .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
+    );
+    assert_eq!(other.headers[header::VARY], "Origin");
+}
+
+#[tokio::test]
+async fn headers_are_bounded_and_a_host_is_needed() {
+    let long = "a".repeat(2000);
+    assert_eq!(
+        sent("GET /address", &[("x-long", &long)], "").await.status,
+        431
+    );
+    let many: Vec<(String, &str)> = (0..120).map(|n| (format!("x{n}"), "")).collect();
+    let many: Vec<(&str, &str)> = many
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
+    assert_eq!(sent("GET /address", &many, "").await.status, 431);
+    assert_eq!(
+        sent("GET /address", &[("host", "b.test")], "").await.status,
+        400
+    );
+    let mut nameless = request("GET /address", &[], "");
+    nameless.headers_mut().remove("host");
+    assert_eq!(sent_to(&site(settings()), nameless).await.status, 400);
+}
+
+#[tokio::test]
+async fn the_client_is_who_the_trusted_proxy_saw() {
+    let seen = sent(
+        "GET /address",
+        &[("x-forwarded-for", "1.1.1.1, 203.0.113.5")],
+        "",
+    )
+    .await;
+    assert_eq!(seen.body["data"], "203.0.113.5");
+}
+
+#[tokio::test]
+async fn a_cookie_is_for_our_own_pages() {
+    let cookie = ("cookie", "refreshToken=abc");
+    let own = sent(
+        "POST /cookie",
+        &[cookie, ("sec-fetch-site", "same-origin")],
+        "",
+    )
+    .await;
+    assert_eq!(own.body["data"], "abc");
+    assert_eq!(
+        sent("POST /cookie", &[], "").await.body["data"],
+        Value::Null
+    );
+    for foreign in [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://evil.test"),
+        ("x-csrf-token", "guess"),
+    ] {
+        let seen = sent("POST /cookie", &[cookie, foreign], "").await;
+        assert_eq!(
+            (seen.status, seen.body["code"].as_str()),
+            (403, Some("csrf_failed")),
+            "{foreign:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn work_that_changes_something_outlives_its_client() {
+    let site = site(settings());
+    let before = FINISHED.load(Ordering::SeqCst);
+    let mut gone = Box::pin(sent_to(&site, request("POST /slow", &[], "")));
+    let polled = poll_fn(|context| Poll::Ready(gone.as_mut().poll(context).is_pending())).await;
+    assert!(polled, "the handler is under way");
+    drop(gone);
+    site.house.tasks.close();
+    site.house.tasks.wait().await;
+    assert_eq!(FINISHED.load(Ordering::SeqCst), before + 1);
+}

@@ -58,7 +58,8 @@ impl Connection {
             None => None,
             Some(Err(_)) => Some("handshake_timeout"),
             Some(Ok(Err(_))) => Some("handshake_failed"),
-            Some(Ok(Ok(stream))) => self.speak(stream).await,
+            // Boxed like HTTP/2 below: plain connections should not pay for the room of others.
+            Some(Ok(Ok(stream))) => Box::pin(self.speak(stream)).await,
         }
     }
 
@@ -78,7 +79,7 @@ impl Connection {
         let is_http2 = first.starts_with(PREFACE);
         let wire = TokioIo::new(Wire::new(stream, first, Arc::clone(&activity)));
         if is_http2 {
-            self.http2(wire, activity).await
+            Box::pin(self.http2(wire, activity)).await
         } else {
             self.http1(wire, activity).await
         }
@@ -116,7 +117,6 @@ impl Connection {
             .header_read_timeout(None)
             // Headers somewhat over the limit still get a problem as their answer, from dispatch.
             .max_buf_size((settings.max_header_bytes * 4).max(MIN_BUFFER))
-            .pipeline_flush(true)
             .serve_connection(wire, service);
         let pace = self.pace(&activity, true);
         watch(pin!(connection), pace, &self.stop, settings.header_timeout).await
@@ -151,7 +151,7 @@ impl Connection {
         &self,
         activity: &Arc<Activity>,
         request: Request<B>,
-    ) -> Result<crate::http::dispatch::Answer, std::convert::Infallible>
+    ) -> Result<crate::http::response::Answer, std::convert::Infallible>
     where
         B: Body<Data = Bytes> + Unpin + Send,
     {

@@ -31,6 +31,8 @@ enum Phase {
     Header { served: u32 },
 }
 
+type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Watches one connection.
 pub(super) struct Pace {
     activity: Arc<Activity>,
@@ -42,7 +44,8 @@ pub(super) struct Pace {
     phase: Phase,
     since: Duration,
     received_before: u64,
-    timer: Option<(Duration, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    /// When it rings, and the timer.
+    timer: Option<(Duration, Timer)>,
 }
 
 impl Pace {

@@ -1,1 +1,389 @@
+//! The server as a client on a raw socket meets it. Every test waits for the event itself.
 
+mod tls;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use hyper_util::rt::TokioIo;
+
+use super::*;
+use crate::config;
+use crate::http::call::Call;
+use crate::http::reply::Reply;
+use crate::http::route::Access::Public;
+use crate::http::route::Limit::Unlimited;
+use crate::http::route::{Route, Work};
+
+fn hello(_: Call) -> Work {
+    Box::pin(async { Reply::ok("Hello", "world") })
+}
+
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+struct Anything {}
+
+fn take(call: Call) -> Work {
+    Box::pin(async move {
+        let Anything {} = call.json()?;
+        Reply::ok("Taken", call.body.len())
+    })
+}
+
+static ENTERED: Notify = Notify::const_new();
+static LEAVE: Notify = Notify::const_new();
+static LEFT: AtomicUsize = AtomicUsize::new(0);
+
+fn wait(_: Call) -> Work {
+    Box::pin(async {
+        ENTERED.notify_one();
+        LEAVE.notified().await;
+        LEFT.fetch_add(1, Ordering::SeqCst);
+        Reply::ok("Waited", ())
+    })
+}
+
+const ROUTES: &[Route] = &[
+    Route::get("/hello", hello)
+        .open_to(Public)
+        .limited_by(Unlimited),
+    Route::post("/take", take)
+        .open_to(Public)
+        .limited_by(Unlimited)
+        .takes::<Anything>(),
+    Route::post("/wait", wait)
+        .open_to(Public)
+        .limited_by(Unlimited),
+];
+
+/// Long enough never to matter in a test that is not about it.
+const LONG: Duration = Duration::from_mins(10);
+const SHORT: Duration = Duration::from_millis(60);
+
+fn patient() -> config::Http {
+    config::Http {
+        first_byte_timeout: LONG,
+        header_timeout: LONG,
+        idle_timeout: LONG,
+        request_timeout: LONG,
+        drain_timeout: LONG,
+        ..config::Http::default()
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    stop: CancellationToken,
+    done: JoinHandle<()>,
+}
+
+async fn start(settings: config::Http) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stop = CancellationToken::new();
+    let places = settings.max_connections;
+    let tls = super::tls::acceptor(&settings).expect("certificate and key");
+    let house = House::without_stores(settings, stop.clone());
+    let server = Server::new(Site::new(Arc::new(house), ROUTES), places, tls, true);
+    let done = tokio::spawn(server.run(listener, stop.clone()));
+    Running {
+        address,
+        stop,
+        done,
+    }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("connects")
+    }
+
+    /// Sends and reads until the server closes.
+    async fn talk(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes).await.expect("is sent");
+        rest(&mut stream).await
+    }
+}
+
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset ends the conversation as well as a close does.
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads one response that ends with `end`.
+async fn until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while !text.ends_with(end) {
+        let read = stream.read(&mut buffer).await.expect("is read");
+        assert!(read > 0, "closed after {text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    text
+}
+
+const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n";
+const WORLD: &str = "\"world\"}";
+
+#[tokio::test]
+async fn whoever_says_nothing_is_let_go() {
+    let server = start(config::Http {
+        first_byte_timeout: SHORT,
+        ..patient()
+    })
+    .await;
+    assert_eq!(server.talk(b"").await, "");
+}
+
+#[tokio::test]
+async fn whoever_never_finishes_the_header_is_let_go() {
+    let server = start(config::Http {
+        header_timeout: SHORT,
+        ..patient()
+    })
+    .await;
+    assert_eq!(server.talk(b"GET /hello HTTP/1.1\r\nhost: a\r\n").await, "");
+    assert_eq!(
+        server.talk(b"PRI * HT").await,
+        "",
+        "nor the preface of HTTP/2"
+    );
+}
+
+#[tokio::test]
+async fn the_header_timeout_holds_for_every_request_of_a_connection() {
+    let server = start(config::Http {
+        header_timeout: SHORT,
+        ..patient()
+    })
+    .await;
+    let mut stream = server.connect().await;
+    stream.write_all(HELLO.as_bytes()).await.expect("is sent");
+    until(&mut stream, WORLD).await;
+    stream.write_all(b"GET /hello HT").await.expect("is sent");
+    assert_eq!(rest(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_let_go_and_only_by_the_idle_timeout() {
+    let idle = config::Http {
+        idle_timeout: SHORT,
+        ..patient()
+    };
+    let server = start(idle).await;
+    let text = server.talk(HELLO.as_bytes()).await;
+    assert!(text.ends_with(WORLD), "{text}");
+
+    let header = config::Http {
+        header_timeout: SHORT,
+        first_byte_timeout: SHORT,
+        ..patient()
+    };
+    let server = start(header).await;
+    let mut stream = server.connect().await;
+    stream.write_all(HELLO.as_bytes()).await.expect("is sent");
+    until(&mut stream, WORLD).await;
+    clock::sleep(SHORT * 3).await;
+    stream.write_all(HELLO.as_bytes()).await.expect("is sent");
+    until(&mut stream, WORLD).await;
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_is_let_go() {
+    let server = start(config::Http {
+        idle_timeout: SHORT,
+        header_timeout: SHORT,
+        ..patient()
+    })
+    .await;
+    // Preface and an empty SETTINGS frame, then silence.
+    server
+        .talk(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_arrives_is_a_timeout_problem() {
+    let server = start(config::Http {
+        request_timeout: SHORT,
+        ..patient()
+    })
+    .await;
+    let text = server
+        .talk(b"POST /take HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
+        .await;
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    assert!(text.contains("\"request_timeout\""), "{text}");
+}
+
+#[tokio::test]
+async fn oversized_headers_are_refused() {
+    let server = start(config::Http {
+        max_header_bytes: 4096,
+        ..patient()
+    })
+    .await;
+    let head = |length: usize| {
+        let long = "a".repeat(length);
+        format!("GET /hello HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n")
+    };
+    let somewhat = server.talk(head(5000).as_bytes()).await;
+    assert!(somewhat.starts_with("HTTP/1.1 431 "), "{somewhat}");
+    assert!(somewhat.contains("headers_too_large"), "{somewhat}");
+    let far = server.talk(head(60_000).as_bytes()).await;
+    assert!(far.is_empty() || far.starts_with("HTTP/1.1 431 "), "{far}");
+}
+
+#[tokio::test]
+async fn an_oversized_body_is_refused_so_that_its_sender_sees_why() {
+    let server = start(patient()).await;
+    let head =
+        "POST /take HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let body = "a".repeat(500_000);
+    let declared = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    let text = server.talk(declared.as_bytes()).await;
+    assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+    let chunked = format!(
+        "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
+    let text = server.talk(chunked.as_bytes()).await;
+    assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_not_http_or_may_be_read_two_ways_is_refused() {
+    let server = start(patient()).await;
+    let garbage = server
+        .talk(b"GARBAGE GARBAGE GARBAGE GARBAGE\r\n\r\n")
+        .await;
+    assert!(garbage.starts_with("HTTP/1.1 400 "), "{garbage}");
+    let both =
+        b"POST /take HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}";
+    let text = server.talk(both).await;
+    assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let server = start(patient()).await;
+    let last = HELLO.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    let missing = HELLO.replace("/hello", "/nowhere");
+    let text = server
+        .talk(format!("{HELLO}{missing}{last}").as_bytes())
+        .await;
+    let statuses: Vec<&str> = text
+        .split("HTTP/1.1 ")
+        .skip(1)
+        .map(|part| &part[..3])
+        .collect();
+    assert_eq!(statuses, ["200", "404", "200"]);
+}
+
+#[tokio::test]
+async fn both_versions_of_http_are_spoken_on_one_port() {
+    let server = start(patient()).await;
+    let text = server
+        .talk(
+            HELLO
+                .replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .await;
+    assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+
+    let stream = TokioIo::new(server.connect().await);
+    assert_eq!(hello_over_http2(stream, server.address).await, 200);
+}
+
+/// Asks over HTTP/2 and tells the status.
+async fn hello_over_http2<I>(stream: I, address: SocketAddr) -> u16
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, stream)
+        .await
+        .expect("speaks HTTP/2");
+    tokio::spawn(connection);
+    let request = hyper::Request::get(format!("http://{address}/hello"))
+        .body(http_body_util::Empty::<bytes::Bytes>::new())
+        .expect("a request");
+    let response = sender.send_request(request).await.expect("is answered");
+    assert_eq!(response.version(), hyper::Version::HTTP_2);
+    response.status().as_u16()
+}
+
+#[tokio::test]
+async fn draining_answers_what_is_under_way_and_takes_nothing_new() {
+    let server = start(patient()).await;
+    let mut idle = server.connect().await;
+    idle.write_all(HELLO.as_bytes()).await.expect("is sent");
+    until(&mut idle, WORLD).await;
+    let fresh = server.connect().await;
+    let mut busy = server.connect().await;
+    busy.write_all(b"POST /wait HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .expect("is sent");
+    ENTERED.notified().await;
+
+    server.stop.cancel();
+    assert_eq!(rest(&mut idle).await, "", "an idle connection is closed");
+    let mut fresh = fresh;
+    assert_eq!(
+        rest(&mut fresh).await,
+        "",
+        "so is one that never said anything"
+    );
+    assert!(!server.done.is_finished());
+    LEAVE.notify_one();
+    let text = rest(&mut busy).await;
+    assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+    assert!(text.contains("connection: close"), "{text}");
+    server.done.await.expect("ends");
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_deadline_whatever_is_under_way() {
+    let server = start(config::Http {
+        drain_timeout: SHORT,
+        ..patient()
+    })
+    .await;
+    let mut stuck = server.connect().await;
+    stuck
+        .write_all(b"POST /take HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
+        .await
+        .expect("is sent");
+    let mut other = server.connect().await;
+    other.write_all(HELLO.as_bytes()).await.expect("is sent");
+    until(&mut other, WORLD).await;
+    server.stop.cancel();
+    server.done.await.expect("ends");
+    assert_eq!(rest(&mut stuck).await, "");
+}
+
+#[tokio::test]
+async fn connections_over_the_cap_wait_for_a_place() {
+    let server = start(config::Http {
+        max_connections: 1,
+        ..patient()
+    })
+    .await;
+    let mut first = server.connect().await;
+    first.write_all(HELLO.as_bytes()).await.expect("is sent");
+    until(&mut first, WORLD).await;
+    let mut second = server.connect().await;
+    second.write_all(HELLO.as_bytes()).await.expect("is sent");
+    let mut byte = [0; 1];
+    let early = tokio::time::timeout(SHORT, second.read(&mut byte)).await;
+    assert!(early.is_err(), "no place, no answer");
+    drop(first);
+    until(&mut second, WORLD).await;
+}
