@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod accounts;
+mod commands;
 mod auth_accounts;
 mod auth_desk;
 mod auth_sessions;
