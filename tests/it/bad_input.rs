@@ -219,7 +219,9 @@ async fn tokens_that_are_not_ours_are_401_whatever_they_look_like() {
         let me = house.get_as("/api/auth/me", fake).await;
         is_problem(&me, 401);
         assert!(me.header("www-authenticate").starts_with("Bearer"));
-        is_problem(&house.refresh(fake).await, 401);
+        if fake != alice.refresh {
+            is_problem(&house.refresh(fake).await, 401);
+        }
     }
     is_problem(&house.refresh(&alice.access).await, 401);
     let odd_schemes = ["Basic YTpi", "Bearer", "bearer  ", "Token x"];

@@ -4,11 +4,11 @@
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod accounts;
-mod commands;
 mod auth_accounts;
 mod auth_desk;
 mod auth_sessions;
 mod bad_input;
+mod commands;
 mod dev_servers;
 mod faults;
 mod house;

@@ -96,7 +96,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("hyper::", &["http"]),
     ("hyper_util::", &["http"]),
-    ("std::env::", &["config", "main", "cli"]),
+    ("std::env::var", &["config"]),
     ("SystemTime::now", &["clock"]),
     ("Instant::now", &["clock"]),
     ("getrandom::", &["clock"]),
