@@ -1,1 +1,190 @@
-//! (being built)
+//! Wiring, start order, two-stage shutdown.
+//!
+//! Start: configuration, listeners, logs and metrics, keys, stores, hash pool, use cases, server.
+//! Shutdown: at the first SIGTERM or SIGINT readiness goes off, nothing new is accepted and open requests
+//! finish within their deadline; then the hash pool goes, then the store brings what it holds to
+//! PostgreSQL. A second signal ends the process at once.
+
+mod dev_mode;
+mod error;
+mod signals;
+mod welcome;
+
+pub use dev_mode::dev;
+pub use error::Error;
+pub use signals::Signals;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{self, Auth};
+use crate::clock::{self, Clock, Stopwatch};
+use crate::config::{self, Config};
+use crate::crypto::{AccessTokens, HashPool, Keys, OpaqueTokens};
+use crate::http;
+use crate::store::Store;
+use crate::telemetry;
+
+/// How long the store may take to bring what waits to PostgreSQL; the rest stays in Redis's log for others.
+const STORE_CLOSES_WITHIN: Duration = Duration::from_secs(10);
+/// Histograms grow until somebody looks at them or does this.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// `sallyport serve`: answers requests until a signal comes.
+///
+/// # Errors
+/// When something that it needs is missing; the text says what.
+pub async fn serve(config: Config) -> Result<(), Error> {
+    let metrics = start_telemetry(&config.telemetry)?;
+    let stop = Signals::listen()?.into_token();
+    let listeners = Listeners::bind(&config.http).await?;
+    run(&config, listeners, metrics, stop, || {}).await
+}
+
+/// `sallyport worker`: sweeps the log until a signal comes; no public listener.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn worker(mut config: Config) -> Result<(), Error> {
+    config.store.workers = true;
+    // It hashes nothing; one thread keeps its memory small.
+    config.hashing.threads = 1;
+    let metrics = start_telemetry(&config.telemetry)?;
+    let stop = Signals::listen()?.into_token();
+    let admin = bind("ADMIN_ADDR", config.http.admin).await?;
+    let listeners = Listeners {
+        public: None,
+        admin,
+    };
+    run(&config, listeners, metrics, stop, || {}).await
+}
+
+/// The public listener (a worker has none) and the internal one.
+struct Listeners {
+    public: Option<TcpListener>,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(settings: &config::Http) -> Result<Self, Error> {
+        Ok(Self {
+            public: Some(bind("HOST:PORT", settings.listen).await?),
+            admin: bind("ADMIN_ADDR", settings.admin).await?,
+        })
+    }
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, Error> {
+    let what = format!("listening on {address} ({name})");
+    TcpListener::bind(address).await.map_err(Error::io(what))
+}
+
+fn start_telemetry(settings: &config::Telemetry) -> Result<telemetry::Metrics, Error> {
+    telemetry::start_logs(settings).map_err(Error::Telemetry)?;
+    let metrics = telemetry::Metrics::install().map_err(Error::Telemetry)?;
+    let kept = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            clock::sleep(UPKEEP_EVERY).await;
+            kept.run_upkeep();
+        }
+    });
+    Ok(metrics)
+}
+
+/// Everything behind the listeners, from keys to shutdown. `when_ready` runs once, before the first request.
+async fn run(
+    config: &Config,
+    listeners: Listeners,
+    metrics: telemetry::Metrics,
+    stop: CancellationToken,
+    when_ready: impl FnOnce(),
+) -> Result<(), Error> {
+    let watch = Stopwatch::start();
+    let Some(opened) = stop.run_until_cancelled(House::open(config)).await else {
+        return Ok(());
+    };
+    let house = opened?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = listeners.public.is_some().then(|| config.http.listen.to_string()),
+        admin = %config.http.admin,
+        durability = ?config.store.durability,
+        milliseconds = watch.elapsed().as_millis(),
+        "ready"
+    );
+    when_ready();
+    let served = house.serve(config, listeners, metrics, stop).await;
+    tracing::info!("no request is open any more; closing the stores");
+    house.store.close(STORE_CLOSES_WITHIN).await;
+    tracing::info!("ended");
+    served
+}
+
+/// What is opened at start and closed at the end.
+struct House {
+    store: Store,
+    auth: Arc<Auth>,
+    csrf_key: [u8; 32],
+    clock: Clock,
+}
+
+impl House {
+    async fn open(config: &Config) -> Result<Self, Error> {
+        let clock = Clock::system();
+        let keys = Keys::load(&config.keys_file).map_err(Error::keys(&config.keys_file))?;
+        let index_key = *keys.derive("index");
+        let store = Store::open(
+            &config.redis,
+            &config.postgres,
+            &config.store,
+            index_key,
+            clock.clone(),
+        )
+        .await?;
+        let pool = HashPool::start(&config.hashing).map_err(Error::Hashing)?;
+        let auth = Auth::new(
+            store.clone(),
+            pool,
+            AccessTokens::new(&keys, &config.tokens),
+            OpaqueTokens::new(&keys),
+            clock.clone(),
+            auth::Settings {
+                tokens: config.tokens.clone(),
+                limits: config.limits.clone(),
+            },
+        );
+        Ok(Self {
+            store,
+            auth: Arc::new(auth),
+            csrf_key: *keys.derive("csrf"),
+            clock,
+        })
+    }
+
+    async fn serve(
+        &self,
+        config: &Config,
+        listeners: Listeners,
+        metrics: telemetry::Metrics,
+        stop: CancellationToken,
+    ) -> Result<(), Error> {
+        let deps = http::Deps {
+            auth: Arc::clone(&self.auth),
+            settings: config.http.clone(),
+            clock: self.clock.clone(),
+            metrics: Arc::new(move || metrics.render()),
+            csrf_key: self.csrf_key,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let served = match listeners.public {
+            Some(public) => http::serve(deps, public, listeners.admin, stop).await,
+            None => http::serve_admin(deps, listeners.admin, stop).await,
+        };
+        served.map_err(Error::io("serving"))
+    }
+}

@@ -18,6 +18,7 @@ mod refresh;
 mod register;
 mod sessions;
 mod sign_in;
+mod target;
 
 pub use error::{Error, FieldError};
 pub use health::{Health, Standing};

@@ -1,1 +1,178 @@
-//! (being built)
+//! The command line: what the one binary can do.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "comments on commands are what --help shows, as they stand"
+)]
+
+mod healthcheck;
+mod keys;
+mod stores;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::{self, Error};
+use crate::config::{Config, Mode};
+use crate::{http, store};
+
+/// Login and two-factor service: Redis first for latency, PostgreSQL behind it for durability.
+///
+/// Everything is configured by environment variables; `sallyport check-config` shows all of them with
+/// their values. Each can also be given as NAME_FILE, the path of a file with the value.
+#[derive(Debug, Parser)]
+#[command(name = "sallyport", version, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer requests: the public listener on HOST:PORT, metrics and health on ADMIN_ADDR.
+    ///
+    /// Needs REDIS_URL, DATABASE_URL with a migrated schema, and KEYS_FILE. On SIGTERM or SIGINT it stops
+    /// accepting, lets open requests finish within DRAIN_TIMEOUT, brings what waits to PostgreSQL and
+    /// ends. A second signal ends it at once. With WORKERS=on (the default) it also does what `worker` does.
+    Serve,
+    /// Bring changes that others left in Redis to PostgreSQL; no public listener.
+    ///
+    /// For deployments that keep this work apart (`serve` with WORKERS=off). Metrics and health on ADMIN_ADDR.
+    Worker,
+    /// Run everything on this machine: private Redis and PostgreSQL, keys, migrations, `serve`.
+    ///
+    /// Data is kept in ./.sallyport between runs. A store whose URL is given (REDIS_URL, DATABASE_URL) is
+    /// used instead of a private one. Loopback only. Not for production.
+    Dev,
+    /// Bring the schema of DATABASE_URL up to date. Needs nothing else. Safe to run again.
+    Migrate,
+    /// Make and show the keys that sign access tokens.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Print the OpenAPI 3.1 document.
+    Openapi,
+    /// Ask the service on ADMIN_ADDR whether it is ready; exit code 0 means yes. For containers.
+    Healthcheck,
+    /// Print every setting with its value and where it came from; secrets are masked.
+    ///
+    /// Exit code 2 and a list of all mistakes when there are any.
+    CheckConfig,
+    /// Run a command with throw-away stores, told by SALLYPORT_TEST_* variables. For test runs.
+    #[command(hide = true)]
+    Stores {
+        /// The command and its arguments.
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Write a new key file, readable by its owner alone. Never overwrites one.
+    Generate {
+        /// Where to; KEYS_FILE when not given.
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Show the signing keys of a key file: id and time of validity, no secrets.
+    List {
+        /// Which; KEYS_FILE when not given.
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+}
+
+/// A mistake in the configuration or on the command line; clap uses the same code.
+const MISUSED: u8 = 2;
+
+/// Does what the command line says.
+#[must_use]
+pub fn run() -> ExitCode {
+    match execute(CommandLine::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "sallyport: {error}");
+            match error {
+                Error::Config(_) => ExitCode::from(MISUSED),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<ExitCode, Error> {
+    match command {
+        Command::Serve => in_runtime(app::serve(config(Mode::Serve)?))?,
+        Command::Worker => in_runtime(app::worker(config(Mode::Serve)?))?,
+        Command::Dev => in_runtime(app::dev(config(Mode::Dev)?))?,
+        Command::Migrate => in_runtime(migrate(&config(Mode::Serve)?))?,
+        Command::Keys { command } => keys::run(command, &config(Mode::Serve)?)?,
+        Command::Openapi => print(&format!("{:#}\n", http::openapi())),
+        Command::Healthcheck => in_runtime(healthcheck::ask(config(Mode::Serve)?.http.admin))?,
+        Command::CheckConfig => print(&described(&config(Mode::Serve)?)),
+        Command::Stores { command } => {
+            return in_runtime(stores::run(&config(Mode::Dev)?, command));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(mode: Mode) -> Result<Config, Error> {
+    Config::from_env(mode).map_err(Error::Config)
+}
+
+async fn migrate(config: &Config) -> Result<(), Error> {
+    store::migrate(&config.postgres.url).await?;
+    print("The schema is up to date.\n");
+    Ok(())
+}
+
+/// One line for each setting: name, value, source.
+fn described(config: &Config) -> String {
+    use std::fmt::Write as _;
+    let rows = config.describe();
+    let names = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for row in rows {
+        let _ = writeln!(
+            text,
+            "{:<names$}  {}  ({})",
+            row.name, row.value, row.source
+        );
+    }
+    text
+}
+
+fn in_runtime<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("starting threads"))?
+        .block_on(work)
+}
+
+/// To standard output; a reader that has gone away (`| head`) is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_explains_itself() {
+        CommandLine::command().debug_assert();
+        for command in CommandLine::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+}

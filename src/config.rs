@@ -1,7 +1,21 @@
 //! Configuration: the only reader of the environment.
 //!
 //! [`Config`] is plain data with the defaults of the product; each room takes the part that concerns it.
+//! Every variable `NAME` can also be given as `NAME_FILE`, the path of a file with the value. The table in `rows`
+//! drives reading, describing and documenting.
 
+mod address;
+mod check;
+mod form;
+mod read;
+mod rows;
+mod unknown;
+
+pub use self::read::Problem;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +23,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 /// Everything that can be configured.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Listener, timeouts, bounds.
     pub http: Http,
@@ -29,6 +43,90 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// File with the signing keys and the master secret (`KEYS_FILE`), made by `sallyport keys generate`.
     pub keys_file: PathBuf,
+    /// What only `sallyport dev` needs.
+    pub dev: Dev,
+    /// Where each setting was given; a setting without an entry has its default.
+    given: BTreeMap<&'static str, Source>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: Http::default(),
+            redis: Redis::default(),
+            postgres: Postgres::default(),
+            store: Store::default(),
+            hashing: Hashing::default(),
+            tokens: Tokens::default(),
+            limits: Limits::default(),
+            telemetry: Telemetry::default(),
+            keys_file: PathBuf::from("keys.json"),
+            dev: Dev::default(),
+            given: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    /// Every mistake there is, not only the first.
+    pub fn from_env(mode: Mode) -> Result<Self, Vec<Problem>> {
+        // A name that is not UTF-8 is none of ours.
+        let named = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value));
+        read::read(mode, &std::env::vars_os().filter_map(named).collect())
+    }
+
+    /// Every setting with its value and where that came from, for `check-config`. Secrets are masked.
+    #[must_use]
+    pub fn describe(&self) -> Vec<Described> {
+        read::describe(self)
+    }
+}
+
+/// What the configuration is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// One machine, loopback only: what is unsafe elsewhere is allowed.
+    Dev,
+    /// Everything else.
+    Serve,
+}
+
+/// Where a setting's value came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody gave it.
+    #[default]
+    Default,
+    /// The variable `NAME`.
+    Environment,
+    /// The file that `NAME_FILE` names.
+    File,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::Environment => "environment",
+            Self::File => "file",
+        })
+    }
+}
+
+/// One setting as `check-config` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The environment variable.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Its value, secrets masked; empty when there is none.
+    pub value: String,
+    /// Where that came from.
+    pub source: Source,
 }
 
 /// The public and the internal listener.
@@ -92,7 +190,7 @@ impl Default for Http {
 }
 
 /// How to reach Redis.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Redis {
     /// `REDIS_URL`: `redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`, `redis+unix://`.
     pub url: String,
@@ -115,8 +213,19 @@ impl Default for Redis {
     }
 }
 
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("url", &address::masked(&self.url))
+            .field("connections", &self.connections)
+            .field("prefix", &self.prefix)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
 /// How to reach PostgreSQL.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Postgres {
     /// `DATABASE_URL` of the primary.
     pub url: String,
@@ -130,6 +239,15 @@ impl Default for Postgres {
             url: "postgres://127.0.0.1:5432/sallyport".to_owned(),
             connections: 10,
         }
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres")
+            .field("url", &address::masked(&self.url))
+            .field("connections", &self.connections)
+            .finish()
     }
 }
 
@@ -344,3 +462,62 @@ impl Default for Telemetry {
         }
     }
 }
+
+/// What only `sallyport dev` needs.
+#[derive(Clone, Debug)]
+pub struct Dev {
+    /// `DATA_DIR`: private stores and keys, kept between runs.
+    pub data_dir: PathBuf,
+    /// `PG_BIN`: folder of PostgreSQL's programs.
+    pub pg_bin: Option<PathBuf>,
+    /// `REDIS_BIN`: folder of `redis-server`.
+    pub redis_bin: Option<PathBuf>,
+    /// `PATH`, to find programs.
+    pub path: Option<OsString>,
+    /// Redis was given, so no private one is needed.
+    pub redis_given: bool,
+    /// `DATABASE_URL` was given, so no private PostgreSQL is needed.
+    pub database_given: bool,
+    /// `KEYS_FILE` was given.
+    pub keys_file_given: bool,
+}
+
+impl Default for Dev {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from(".sallyport"),
+            pg_bin: None,
+            redis_bin: None,
+            path: None,
+            redis_given: false,
+            database_given: false,
+            keys_file_given: false,
+        }
+    }
+}
+
+impl Dev {
+    /// Where to look for the programs of private stores.
+    #[must_use]
+    pub fn search_path(&self) -> crate::dev::SearchPath {
+        crate::dev::SearchPath {
+            pg_bin: self.pg_bin.clone(),
+            redis_bin: self.redis_bin.clone(),
+            path: self.path.clone(),
+        }
+    }
+
+    fn note_given(
+        &mut self,
+        given: &BTreeMap<&'static str, Source>,
+        environment: &read::Environment,
+    ) {
+        self.path = environment.get("PATH").cloned();
+        self.redis_given = given.contains_key("REDIS_URL");
+        self.database_given = given.contains_key("DATABASE_URL");
+        self.keys_file_given = given.contains_key("KEYS_FILE");
+    }
+}
+
+#[cfg(test)]
+mod tests;

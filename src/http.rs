@@ -30,4 +30,4 @@ mod server;
 
 pub use house::Deps;
 pub use openapi::document as openapi;
-pub use server::serve;
+pub use server::{serve, serve_admin};

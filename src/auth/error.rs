@@ -69,7 +69,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Invalid(_) => "validation_failed",
+            Self::Invalid(_) => "invalid_input",
             Self::InvalidCredentials => "invalid_credentials",
             Self::Unauthenticated => "unauthenticated",
             Self::ReauthenticationRequired => "reauthentication_required",
@@ -78,9 +78,9 @@ impl Error {
             Self::NotFound => "not_found",
             Self::RateLimited { .. } => "rate_limited",
             Self::Overloaded { .. } => "overloaded",
-            Self::StoreAway(_) => "store_away",
+            Self::StoreAway(_) => "unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
-            Self::Internal(_) => "internal",
+            Self::Internal(_) => "internal_error",
         }
     }
 }

@@ -5,13 +5,13 @@
 //! limit between counting and comparing. Whoever holds a place when the session is issued was within
 //! the limit all the time: there is nothing to check again.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use super::target::Target;
 use super::{Auth, Client, Error};
 use crate::config::Limits;
-use crate::model::{Identifier, IdentifierKind, UserId};
+use crate::model::UserId;
 use crate::store::{Bucket, Subject, Taken, Verdict};
 use crate::telemetry::names;
 
@@ -24,15 +24,6 @@ pub enum Gate {
     Anonymous,
     /// `account`: by account.
     Account(UserId),
-}
-
-/// Whose login failures are counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    /// An account, by whichever of its names it was called: all of them share one budget.
-    Account(UserId),
-    /// A name that no account has. It is counted just as an account is.
-    Name(String),
 }
 
 /// A place in the limits of login failures, held while a password is checked.
@@ -88,37 +79,6 @@ impl Attempt {
     pub(super) fn fail(self, client: &Client) {
         if let Self(Some(taken)) = self {
             client.asked.record(&taken.verdicts);
-        }
-    }
-}
-
-impl Target {
-    /// A name that no account has. Text that no account can have is cut, so that it stays small.
-    pub(super) fn unknown(identifier: Option<&Identifier>, typed: &str) -> Self {
-        const LONGEST: usize = 254;
-        let Some(Identifier { kind, key }) = identifier else {
-            let typed: String = typed.trim().chars().take(LONGEST).collect();
-            return Self::Name(format!("other:{}", typed.to_lowercase()));
-        };
-        Self::Name(match kind {
-            IdentifierKind::Email => format!("email:{key}"),
-            IdentifierKind::Username => format!("username:{key}"),
-        })
-    }
-
-    fn subject(&self) -> Subject {
-        match self {
-            Self::Account(id) => Subject::Account(*id),
-            Self::Name(name) => Subject::Text(name.clone()),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Account(id) => write!(f, "account:{id}"),
-            Self::Name(name) => f.write_str(name),
         }
     }
 }
@@ -197,14 +157,15 @@ fn with_one_more(verdict: &Verdict) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
+    use crate::auth::fixtures::alice;
+    use crate::model::Identifier;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
 
     fn unknown(typed: &str) -> Target {
-        Target::unknown(Identifier::parse_login(typed).as_ref(), typed)
+        Target::called(Identifier::parse_login(typed), typed, None)
     }
 
     fn subjects(address: &str, target: &Target) -> Vec<Subject> {
@@ -235,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_failure_counts_for_both_together_the_account_and_the_address() {
-        let id: UserId = Clock::system().new_id();
-        let buckets = login_buckets(&Limits::default(), ip("192.0.2.7"), &Target::Account(id));
+        let target = Target::of(&alice());
+        let buckets = login_buckets(&Limits::default(), ip("192.0.2.7"), &target);
         let quotas = buckets.map(|bucket| (bucket.policy, bucket.quota.quota));
         assert_eq!(
             quotas,
@@ -245,25 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn spelling_does_not_escape_the_limits_of_a_name_that_nobody_has() {
-        let plain = unknown("alice@example.com");
-        for typed in [
-            "ALICE@example.com",
-            " alice@example.com ",
-            "ａlice@example.com",
-        ] {
-            assert_eq!(unknown(typed), plain, "{typed}");
-        }
-        assert_ne!(unknown("alice"), plain);
-        assert_eq!(unknown("No Such Name"), unknown(" no such name"));
-    }
-
-    #[test]
-    fn nonsense_stays_small() {
-        let Target::Name(name) = unknown(&"x".repeat(10_000)) else {
-            panic!("no account");
-        };
-        assert!(name.len() < 300);
+    fn all_names_of_an_account_share_its_limits() {
+        let id = alice().id;
+        let called = |name| Target::called(Identifier::parse_login(name), name, Some(id));
+        let by_name = subjects("192.0.2.7", &called("alice"));
+        assert_eq!(by_name, subjects("192.0.2.7", &called("alice@example.com")));
     }
 
     #[test]

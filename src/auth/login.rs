@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::limits::Target;
 use super::proof::{Failure, Proof, Reason};
 use super::sign_in::{FirstFactor, Step};
+use super::target::Target;
 use super::{Auth, Client, Error, SignedIn};
 use crate::model::{Identifier, Password, UserId};
 use crate::telemetry::names;
@@ -68,10 +68,7 @@ impl Auth {
             Some(identifier) => self.store.find_user(identifier).await?,
             None => None,
         };
-        Ok(account.map_or_else(
-            || Target::unknown(identifier.as_ref(), typed),
-            Target::Account,
-        ))
+        Ok(Target::called(identifier, typed, account))
     }
 
     /// Gives the place in the limits back while the session is committed: the password was right, whatever

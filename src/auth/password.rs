@@ -1,9 +1,9 @@
 //! Password change and re-authentication.
 
 use super::error::FieldError;
-use super::limits::Target;
 use super::proof::Failure;
 use super::sessions::live_pair;
+use super::target::Target;
 use super::{Auth, Caller, Client, Error};
 use crate::model::{Action, Password, Session, Timestamp, User};
 use crate::store::{Class, Draft, Durability};
@@ -86,7 +86,7 @@ impl Auth {
         password: &Password,
         during: &'static str,
     ) -> Result<User, Error> {
-        let target = Target::Account(caller.user.id);
+        let target = Target::of(&caller.user);
         let proof = self
             .prove_password(client, &target, password, during)
             .await

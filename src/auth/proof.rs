@@ -3,7 +3,8 @@
 //! Unknown account, wrong password and disabled account take the same steps and cost the same hash; they
 //! differ only in metrics and audit.
 
-use super::limits::{Attempt, Target};
+use super::limits::Attempt;
+use super::target::Target;
 use super::{Auth, Client, Error};
 use crate::crypto::{HashError, Verified};
 use crate::model::{Action, Password, User};
@@ -83,7 +84,7 @@ impl Auth {
         let (attempt, user) = tokio::join!(self.attempt(client, target), self.account(target));
         let attempt = attempt?;
         let compared = match user {
-            Ok(user) => self.compare(user, password).await,
+            Ok(user) => self.compare(user, target, password).await,
             Err(error) => Err(error.into()),
         };
         match compared {
@@ -106,7 +107,7 @@ impl Auth {
 
     async fn account(&self, target: &Target) -> Result<Option<User>, store::Error> {
         match target {
-            Target::Account(id) => self.store.read(*id).await,
+            Target::Account { id, .. } => self.store.read(*id).await,
             Target::Name(_) => Ok(None),
         }
     }
@@ -115,6 +116,7 @@ impl Auth {
     async fn compare(
         &self,
         user: Option<User>,
+        target: &Target,
         password: &Password,
     ) -> Result<(User, Option<String>), Failure> {
         let stored = user
@@ -122,11 +124,12 @@ impl Auth {
             .filter(|_| password.is_within_bounds())
             .and_then(|user| user.password_hash.clone());
         let verified = self.verify(password, stored, user.as_ref()).await?;
-        let user = judge(user, verified.matches).map_err(Failure::Refused)?;
+        let user = judge(user, target, verified.matches).map_err(Failure::Refused)?;
         Ok((user, verified.rehashed))
     }
 
-    /// A stored hash that nobody can verify is our fault, but it must look like any wrong password.
+    /// A stored hash that nobody can verify is our fault, but it must look like any wrong password, and it
+    /// has cost the same.
     async fn verify(
         &self,
         password: &Password,
@@ -137,7 +140,10 @@ impl Auth {
             Err(HashError::Unusable) => {
                 let user_id = user.map(|user| user.id.to_string());
                 tracing::error!(user_id, "the stored password hash cannot be verified");
-                self.pool.verify(password.clone(), None).await
+                Ok(Verified {
+                    matches: false,
+                    rehashed: None,
+                })
             }
             verified => verified,
         }
@@ -146,8 +152,9 @@ impl Auth {
     /// Writes down a failure against an account. Beside the answer and not before it, because nothing is
     /// written for a name that nobody has, and the difference must not be felt.
     fn note_failure(&self, client: &Client, target: &Target, reason: Reason, during: &'static str) {
-        let &Target::Account(user_id) = target else {
-            return;
+        let user_id = match target {
+            Target::Account { id, .. } if reason != Reason::UnknownAccount => *id,
+            _ => return,
         };
         let details = serde_json::json!({ "reason": reason.label(), "during": during });
         let trail = self.trail(client);
@@ -167,9 +174,10 @@ impl Auth {
     }
 }
 
-/// What an account and a comparison amount to.
-fn judge(user: Option<User>, matches: bool) -> Result<User, Reason> {
-    let user = user.filter(|user| user.deleted_at.is_none());
+/// What an account and a comparison amount to. The index that led to the account is only a hint, so the
+/// account must itself answer to the name.
+fn judge(user: Option<User>, target: &Target, matches: bool) -> Result<User, Reason> {
+    let user = user.filter(|user| user.deleted_at.is_none() && target.is_met_by(user));
     match user {
         None => Err(Reason::UnknownAccount),
         Some(_) if !matches => Err(Reason::WrongPassword),
@@ -182,6 +190,7 @@ fn judge(user: Option<User>, matches: bool) -> Result<User, Reason> {
 mod tests {
     use super::*;
     use crate::auth::fixtures::alice;
+    use crate::model::Identifier;
 
     #[test]
     fn only_the_right_password_of_an_active_account_proves_it() {
@@ -190,12 +199,27 @@ mod tests {
         disabled.disabled_at = Some(user.created_at);
         let mut erased = user.clone();
         erased.deleted_at = Some(user.created_at);
-        assert_eq!(judge(Some(user.clone()), true), Ok(user.clone()));
-        assert_eq!(judge(Some(user), false), Err(Reason::WrongPassword));
-        assert_eq!(judge(Some(disabled.clone()), true), Err(Reason::Disabled));
-        assert_eq!(judge(Some(disabled), false), Err(Reason::WrongPassword));
-        assert_eq!(judge(Some(erased), true), Err(Reason::UnknownAccount));
-        assert_eq!(judge(None, true), Err(Reason::UnknownAccount));
+        let judged = |user: &User, matches| judge(Some(user.clone()), &Target::of(user), matches);
+        assert_eq!(judged(&user, true), Ok(user.clone()));
+        assert_eq!(judged(&user, false), Err(Reason::WrongPassword));
+        assert_eq!(judged(&disabled, true), Err(Reason::Disabled));
+        assert_eq!(judged(&disabled, false), Err(Reason::WrongPassword));
+        assert_eq!(judged(&erased, true), Err(Reason::UnknownAccount));
+        let nobody = judge(None, &Target::of(&user), true);
+        assert_eq!(nobody, Err(Reason::UnknownAccount));
+    }
+
+    #[test]
+    fn an_account_that_does_not_answer_to_the_name_is_not_the_one() {
+        let user = alice();
+        let called = |name: &str| {
+            let target = Target::called(Identifier::parse_login(name), name, Some(user.id));
+            judge(Some(user.clone()), &target, true)
+        };
+        assert_eq!(called("alice"), Ok(user.clone()));
+        assert_eq!(called("Alice@Example.com"), Ok(user.clone()));
+        assert_eq!(called("bob"), Err(Reason::UnknownAccount));
+        assert_eq!(called("bob@example.com"), Err(Reason::UnknownAccount));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use super::audit::Trail;
 use super::{Auth, Caller, Client, Error};
-use crate::crypto::TokenKind;
 use crate::model::{Action, Session, SessionId, Timestamp, User, device_name};
 use crate::store::{Class, Draft, Durability};
 use crate::telemetry::names;
@@ -41,7 +40,7 @@ impl Auth {
         access_token: Option<&str>,
     ) -> Result<(), Error> {
         let trail = self.trail(client);
-        let by_refresh = refresh_token.and_then(|text| self.session_of_refresh(text));
+        let by_refresh = refresh_token.and_then(|text| self.session_of(text));
         let by_access = access_token.and_then(|text| self.session_of_access(text, trail.now));
         let other = by_access.filter(|id| Some(*id) != by_refresh);
         for id in by_refresh.into_iter().chain(other) {
@@ -162,11 +161,6 @@ impl Auth {
         let mut sessions = self.store.sessions_of(caller.user.id).await?;
         sessions.retain(|session| session.is_live(&caller.user, now));
         Ok(sessions)
-    }
-
-    fn session_of_refresh(&self, text: &str) -> Option<SessionId> {
-        let opened = self.opaque_tokens.open(TokenKind::Refresh, text).ok()?;
-        Some(SessionId::from(opened.id))
     }
 
     fn session_of_access(&self, text: &str, now: Timestamp) -> Option<SessionId> {

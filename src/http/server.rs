@@ -47,6 +47,23 @@ pub async fn serve(
     Ok(())
 }
 
+/// Serves the internal listener alone, for a process that answers no public requests.
+///
+/// # Errors
+/// None today; as [`serve`] in form.
+pub async fn serve_admin(
+    deps: Deps,
+    admin: TcpListener,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let house = Arc::new(House::new(deps, stop.clone()));
+    let site = Site::new(house, routes::ADMIN);
+    Server::new(site, ADMIN_CONNECTIONS, None, false)
+        .run(admin, stop)
+        .await;
+    Ok(())
+}
+
 async fn serve_house(
     house: Arc<House>,
     tls: Option<TlsAcceptor>,

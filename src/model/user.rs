@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Email, Timestamp, UserId, Username};
+use super::{Email, Identifier, IdentifierKind, Timestamp, UserId, Username};
 
 /// An account as Redis and PostgreSQL hold it. Only what rarely changes lives here: what changes with
 /// every request belongs to the session, so that conflicts on this record stay rare.
@@ -73,6 +73,15 @@ impl User {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.deleted_at.is_none() && self.disabled_at.is_none()
+    }
+
+    /// Whether this is one of its names.
+    #[must_use]
+    pub fn is_called(&self, name: &Identifier) -> bool {
+        match name.kind {
+            IdentifierKind::Email => self.email_key == name.key,
+            IdentifierKind::Username => self.username_key == name.key,
+        }
     }
 
     /// Sets a new password, which ends trusted devices and every session of an older epoch.

@@ -19,8 +19,16 @@ pub struct Metric {
     pub name: &'static str,
     /// What kind.
     pub kind: Kind,
-    /// What it means, for `# HELP`.
+    /// What it means, for `# HELP`. Labels are told after a comma: `…, by outcome.`
     pub help: &'static str,
+}
+
+impl Metric {
+    /// Whether it only exists with labels, as its help tells.
+    #[must_use]
+    pub fn has_labels(&self) -> bool {
+        self.help.contains(", by ")
+    }
 }
 
 /// Microseconds to a second: round trips and requests.

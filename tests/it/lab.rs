@@ -13,7 +13,7 @@ use sallyport::model::{
 };
 use sallyport::store::{Class, Error, Receipt, Store};
 
-use crate::stores::Stores;
+use crate::stores::{OwnStores, Stores};
 
 /// Which Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +45,24 @@ impl Lab {
         } else {
             &stores.cluster_url
         };
+        Self::over(url, &stores.fresh_prefix(), &stores.fresh_database().await).await
+    }
+
+    /// Over servers that this test may break.
+    pub async fn over_own(own: &OwnStores) -> Self {
+        let mut lab = Self::over(&own.redis.url(), "", &own.database_url()).await;
+        lab.clock = Clock::system();
+        lab
+    }
+
+    async fn over(redis_url: &str, prefix: &str, database_url: &str) -> Self {
         let redis = config::Redis {
-            url: url.clone(),
-            prefix: stores.fresh_prefix(),
+            url: redis_url.to_owned(),
+            prefix: prefix.to_owned(),
             ..config::Redis::default()
         };
         let postgres = config::Postgres {
-            url: stores.fresh_database().await,
+            url: database_url.to_owned(),
             connections: 4,
         };
         let pool = sqlx::postgres::PgPoolOptions::new()

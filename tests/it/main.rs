@@ -3,11 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
+mod accounts;
+mod auth_accounts;
+mod auth_desk;
+mod auth_sessions;
+mod bad_input;
+mod commands;
 mod dev_servers;
+mod faults;
+mod house;
 mod http_session;
 mod lab;
+mod rate_limits;
+mod sessions;
 mod store_commits;
 mod store_limits;
 mod store_losses;
 mod store_model;
 mod stores;
+mod tidy;

@@ -3,7 +3,7 @@
 //! The images travel as `text[]` beside `bigint[]` versions and are unnested together; `jsonb_populate_record`
 //! spreads each over the columns of its table. One statement shape thus serves every table, and a record
 //! type needs no code of its own on the way to PostgreSQL. (Measured against one array per column in
-//! `benches/flush.rs`.)
+//! `benches/commit.rs`.)
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -1,0 +1,73 @@
+//! Why the service could not start or go on. The text is for the person who started it.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::config::Problem;
+use crate::crypto::KeyError;
+use crate::{dev, store};
+
+/// Why the service could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Mistakes in the environment, all of them.
+    #[error("{}", Listed(.0))]
+    Config(Vec<Problem>),
+    /// The key file is missing or cannot be used.
+    #[error("{file}: {source} (`sallyport keys generate` makes one; KEYS_FILE says where it is)")]
+    Keys {
+        /// Its path.
+        file: String,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A store is away or not what is needed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The hash pool cannot work with its settings.
+    #[error("the hash pool did not start: {0}")]
+    Hashing(String),
+    /// Logs or metrics could not be set up.
+    #[error("{0}")]
+    Telemetry(String),
+    /// A private server could not be had.
+    #[error(transparent)]
+    Dev(#[from] dev::Error),
+    /// The service that was asked is not ready, or something was asked that cannot be.
+    #[error("{0}")]
+    NotReady(String),
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps an I/O error with what was tried.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// Wraps a key error with the file's path.
+    pub(crate) fn keys(file: &Path) -> impl FnOnce(KeyError) -> Self {
+        let file = file.display().to_string();
+        move |source| Self::Keys { file, source }
+    }
+}
+
+/// One problem a line.
+struct Listed<'a>(&'a [Problem]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration has mistakes:")?;
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}

@@ -1,0 +1,105 @@
+//! Whom a password is tried on: an account, or a name that no account has. Both are counted alike.
+
+use std::fmt;
+
+use crate::model::{Identifier, IdentifierKind, User, UserId};
+use crate::store::Subject;
+
+/// Whose login failures are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// An account. Its names share one budget: calling it now by one and now by the other gains nothing.
+    Account {
+        /// Which account.
+        id: UserId,
+        /// The name that led to it, when one did.
+        called: Option<Identifier>,
+    },
+    /// A name that no account has. It is counted just as an account is.
+    Name(String),
+}
+
+impl Target {
+    /// The account of somebody who is logged in.
+    pub(super) fn of(user: &User) -> Self {
+        Self::Account {
+            id: user.id,
+            called: None,
+        }
+    }
+
+    /// The account that a typed name led to, or else the name itself. Text that no account can be called
+    /// is cut, so that it stays small.
+    pub(super) fn called(name: Option<Identifier>, typed: &str, account: Option<UserId>) -> Self {
+        const LONGEST: usize = 254;
+        match (account, name) {
+            (Some(id), called) => Self::Account { id, called },
+            (None, Some(Identifier { kind, key })) => Self::Name(match kind {
+                IdentifierKind::Email => format!("email:{key}"),
+                IdentifierKind::Username => format!("username:{key}"),
+            }),
+            (None, None) => {
+                let typed: String = typed.trim().chars().take(LONGEST).collect();
+                Self::Name(format!("other:{}", typed.to_lowercase()))
+            }
+        }
+    }
+
+    /// Whether `user` is the account that was meant.
+    pub(super) fn is_met_by(&self, user: &User) -> bool {
+        match self {
+            Self::Account { id, called } => {
+                user.id == *id && called.as_ref().is_none_or(|name| user.is_called(name))
+            }
+            Self::Name(_) => false,
+        }
+    }
+
+    /// Whom its limit counts.
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            Self::Account { id, .. } => Subject::Account(*id),
+            Self::Name(name) => Subject::Text(name.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account { id, .. } => write!(f, "account:{id}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown(typed: &str) -> Target {
+        Target::called(Identifier::parse_login(typed), typed, None)
+    }
+
+    #[test]
+    fn spelling_does_not_escape_the_limits_of_a_name_that_nobody_has() {
+        let plain = unknown("alice@example.com");
+        for typed in [
+            "ALICE@example.com",
+            " alice@example.com ",
+            "ａlice@example.com",
+        ] {
+            assert_eq!(unknown(typed), plain, "{typed}");
+        }
+        assert_ne!(unknown("alice"), plain);
+        assert_eq!(unknown("No Such Name"), unknown(" no such name"));
+    }
+
+    #[test]
+    fn nonsense_stays_small() {
+        let Target::Name(name) = unknown(&"x".repeat(10_000)) else {
+            panic!("no account");
+        };
+        assert!(name.len() < 300);
+    }
+}

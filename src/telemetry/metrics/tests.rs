@@ -1,0 +1,132 @@
+//! What a scrape gets.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use super::*;
+use crate::telemetry::names;
+
+/// A recorder with a sample of every metric.
+fn used() -> String {
+    let (recorder, metrics) = build().expect("builds");
+    metrics::with_local_recorder(&recorder, || {
+        for metric in METRICS {
+            match metric.kind {
+                Kind::Counter => {
+                    metrics::counter!(metric.name, "label" => "a\"b\\c\nd").increment(1);
+                }
+                Kind::Gauge => metrics::gauge!(metric.name, "label" => "x").set(1.5),
+                Kind::Histogram(_) => metrics::histogram!(metric.name, "label" => "x").record(0.02),
+            }
+        }
+    });
+    metrics.run_upkeep();
+    metrics.render()
+}
+
+#[test]
+fn every_metric_is_described_and_histograms_have_buckets() {
+    let text = used();
+    for metric in METRICS {
+        let name = metric.name;
+        assert!(
+            text.contains(&format!("# HELP {name} {}\n", metric.help)),
+            "{name}"
+        );
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        };
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}");
+        if let Kind::Histogram(buckets) = metric.kind {
+            let count = text.matches(&format!("{name}_bucket{{")).count();
+            assert_eq!(count, buckets.len() + 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_has_no_labels_is_there_from_the_start() {
+    let (_recorder, metrics) = build().expect("builds");
+    let text = metrics.render();
+    for name in [
+        names::HTTP_IN_FLIGHT,
+        names::HASH_WAITING,
+        names::STORE_DEAD_LETTERS,
+    ] {
+        assert!(text.contains(&format!("\n{name} 0\n")), "{name}\n{text}");
+    }
+    for name in [names::HTTP_REQUESTS, names::HASH_SHED, names::HASH_ENGINE] {
+        assert!(
+            !text.contains(name),
+            "{name}: an empty series beside the labelled ones"
+        );
+    }
+}
+
+#[test]
+fn a_second_installation_returns_the_first() {
+    let one = Metrics::install().expect("installs");
+    metrics::counter!(names::STORE_SWEPT).increment(3);
+    let two = Metrics::install().expect("installs");
+    for metrics in [one, two] {
+        assert!(
+            metrics
+                .render()
+                .contains(&format!("\n{} 3\n", names::STORE_SWEPT))
+        );
+    }
+}
+
+#[test]
+fn names_are_unique_and_follow_the_rules() {
+    let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), METRICS.len());
+    for metric in METRICS {
+        assert!(metric.name.starts_with("sallyport_"), "{}", metric.name);
+        let total = metric.name.ends_with("_total");
+        assert_eq!(
+            total,
+            matches!(metric.kind, Kind::Counter),
+            "{}",
+            metric.name
+        );
+        assert!(metric.help.ends_with('.'), "{}", metric.name);
+        if let Kind::Histogram(buckets) = metric.kind {
+            assert!(buckets.is_sorted(), "{}", metric.name);
+        }
+    }
+}
+
+/// With promtool where it is installed, and without it by the form of each line.
+#[test]
+fn prometheus_accepts_what_is_rendered() {
+    let text = used();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let sample = line
+            .strip_prefix("# HELP ")
+            .or(line.strip_prefix("# TYPE "));
+        let (name, value) = match sample {
+            Some(comment) => comment.split_once(' ').expect("two parts"),
+            None => line.rsplit_once(' ').expect("name and value"),
+        };
+        let first = name.chars().next().expect("a name");
+        assert!(first.is_ascii_lowercase() && !value.is_empty(), "{line}");
+        assert!(sample.is_some() || value.parse::<f64>().is_ok(), "{line}");
+    }
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else { return };
+    let mut input = promtool.stdin.take().expect("piped");
+    input.write_all(text.as_bytes()).expect("reads all");
+    drop(input);
+    let output = promtool.wait_with_output().expect("ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}

@@ -1,0 +1,144 @@
+//! The use cases over real stores, with cheap hashes and a clock that tests move.
+
+use std::sync::Arc;
+
+use sallyport::auth::{
+    Asked, Auth, Caller, Client, Credentials, Error, LoginOutcome, Refreshed, Registration,
+    Settings, SignedIn,
+};
+use sallyport::clock::Clock;
+use sallyport::config;
+use sallyport::crypto::{AccessTokens, HashPool, Keys, OpaqueTokens};
+use sallyport::model::Password;
+use sallyport::store::Store;
+
+use crate::lab::{Kind, Lab};
+
+pub const PASSWORD: &str = "SecurePass123!";
+pub const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+/// A whole `auth` over stores of its own.
+pub struct Desk {
+    pub lab: Lab,
+    pub store: Store,
+    pub auth: Arc<Auth>,
+    pub clock: Clock,
+    keys: tempfile::TempDir,
+}
+
+/// The cheapest Argon2 that is allowed.
+pub fn cheap() -> config::Hashing {
+    config::Hashing {
+        memory_kib: 8,
+        iterations: 1,
+        ..config::Hashing::default()
+    }
+}
+
+impl Desk {
+    pub async fn open() -> Self {
+        Self::on(Kind::Single).await
+    }
+
+    pub async fn on(kind: Kind) -> Self {
+        let lab = Lab::new(kind).await;
+        let store = lab.running().await;
+        let keys = tempfile::tempdir().expect("folder");
+        let (path, now) = (keys.path().join("keys"), lab.clock.now());
+        Keys::generate(&path, now).expect("keys");
+        Self {
+            clock: lab.clock.clone(),
+            auth: Arc::new(auth(&store, &lab.clock, &keys, &cheap())),
+            store,
+            lab,
+            keys,
+        }
+    }
+
+    /// Goes on with other parameters for passwords, as after a change of configuration.
+    pub fn hash_with(&mut self, hashing: &config::Hashing) {
+        self.auth = Arc::new(auth(&self.store, &self.clock, &self.keys, hashing));
+    }
+
+    pub async fn register(&self, name: &str) -> SignedIn {
+        let input = registration(name);
+        self.auth
+            .register(&curl(), input)
+            .await
+            .expect("registered")
+    }
+
+    pub async fn login(&self, name: &str, password: &str) -> Result<SignedIn, Error> {
+        self.login_from(&curl(), name, password).await
+    }
+
+    pub async fn login_from(
+        &self,
+        client: &Client,
+        name: &str,
+        password: &str,
+    ) -> Result<SignedIn, Error> {
+        let input = Credentials {
+            identifier: name.to_owned(),
+            password: secret(password),
+        };
+        let LoginOutcome::SignedIn(signed_in) = self.auth.login(client, input).await?;
+        Ok(*signed_in)
+    }
+
+    pub async fn caller(&self, access_token: &str) -> Result<Caller, Error> {
+        self.auth.authenticate(&curl(), access_token).await
+    }
+
+    pub async fn refresh(&self, token: &str) -> Result<Refreshed, Error> {
+        self.auth.refresh(&curl(), token).await
+    }
+
+    /// How many audit entries PostgreSQL has of an action, once everything is there.
+    pub async fn audited(&self, action: &'static str) -> i64 {
+        self.store.flush().await.expect("flushed");
+        sqlx::query_scalar("SELECT count(*) FROM audit_logs WHERE action = $1")
+            .bind(action)
+            .fetch_one(&self.lab.pool)
+            .await
+            .expect("counted")
+    }
+}
+
+fn auth(store: &Store, clock: &Clock, keys: &tempfile::TempDir, hashing: &config::Hashing) -> Auth {
+    let keys = Keys::load(&keys.path().join("keys")).expect("keys");
+    let settings = Settings::default();
+    Auth::new(
+        store.clone(),
+        HashPool::start(hashing).expect("pool"),
+        AccessTokens::new(&keys, &settings.tokens),
+        OpaqueTokens::new(&keys),
+        clock.clone(),
+        settings,
+    )
+}
+
+pub fn secret(text: &str) -> Password {
+    Password::new(text.to_owned())
+}
+
+pub fn registration(name: &str) -> Registration {
+    Registration {
+        email: format!("{name}@example.com"),
+        username: name.to_owned(),
+        password: secret(PASSWORD),
+    }
+}
+
+pub fn curl() -> Client {
+    from("192.0.2.1", "curl/8")
+}
+
+pub fn from(address: &str, user_agent: &str) -> Client {
+    Client {
+        address: address.parse().expect("address"),
+        user_agent: user_agent.to_owned(),
+        request_id: "test".to_owned(),
+        asked: Asked::default(),
+    }
+}

@@ -1,0 +1,244 @@
+//! Bad days: a store goes away, comes back, comes back empty. Each test has servers of its own to break.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use sallyport::clock;
+use serde_json::json;
+
+use crate::house::{House, Member, PASSWORD, Wishes};
+use crate::lab::Lab;
+use crate::stores::OwnStores;
+
+/// Waits for something that must come true by itself. Not a measure of speed: it gives up after a minute.
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
+        if holds().await {
+            return;
+        }
+        clock::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("never came true: {what}");
+}
+
+async fn health(house: &House, path: &str) -> (StatusCode, serde_json::Value) {
+    let answer = house.ask(Method::GET, path, &[], Bytes::new()).await;
+    (answer.status, answer.json())
+}
+
+#[tokio::test]
+async fn with_postgres_away_logins_go_on_and_nothing_is_lost() {
+    let mut own = OwnStores::start().await;
+    let lab = Lab::over_own(&own).await;
+    let house = House::open(&lab, Wishes::unlimited()).await;
+    let alice = house.register("alice").await;
+    let second = house.login("alice").await;
+    own.postgres.stop().await;
+
+    assert_eq!(house.me(&alice).await, StatusCode::OK);
+    let third = house.login("alice").await;
+    let answer = house.refresh(&alice.refresh).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let alice = Member::of(&answer);
+    let out = house
+        .post(
+            "/api/auth/logout",
+            &json!({ "refreshToken": second.refresh }),
+        )
+        .await;
+    assert_eq!(out.status, StatusCode::OK);
+    assert_eq!(house.me(&second).await, StatusCode::UNAUTHORIZED);
+
+    // A name cannot be promised while nobody knows whether it is free.
+    let answer = house.try_register("bob").await;
+    assert_eq!(
+        answer.status,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "{}",
+        answer.text
+    );
+    assert!(!answer.header("retry-after").is_empty());
+
+    // A grant is answered, and says that it is on its way.
+    let change = json!({ "currentPassword": PASSWORD, "newPassword": "another Pass 1" });
+    let bearer = format!("Bearer {}", third.access);
+    let changed = house
+        .post_as(
+            "/api/auth/password/change",
+            &change,
+            &[("authorization", &bearer)],
+        )
+        .await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    assert_eq!(changed.header("durability"), "pending");
+    assert_eq!(
+        house.me(&alice).await,
+        StatusCode::UNAUTHORIZED,
+        "the change holds already"
+    );
+    eventually("health says degraded", async || {
+        health(&house, "/health").await.1["status"] == "degraded"
+    })
+    .await;
+    assert_eq!(health(&house, "/health").await.0, StatusCode::OK);
+    eventually("the backlog is counted", async || {
+        house.store.backlog().pending > 0
+    })
+    .await;
+
+    own.postgres.restart().await.unwrap();
+    eventually("the log drains to zero", async || {
+        house.store.sweep(Duration::from_secs(1)).await.is_ok()
+            && house.store.backlog().pending == 0
+    })
+    .await;
+    assert_eq!(
+        house.try_login("alice", PASSWORD).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        house.try_login("alice", "another Pass 1").await.status,
+        StatusCode::OK
+    );
+    house.register("bob").await;
+    house.close().await;
+    let lab = Lab::over_own(&own).await;
+    assert_eq!(
+        lab.count("SELECT count(*) FROM sessions WHERE deleted_at IS NOT NULL")
+            .await,
+        1
+    );
+    assert_eq!(
+        lab.count("SELECT count(*) FROM audit_logs WHERE action = 'user.login' AND success")
+            .await,
+        3
+    );
+    assert_eq!(
+        lab.count("SELECT count(*) FROM audit_logs WHERE action = 'user.logout'")
+            .await,
+        1
+    );
+    assert_eq!(
+        lab.count("SELECT count(*) FROM audit_logs WHERE action = 'user.password_changed'")
+            .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn with_redis_away_every_answer_is_503_and_life_goes_on_when_it_is_back() {
+    let mut own = OwnStores::start().await;
+    let lab = Lab::over_own(&own).await;
+    let house = House::open(&lab, Wishes::default()).await;
+    let alice = house.register("alice").await;
+    own.redis.stop().await;
+
+    let login = house.try_login("alice", PASSWORD).await;
+    assert_eq!(
+        login.status,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "{}",
+        login.text
+    );
+    assert!(!login.header("retry-after").is_empty());
+    assert_eq!(
+        house.me(&alice).await,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "never unlimited, never unchecked"
+    );
+    assert_eq!(
+        house.try_register("bob").await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(
+        house.refresh(&alice.refresh).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(
+        health(&house, "/health/live").await,
+        (StatusCode::OK, json!({ "status": "alive" }))
+    );
+    eventually("readiness goes", async || {
+        health(&house, "/health/ready").await.0 != StatusCode::OK
+    })
+    .await;
+    assert_eq!(
+        health(&house, "/health").await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+
+    own.redis.restart().await.unwrap();
+    eventually("me answers again", async || {
+        house.me(&alice).await == StatusCode::OK
+    })
+    .await;
+    assert_eq!(
+        house.refresh(&alice.refresh).await.status,
+        StatusCode::OK,
+        "with its append-only file"
+    );
+    house.login("alice").await;
+}
+
+#[tokio::test]
+async fn a_redis_restarted_empty_is_filled_from_postgres() {
+    let mut own = OwnStores::start().await;
+    let lab = Lab::over_own(&own).await;
+    let house = House::open(&lab, Wishes::unlimited()).await;
+    let alice = house.register("alice").await;
+    house.store.flush().await.expect("flush");
+    own.redis.restart_empty().await.unwrap();
+    eventually("the user logs in", async || {
+        house.try_login("alice", PASSWORD).await.status == StatusCode::OK
+    })
+    .await;
+    assert_eq!(
+        house.me(&alice).await,
+        StatusCode::OK,
+        "the session came back too"
+    );
+    let again = house.try_register("alice").await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_answered_for_with_503_and_used_again_when_it_wakes() {
+    let mut own = OwnStores::start().await;
+    let lab = Lab::over_own(&own).await;
+    let house = House::open(&lab, Wishes::unlimited()).await;
+    let alice = house.register("alice").await;
+    own.redis.pause();
+    assert_eq!(house.me(&alice).await, StatusCode::SERVICE_UNAVAILABLE);
+    let refresh = house.refresh(&alice.refresh).await;
+    assert_eq!(
+        refresh.status,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "{}",
+        refresh.text
+    );
+    own.redis.resume();
+    eventually("me answers again", async || {
+        house.me(&alice).await == StatusCode::OK
+    })
+    .await;
+    house.login("alice").await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_hangs_delays_no_login() {
+    let mut own = OwnStores::start().await;
+    let lab = Lab::over_own(&own).await;
+    let house = House::open(&lab, Wishes::unlimited()).await;
+    let alice = house.register("alice").await;
+    own.postgres.pause();
+    assert_eq!(house.me(&alice).await, StatusCode::OK);
+    let member = house.login("alice").await;
+    assert_eq!(house.refresh(&member.refresh).await.status, StatusCode::OK);
+    own.postgres.resume();
+    eventually("the log drains to zero", async || {
+        house.store.sweep(Duration::ZERO).await.is_ok() && house.store.backlog().pending == 0
+    })
+    .await;
+    house.register("bob").await;
+}
