@@ -6,11 +6,15 @@
 
 mod address;
 mod check;
+mod described;
+mod dev;
 mod form;
 mod read;
 mod rows;
 mod unknown;
 
+pub use self::described::{Described, Source};
+pub use self::dev::Dev;
 pub use self::read::Problem;
 
 use std::collections::BTreeMap;
@@ -92,41 +96,6 @@ pub enum Mode {
     Dev,
     /// Everything else.
     Serve,
-}
-
-/// Where a setting's value came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Source {
-    /// Nobody gave it.
-    #[default]
-    Default,
-    /// The variable `NAME`.
-    Environment,
-    /// The file that `NAME_FILE` names.
-    File,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Default => "default",
-            Self::Environment => "environment",
-            Self::File => "file",
-        })
-    }
-}
-
-/// One setting as `check-config` shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// The environment variable.
-    pub name: &'static str,
-    /// What it is for.
-    pub about: &'static str,
-    /// Its value, secrets masked; empty when there is none.
-    pub value: String,
-    /// Where that came from.
-    pub source: Source,
 }
 
 /// The public and the internal listener.
@@ -461,62 +430,6 @@ impl Default for Telemetry {
             // At info it passes on every NOTICE of PostgreSQL, "already exists, skipping" among them.
             log_filter: "info,sqlx=warn".to_owned(),
         }
-    }
-}
-
-/// What only `sallyport dev` needs.
-#[derive(Clone, Debug)]
-pub struct Dev {
-    /// `DATA_DIR`: private stores and keys, kept between runs.
-    pub data_dir: PathBuf,
-    /// `PG_BIN`: folder of PostgreSQL's programs.
-    pub pg_bin: Option<PathBuf>,
-    /// `REDIS_BIN`: folder of `redis-server`.
-    pub redis_bin: Option<PathBuf>,
-    /// `PATH`, to find programs.
-    pub path: Option<OsString>,
-    /// Redis was given, so no private one is needed.
-    pub redis_given: bool,
-    /// `DATABASE_URL` was given, so no private PostgreSQL is needed.
-    pub database_given: bool,
-    /// `KEYS_FILE` was given.
-    pub keys_file_given: bool,
-}
-
-impl Default for Dev {
-    fn default() -> Self {
-        Self {
-            data_dir: PathBuf::from(".sallyport"),
-            pg_bin: None,
-            redis_bin: None,
-            path: None,
-            redis_given: false,
-            database_given: false,
-            keys_file_given: false,
-        }
-    }
-}
-
-impl Dev {
-    /// Where to look for the programs of private stores.
-    #[must_use]
-    pub fn search_path(&self) -> crate::dev::SearchPath {
-        crate::dev::SearchPath {
-            pg_bin: self.pg_bin.clone(),
-            redis_bin: self.redis_bin.clone(),
-            path: self.path.clone(),
-        }
-    }
-
-    fn note_given(
-        &mut self,
-        given: &BTreeMap<&'static str, Source>,
-        environment: &read::Environment,
-    ) {
-        self.path = environment.get("PATH").cloned();
-        self.redis_given = given.contains_key("REDIS_URL");
-        self.database_given = given.contains_key("DATABASE_URL");
-        self.keys_file_given = given.contains_key("KEYS_FILE");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Logs: one line for each event, JSON or text, on standard output, in UTC.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use tracing::Subscriber;
@@ -77,7 +78,8 @@ fn escaped(line: &str) -> Cow<'_, str> {
     let mut safe = String::with_capacity(line.len() + 16);
     for character in line.chars() {
         if is_disruptive(character) {
-            safe.extend(character.escape_default());
+            // As JSON writes it, so that a line of JSON stays one; all of them have four digits.
+            let _ = write!(safe, "\\u{:04x}", u32::from(character));
         } else {
             safe.push(character);
         }

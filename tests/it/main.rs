@@ -1,6 +1,7 @@
 //! Everything against real servers, in one target so that the stores are started once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::too_many_lines, reason = "a table of cases is one thing")]
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod accounts;
