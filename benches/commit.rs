@@ -38,7 +38,6 @@ struct Bench {
 impl Bench {
     fn start() -> Self {
         let runtime = Runtime::new().unwrap();
-        let _inside = runtime.enter();
         let clock = Clock::system();
         let (stores, store, pool, plain) = runtime.block_on(async {
             #[expect(
@@ -80,7 +79,6 @@ impl Bench {
                 plain,
             )
         });
-        drop(_inside);
         Self {
             runtime,
             stores,
@@ -223,7 +221,7 @@ fn flush(c: &mut Criterion) {
                 for session in fresh() {
                     bench.commit(&session).await;
                 }
-            })
+            });
         };
         b.iter_batched(
             commit_all,

@@ -105,7 +105,10 @@ async fn run(
     when_ready: impl FnOnce(),
 ) -> Result<(), Error> {
     let watch = Stopwatch::start();
-    let Some(opened) = stop.run_until_cancelled(House::open(config)).await else {
+    let Some(opened) = stop
+        .run_until_cancelled(Box::pin(House::open(config)))
+        .await
+    else {
         return Ok(());
     };
     let house = opened?;
@@ -118,7 +121,7 @@ async fn run(
         "ready"
     );
     when_ready();
-    let served = house.serve(config, listeners, metrics, stop).await;
+    let served = Box::pin(house.serve(config, listeners, metrics, stop)).await;
     tracing::info!("no request is open any more; closing the stores");
     house.store.close(STORE_CLOSES_WITHIN).await;
     tracing::info!("ended");

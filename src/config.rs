@@ -427,7 +427,8 @@ impl Default for Telemetry {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Json,
-            log_filter: "info".to_owned(),
+            // sqlx passes on every NOTICE, "already exists, skipping" among them.
+            log_filter: "info,sqlx::postgres::notice=warn".to_owned(),
         }
     }
 }

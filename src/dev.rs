@@ -20,6 +20,7 @@ mod set;
 pub use binaries::{Binaries, SearchPath};
 pub use cluster::PrivateCluster;
 pub use folder::{LockedFolder, ThrowawayFolder};
+pub use port::free as free_port;
 pub use postgres::PrivatePostgres;
 pub use redis::{AppendFsync, PrivateRedis, RedisOptions};
 pub use set::ThrowawayStores;

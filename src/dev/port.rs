@@ -13,8 +13,9 @@ const SPAN: u16 = 17_000;
 /// Attempts at a port that somebody else may take first.
 const ATTEMPTS: usize = 5;
 
-/// A port that nobody listens on now. Somebody else may still be faster: callers try again.
-pub(super) fn free() -> u16 {
+/// A loopback port that nobody listens on now. Somebody else may still be faster: callers try again.
+#[must_use]
+pub fn free() -> u16 {
     loop {
         let drawn = u16::from_be_bytes(clock::random::<2>());
         let port = LOWEST + drawn % SPAN;

@@ -1,5 +1,7 @@
 //! A private PostgreSQL.
 
+mod databases;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -113,34 +115,6 @@ impl PrivatePostgres {
         self.process.is_running()
     }
 
-    /// Makes a database, when there is none of that name.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with what PostgreSQL said.
-    pub async fn create_database(&self, name: &str) -> Result<(), Error> {
-        let name = plain_name(name)?;
-        let known = self
-            .psql(&format!(
-                "SELECT 1 FROM pg_database WHERE datname = '{name}'"
-            ))
-            .await?;
-        if known.trim().is_empty() {
-            self.psql(&format!("CREATE DATABASE {name}")).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes a database that is a copy of another, to which nobody may be connected.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with what PostgreSQL said.
-    pub async fn copy_database(&self, template: &str, name: &str) -> Result<(), Error> {
-        let (template, name) = (plain_name(template)?, plain_name(name)?);
-        self.psql(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
-            .await?;
-        Ok(())
-    }
-
     /// Kills the postmaster and all its backends (SIGKILL) and waits for the end.
     pub async fn kill(&mut self) {
         // Stopped first, so that no backend is born between looking and killing.
@@ -181,23 +155,6 @@ impl PrivatePostgres {
         self.stop().await;
         self.process = self.home.launch(self.port).await?;
         Ok(())
-    }
-
-    /// Runs one statement as superuser in the database `postgres` and returns what `psql` printed, bare.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with what PostgreSQL said.
-    pub async fn psql(&self, statement: &str) -> Result<String, Error> {
-        let mut command = Command::new(&self.home.programs.psql);
-        command
-            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--username", USER, "--dbname", "postgres"])
-            .args(["--command", statement])
-            .env_clear()
-            .env("PGPASSWORD", &self.home.password);
-        let output = output_of(command, "psql").await?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
@@ -301,17 +258,6 @@ impl Home {
     }
 }
 
-/// Names go into statements as they are: letters, digits and underscores only.
-fn plain_name(name: &str) -> Result<&str, Error> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if !name.is_empty() && name.len() < 64 && name.bytes().all(plain) {
-        return Ok(name);
-    }
-    Err(Error::Refused(format!(
-        "{name:?} is no plain database name"
-    )))
-}
-
 async fn output_of(command: Command, program: &str) -> Result<Output, Error> {
     let output = tokio::process::Command::from(command)
         .stdin(std::process::Stdio::null())
@@ -324,17 +270,4 @@ async fn output_of(command: Command, program: &str) -> Result<Output, Error> {
     }
     let text = String::from_utf8_lossy(&output.stderr);
     Err(Error::Refused(format!("{program} failed: {}", text.trim())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_plain_names_reach_a_statement() {
-        assert!(plain_name("test_01").is_ok());
-        for name in ["", "a b", "a;b", "A", "a'", &"a".repeat(64)] {
-            assert!(plain_name(name).is_err(), "{name}");
-        }
-    }
 }

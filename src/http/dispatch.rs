@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -77,7 +77,7 @@ pub(super) async fn dispatch<B>(
     request: Request<B>,
 ) -> Result<Answer, Infallible>
 where
-    B: Body<Data = Bytes> + Unpin + Send,
+    B: Body<Data = Bytes, Error: Send> + Unpin + Send,
 {
     let watch = Stopwatch::start();
     let _in_flight = InFlight::enter(&site.in_flight);
@@ -91,7 +91,8 @@ where
     let span = tracing::info_span!("request", request_id = %name, method = %parts.method, route);
 
     // Boxed, so that a connection without a request does not keep the room that one needs.
-    let served = Box::pin(serve(&site, &parts, body, found.as_ref(), client));
+    let served = serve(&site, &parts, body, found.as_ref(), client);
+    let served: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(served);
     let outcome = guard(served).instrument(span.clone()).await;
     let mut response = match outcome {
         Ok(reply) => succeed(reply),

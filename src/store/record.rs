@@ -179,6 +179,13 @@ pub struct Place {
     pub(super) id: Id,
 }
 
+impl Place {
+    /// Whether both name the same record.
+    pub(super) fn is(self, other: Self) -> bool {
+        self.table.kind == other.table.kind && self.id == other.id
+    }
+}
+
 /// What to read: an id, or a pair of such, all in one partition.
 pub trait Keys: Copy + Send + Sync {
     /// `Option<Record>` for each id.

@@ -273,9 +273,11 @@ fn refused(operation: &'static str, error: &RedisError) -> Error {
 fn uncertain(operation: &'static str, error: &RedisError) -> Error {
     count(operation, error);
     match error.kind() {
-        ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Timeout | ErrorKind::Protocol => {
-            Error::Unknown
-        }
+        ErrorKind::IO
+        | ErrorKind::Canceled
+        | ErrorKind::Timeout
+        | ErrorKind::Protocol
+        | ErrorKind::Parse => Error::Unknown,
         _ => Error::Unavailable("redis"),
     }
 }

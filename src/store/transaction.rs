@@ -50,18 +50,23 @@ impl Draft {
         }
     }
 
-    /// Writes a durable record: it goes to Redis and to the log in one step.
+    /// Writes a durable record: it goes to Redis and to the log in one step. The last of several puts of
+    /// one record counts.
     pub fn put<R: Record>(&mut self, record: &R) {
         match record::image(record) {
-            Ok(image) => self.writes.push(Write {
-                place: Place {
+            Ok(image) => {
+                let place = Place {
                     table: R::TABLE,
                     id: record.id(),
-                },
-                image,
-                stays: record.stays(self.now),
-                deleted: record.is_deleted(),
-            }),
+                };
+                self.writes.retain(|write| !write.place.is(place));
+                self.writes.push(Write {
+                    place,
+                    image,
+                    stays: record.stays(self.now),
+                    deleted: record.is_deleted(),
+                });
+            }
             Err(error) => self.failed = Some(error),
         }
     }
@@ -300,7 +305,7 @@ impl Inner {
             if draft
                 .writes
                 .iter()
-                .any(|write| write.place.id == stored.place.id)
+                .any(|write| write.place.is(stored.place))
             {
                 continue;
             }
@@ -315,7 +320,7 @@ impl Inner {
             let known = snapshot
                 .stored
                 .iter()
-                .find(|stored| stored.place.id == write.place.id);
+                .find(|stored| stored.place.is(write.place));
             let flag = if write.deleted {
                 Flag::Deleted
             } else {

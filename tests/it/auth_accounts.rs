@@ -61,6 +61,23 @@ async fn a_taken_name_gives_the_other_one_back() {
 }
 
 #[tokio::test]
+async fn what_redis_forgot_postgres_knows() {
+    let desk = Desk::open().await;
+    desk.register("alice").await;
+    desk.store.flush().await.expect("flushed");
+    desk.lab.empty_redis().await;
+    let mut input = registration("alice");
+    input.email = "free@example.com".to_owned();
+    let refused = desk.auth.register(&curl(), input).await.map(|_| ());
+    assert!(matches!(refused, Err(Error::UsernameTaken)));
+    let mut input = registration("bob");
+    input.email = "free@example.com".to_owned();
+    let bob = desk.auth.register(&curl(), input).await;
+    assert!(bob.is_ok(), "the claim on the address was given back");
+    assert!(desk.login("alice", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
 async fn five_failures_close_an_account_to_an_address_by_all_its_names() {
     let desk = Desk::open().await;
     desk.register("alice").await;
@@ -206,12 +223,11 @@ async fn proving_again_makes_an_old_login_recent() {
     desk.clock.advance(Duration::from_mins(11));
     let caller = desk.caller(&alice.access_token).await.expect("live");
     assert!(desk.auth.require_recent(&caller).is_err());
-    let wrong = desk
-        .auth
-        .reauthenticate(&curl(), &caller, secret("wrong password"));
-    assert!(matches!(wrong.await, Err(Error::InvalidCredentials)));
-    let fresh = desk.auth.reauthenticate(&curl(), &caller, secret(PASSWORD));
-    let fresh = fresh.await.expect("a token");
+    let client = curl();
+    let prove = |password| desk.auth.reauthenticate(&client, &caller, secret(password));
+    let wrong = prove("wrong password").await;
+    assert!(matches!(wrong, Err(Error::InvalidCredentials)));
+    let fresh = prove(PASSWORD).await.expect("a token");
     let caller = desk.caller(&fresh).await.expect("live");
     assert!(desk.auth.require_recent(&caller).is_ok());
     let older = desk.caller(&alice.access_token).await.expect("live");

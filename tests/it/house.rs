@@ -28,7 +28,6 @@ pub const PASSWORD: &str = "SecurePass123!";
 pub struct House {
     pub store: Store,
     pub public: SocketAddr,
-    pub admin: SocketAddr,
     pub keys: Keys,
     http: Client<HttpConnector, Full<Bytes>>,
     stop: CancellationToken,
@@ -99,7 +98,6 @@ impl House {
         let house = Self {
             store,
             public: public.local_addr().expect("address"),
-            admin: admin.local_addr().expect("address"),
             http: Client::builder(TokioExecutor::new()).build_http(),
             stop: stop.clone(),
             keys,

@@ -1,20 +1,25 @@
 //! Everything against real servers, in one target so that the stores are started once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::too_many_lines, reason = "a table of cases is one thing")]
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod accounts;
 mod auth_accounts;
 mod auth_desk;
 mod auth_sessions;
+mod bad_input;
+mod commands;
 mod dev_servers;
 mod faults;
 mod house;
 mod http_session;
 mod lab;
+mod rate_limits;
 mod sessions;
 mod store_commits;
 mod store_limits;
 mod store_losses;
 mod store_model;
 mod stores;
+mod tidy;

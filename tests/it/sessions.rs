@@ -254,7 +254,7 @@ async fn a_session_ends_when_unused_or_when_its_time_is_over() {
     );
     let mut used = house.login("idle").await;
     for _ in 0..5 {
-        lab.clock.advance(6 * day - Duration::from_secs(1));
+        lab.clock.advance(Duration::from_secs(6 * 24 * 3600 - 1));
         let answer = house.refresh(&used.refresh).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         used = Member::of(&answer);

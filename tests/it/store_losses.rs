@@ -209,3 +209,23 @@ async fn durability_never_waits_when_told_so() {
         Durability::Pending
     );
 }
+
+#[tokio::test]
+async fn whoever_waits_for_an_account_that_another_process_withdrew_learns_it() {
+    let lab = Lab::new(Kind::Single).await;
+    let (slow, quick) = (lab.stepped().await, lab.stepped().await);
+    let (first, mut second) = (lab.user("alice"), lab.user("mallory"));
+    let _ = lab::add(&quick, &lab, &first).await.expect("commit");
+    quick.flush().await.expect("flush");
+    second.email_key.clone_from(&first.email_key);
+    let receipt = lab::add(&slow, &lab, &second).await.expect("commit");
+    // The other process sweeps it before its own flushes, and PostgreSQL refuses the name.
+    assert_eq!(quick.sweep(Duration::ZERO).await.expect("sweep"), 1);
+    quick
+        .flush()
+        .await
+        .expect("the withdrawal reaches PostgreSQL");
+    slow.flush().await.expect("flush");
+    let answer = receipt.durable_patiently().await;
+    assert!(matches!(answer, Err(Error::Lost)), "{answer:?}");
+}

@@ -174,7 +174,7 @@ fn base() -> &'static Path {
     clippy::disallowed_methods,
     reason = "tests are told where their stores are"
 )]
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -153,7 +153,7 @@ impl Connection {
         request: Request<B>,
     ) -> Result<crate::http::response::Answer, std::convert::Infallible>
     where
-        B: Body<Data = Bytes> + Unpin + Send,
+        B: Body<Data = Bytes, Error: Send> + Unpin + Send,
     {
         let _serving = Serving::begin(activity);
         dispatch(Arc::clone(&self.site), self.peer, request).await

@@ -45,7 +45,21 @@ fn wait(_: Call) -> Work {
     })
 }
 
+static ORPHANED: Notify = Notify::const_new();
+static ADOPTED: Notify = Notify::const_new();
+
+fn orphan(_: Call) -> Work {
+    Box::pin(async {
+        ORPHANED.notify_one();
+        ADOPTED.notified().await;
+        Reply::ok("Finished", ())
+    })
+}
+
 const ROUTES: &[Route] = &[
+    Route::post("/orphan", orphan)
+        .open_to(Public)
+        .limited_by(Unlimited),
     Route::get("/hello", hello)
         .open_to(Public)
         .limited_by(Unlimited),
@@ -240,20 +254,30 @@ async fn oversized_headers_are_refused() {
 }
 
 #[tokio::test]
-async fn an_oversized_body_is_refused_so_that_its_sender_sees_why() {
+async fn an_oversized_body_is_refused_when_its_sender_has_said_all_and_listens() {
     let server = start(patient()).await;
-    let head =
-        "POST /take HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n";
-    let body = "a".repeat(500_000);
-    let declared = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    let text = server.talk(declared.as_bytes()).await;
-    assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+    let head = "POST /take HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let half = "a".repeat(250_000);
+    let declared = format!("{head}content-length: {}\r\n\r\n", 2 * half.len());
     let chunked = format!(
-        "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
-        body.len()
+        "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n",
+        2 * half.len()
     );
-    let text = server.talk(chunked.as_bytes()).await;
-    assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+    for (head, end) in [(declared, ""), (chunked, "\r\n0\r\n\r\n")] {
+        let mut stream = server.connect().await;
+        stream.write_all(head.as_bytes()).await.expect("is sent");
+        stream.write_all(half.as_bytes()).await.expect("is sent");
+        let mut byte = [0; 1];
+        let early = tokio::time::timeout(SHORT, stream.peek(&mut byte)).await;
+        assert!(
+            early.is_err(),
+            "answered while the client was still talking"
+        );
+        stream.write_all(half.as_bytes()).await.expect("is sent");
+        stream.write_all(end.as_bytes()).await.expect("is sent");
+        let text = until(&mut stream, "}").await;
+        assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -347,6 +371,24 @@ async fn draining_answers_what_is_under_way_and_takes_nothing_new() {
     assert!(text.contains("connection: close"), "{text}");
     server.done.await.expect("ends");
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn draining_waits_for_work_whose_client_is_gone() {
+    let server = start(patient()).await;
+    let mut client = server.connect().await;
+    client
+        .write_all(b"POST /orphan HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .expect("is sent");
+    ORPHANED.notified().await;
+    drop(client);
+    server.stop.cancel();
+    let mut done = server.done;
+    let early = tokio::time::timeout(SHORT, &mut done).await;
+    assert!(early.is_err(), "the work is not finished");
+    ADOPTED.notify_one();
+    done.await.expect("ends");
 }
 
 #[tokio::test]

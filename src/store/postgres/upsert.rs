@@ -32,7 +32,7 @@ pub(crate) struct Statements(HashMap<&'static str, TableStatements>);
 struct TableStatements {
     upsert: SqlStr,
     select: SqlStr,
-    newer: SqlStr,
+    overtaken: SqlStr,
 }
 
 impl Statements {
@@ -84,20 +84,29 @@ impl TableStatements {
             "SELECT ver, (to_jsonb(t) - '{{ver,gen,partition}}'::text[])::text AS image \
              FROM {name} t WHERE id = $1"
         );
-        let newer = format!(
-            "SELECT change.id FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[]) AS change(id, ver, gen) \
-             JOIN {name} t ON t.id = change.id WHERE t.ver > change.ver AND t.gen <> change.gen"
+        // Lost are images that met a newer row of another incarnation, and live ones that met a tombstone:
+        // another process withdrew the account.
+        let buried = if table.columns.contains(&"deleted_at") {
+            "OR (t.deleted_at IS NOT NULL AND change.image::jsonb ->> 'deleted_at' IS NULL)"
+        } else {
+            ""
+        };
+        let overtaken = format!(
+            "SELECT change.id FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) \
+                  AS change(id, ver, gen, image) \
+             JOIN {name} t ON t.id = change.id \
+             WHERE t.ver > change.ver AND (t.gen <> change.gen {buried})"
         );
         Self {
             upsert: AssertSqlSafe(upsert).into_sql_str(),
             select: AssertSqlSafe(select).into_sql_str(),
-            newer: AssertSqlSafe(newer).into_sql_str(),
+            overtaken: AssertSqlSafe(overtaken).into_sql_str(),
         }
     }
 }
 
-/// Writes all of it or nothing. Returns the indices of images that met a newer row of another
-/// incarnation of Redis: those changes are lost.
+/// Writes all of it or nothing. Returns the indices of images that are lost: a newer row stands in their
+/// place that was not built upon them.
 pub(super) async fn write(
     pool: &PgPool,
     statements: &Statements,
@@ -175,10 +184,11 @@ async fn overtaken(
     rows: &[RowImage],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let picked = || newest.iter().map(|index| &rows[*index]);
-    sqlx::query_scalar(statements.newer.clone())
+    sqlx::query_scalar(statements.overtaken.clone())
         .bind(picked().map(|row| row.place.id.uuid()).collect::<Vec<_>>())
         .bind(picked().map(|row| row.ver).collect::<Vec<_>>())
         .bind(picked().map(|row| row.gen_).collect::<Vec<_>>())
+        .bind(picked().map(|row| &*row.image).collect::<Vec<&str>>())
         .fetch_all(&mut **transaction)
         .await
 }

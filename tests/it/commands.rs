@@ -1,0 +1,213 @@
+//! The program as a user starts it: its subcommands, and the one command that runs everything.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sallyport::clock;
+use sallyport::dev::free_port;
+
+use crate::stores::own_folder;
+
+/// The program with an environment that holds nothing but what is given.
+fn sallyport(arguments: &[&str], variables: &[(&str, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sallyport"));
+    command.args(arguments).env_clear();
+    for name in ["PATH", "PG_BIN", "REDIS_BIN"] {
+        if let Some(value) = crate::stores::variable(name) {
+            command.env(name, value);
+        }
+    }
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+fn text(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8(both).unwrap()
+}
+
+#[test]
+fn openapi_is_printed_without_any_setting() {
+    let output = sallyport(&["openapi"], &[]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+}
+
+#[test]
+fn keys_are_made_once_and_listed() {
+    let folder = own_folder();
+    let file = folder.path().join("keys.json").display().to_string();
+    let made = sallyport(&["keys", "generate", "--file", &file], &[]).output();
+    assert!(made.unwrap().status.success());
+    let before = std::fs::read(&file).unwrap();
+
+    let again = sallyport(&["keys", "generate"], &[("KEYS_FILE", file.clone())]).output();
+    let again = again.unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again).contains(&file), "{}", text(&again));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+
+    let listed = sallyport(&["keys", "list"], &[("KEYS_FILE", file)]).output();
+    let listed = text(&listed.unwrap());
+    assert!(listed.starts_with("k4.pid."), "{listed}");
+    assert!(listed.contains("signs now"), "{listed}");
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_told_all_at_once() {
+    let variables = [
+        ("PORT", "many".to_owned()),
+        ("DURABILITY", "maybe".to_owned()),
+        ("REDIS_URL", "redis://:s3cret@127.0.0.1:1".to_owned()),
+    ];
+    let output = sallyport(&["check-config"], &variables).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output);
+    assert!(
+        told.contains("PORT") && told.contains("DURABILITY"),
+        "{told}"
+    );
+
+    let output = sallyport(&["check-config"], &variables[2..]).output();
+    let told = text(&output.unwrap());
+    assert!(told.contains("REDIS_URL"), "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn serving_without_keys_says_how_to_make_them() {
+    let folder = own_folder();
+    let file = folder.path().join("none.json").display().to_string();
+    let variables = [
+        ("KEYS_FILE", file.clone()),
+        ("PORT", free_port().to_string()),
+        ("ADMIN_ADDR", format!("127.0.0.1:{}", free_port())),
+    ];
+    let output = sallyport(&["serve"], &variables).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output);
+    assert!(
+        told.contains(&file) && told.contains("keys generate"),
+        "{told}"
+    );
+}
+
+#[test]
+fn stores_are_told_to_a_command_whose_exit_code_is_passed_on() {
+    let script = r#"test -n "$SALLYPORT_TEST_REDIS_URL" && test -n "$SALLYPORT_TEST_DATABASE_URL" && exit 7"#;
+    let output = sallyport(&["stores", "--", "sh", "-c", script], &[]).output();
+    assert_eq!(output.unwrap().status.code(), Some(7));
+}
+
+#[tokio::test]
+async fn dev_mode_survives_its_own_kill_and_ends_with_everything_it_started() {
+    let folder = own_folder();
+    let dev = DevMode::in_folder(folder.path());
+
+    let mut first = dev.start().await;
+    let registered = dev.post(
+        "/api/auth/register",
+        r#"{"email":"a@example.com","username":"alice","password":"SecurePass123!"}"#,
+    );
+    assert!(registered.starts_with("HTTP/1.1 201"), "{registered}");
+
+    let second = dev.command(free_port(), free_port()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second).contains(&format!("in use by process {}", first.id())));
+
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut next = dev.start().await;
+    let login = dev.post(
+        "/api/auth/login",
+        r#"{"emailOrUsername":"alice","password":"SecurePass123!"}"#,
+    );
+    assert!(login.starts_with("HTTP/1.1 200"), "{login}");
+
+    let stores = [dev.store_port("redis"), dev.store_port("postgres")];
+    for port in stores {
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "{port}");
+    }
+    let pid = Pid::from_raw(i32::try_from(next.id()).unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(next.wait().unwrap().success());
+    for port in stores {
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{port}");
+    }
+}
+
+/// `sallyport dev` in a folder, always on the same ports.
+struct DevMode<'a> {
+    folder: &'a Path,
+    port: u16,
+    admin: u16,
+}
+
+impl<'a> DevMode<'a> {
+    fn in_folder(folder: &'a Path) -> Self {
+        Self {
+            folder,
+            port: free_port(),
+            admin: free_port(),
+        }
+    }
+
+    fn command(&self, port: u16, admin: u16) -> Command {
+        let data = self.folder.join("data").display().to_string();
+        let variables = [
+            ("DATA_DIR", data),
+            ("PORT", port.to_string()),
+            ("ADMIN_ADDR", format!("127.0.0.1:{admin}")),
+        ];
+        let mut command = sallyport(&["dev"], &variables);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it and waits until it says that it is ready.
+    async fn start(&self) -> Child {
+        let mut command = self.command(self.port, self.admin);
+        let log = std::fs::File::create(self.folder.join("log")).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let mut child = command.spawn().unwrap();
+        while !self.is_ready() {
+            let ended = child.try_wait().unwrap();
+            let log = std::fs::read_to_string(self.folder.join("log")).unwrap();
+            assert!(ended.is_none(), "{log}");
+            clock::sleep(Duration::from_millis(20)).await;
+        }
+        child
+    }
+
+    fn is_ready(&self) -> bool {
+        let admin = [("ADMIN_ADDR", format!("127.0.0.1:{}", self.admin))];
+        let asked = sallyport(&["healthcheck"], &admin).output().unwrap();
+        asked.status.success()
+    }
+
+    fn post(&self, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}",
+            self.port
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn store_port(&self, store: &str) -> u16 {
+        let file = self.folder.join("data").join(store).join("port");
+        std::fs::read_to_string(file).unwrap().parse().unwrap()
+    }
+}
