@@ -4,11 +4,13 @@ mod access_token;
 mod hash_pool;
 mod keys;
 mod opaque_token;
+mod sealer;
 
 pub use access_token::{AccessTokens, Claims, IMPLICIT_ASSERTION};
 pub use hash_pool::{HashError, HashPool, PoolState, Verified};
 pub use keys::{KeyError, KeyInfo, Keys, Window};
 pub use opaque_token::{OpaqueTokens, Opened, TokenKind};
+pub use sealer::{Place, SealError, Sealer};
 
 /// A token that is forged, foreign, malformed or out of its time. Which of these is nobody's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

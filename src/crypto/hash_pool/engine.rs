@@ -359,6 +359,13 @@ mod tests {
     }
 
     #[test]
+    fn lanes_start_no_threads_of_their_own() {
+        let engine = simd(&recipe(Algorithm::Argon2id, 64, 1, 4)).expect("within range");
+        assert_eq!(engine.params().lanes(), 4);
+        assert_eq!(engine.params().effective_threads(), 1);
+    }
+
+    #[test]
     fn memory_for_a_costlier_hash_is_given_back() {
         let home = recipe(Algorithm::Argon2id, 64, 1, 1);
         for kind in [Kind::Simd, Kind::Reference] {
