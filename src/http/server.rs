@@ -3,8 +3,10 @@
 //! Accepting waits for a free place; stopping lets requests that are under way finish, up to a deadline.
 
 mod connection;
+mod frames;
 mod pace;
 mod tls;
+mod unreadable;
 mod wire;
 
 use std::io;
