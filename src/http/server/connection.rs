@@ -30,6 +30,11 @@ use crate::http::dispatch::{Site, dispatch};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
+/// What one HTTP/2 stream and one connection may send before it is read, and what waits to be sent on a
+/// stream, in bytes: idle streams should cost little. A stream's is enough for usual bodies at once.
+const STREAM_WINDOW: u32 = 32 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const SEND_BUFFER: usize = 16 * 1024;
 /// Smallest buffer that hyper works with.
 const MIN_BUFFER: usize = 8192;
 
@@ -150,6 +155,9 @@ impl Connection {
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(headers)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
             .serve_connection(TokioIo::new(wire), service);
         let pace = self.pace(&activity, true, begun);
         watch(pin!(connection), pace, &self.stop, settings.header_timeout).await

@@ -1,5 +1,6 @@
 //! The server as a client on a raw socket meets it. Every test waits for the event itself.
 
+mod crowd;
 mod slow;
 mod tls;
 mod unreadable;
