@@ -6,15 +6,15 @@ mod upsert;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::Row;
 use tokio::sync::watch;
 
 use super::Error;
-use super::record::{Place, Table};
+use super::record::Place;
 use crate::clock::Stopwatch;
 use crate::config;
-use crate::model::{Id, Identifier, IdentifierKind, Partition, UserId};
+use crate::model::{Id, Identifier, IdentifierKind, Partition, Timestamp, UserId};
 use crate::telemetry::names;
 
 pub(crate) use failure::Failure;
@@ -58,12 +58,32 @@ fn connect(url: &str, connections: u32) -> Result<PgPool, Error> {
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
         ]);
+    let options = verified(options);
     Ok(PgPoolOptions::new()
         .max_connections(connections.max(2))
         .min_connections(1)
         .acquire_timeout(Duration::from_secs(2))
         .max_lifetime(Duration::from_secs(1800))
         .connect_lazy_with(options))
+}
+
+/// Over a network the server's certificate is verified, unless the URL says otherwise in so many words
+/// (`sslmode=disable`, `allow`, `require`). The client's own default would fall back to plain text.
+fn verified(options: PgConnectOptions) -> PgConnectOptions {
+    let host = options.get_host();
+    let loopback = host
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|ip| ip.is_loopback());
+    let local =
+        options.get_socket().is_some() || host.starts_with('/') || host == "localhost" || loopback;
+    match options.get_ssl_mode() {
+        PgSslMode::Prefer if !local => options.ssl_mode(PgSslMode::VerifyFull),
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Require if !local => {
+            tracing::warn!("DATABASE_URL switches off the check of PostgreSQL's certificate");
+            options
+        }
+        _ => options,
+    }
 }
 
 impl Postgres {
@@ -198,21 +218,46 @@ impl Postgres {
             .map_err(|error: sqlx::Error| Error::Corrupt(error.to_string()))
     }
 
-    /// Ids of the rows that an account owns and that are not deleted.
-    pub(crate) async fn owned(&self, table: &Table, owner: UserId) -> Result<Vec<Id>, Error> {
+    /// Ids of an account's newest sessions that are neither ended nor expired at `now`.
+    pub(crate) async fn live_sessions(
+        &self,
+        owner: UserId,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Id>, Error> {
         self.reachable()?;
         let watch = Stopwatch::start();
-        let sql = format!(
-            "SELECT id FROM {} WHERE user_id = $1 AND deleted_at IS NULL",
-            table.name
-        );
-        let ids: Vec<sqlx::types::Uuid> = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(owner.id().uuid())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| self.failed("owned", &error))?;
-        self.done("owned", watch);
+        let ids: Vec<sqlx::types::Uuid> = sqlx::query_scalar(
+            "SELECT id FROM sessions WHERE user_id = $1 AND deleted_at IS NULL \
+             AND least(expires_at, idle_expires_at) > $2::text::timestamptz \
+             ORDER BY id DESC LIMIT $3",
+        )
+        .bind(owner.id().uuid())
+        .bind(now.to_string())
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| self.failed("live_sessions", &error))?;
+        self.done("live_sessions", watch);
         Ok(ids.into_iter().map(Id::from).collect())
+    }
+
+    /// Removes sessions that ended or expired before `before`, a batch at a time. Returns how many.
+    pub(crate) async fn purge_sessions(&self, before: Timestamp, most: i64) -> Result<u64, Error> {
+        self.reachable()?;
+        let watch = Stopwatch::start();
+        let purged = sqlx::query(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
+             WHERE least(deleted_at, expires_at, idle_expires_at) < $1::text::timestamptz \
+             LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        )
+        .bind(before.to_string())
+        .bind(most)
+        .execute(&self.pool)
+        .await
+        .map_err(|error| self.failed("purge", &error))?;
+        self.done("purge", watch);
+        Ok(purged.rows_affected())
     }
 
     /// The account of a name.

@@ -8,9 +8,9 @@ use fred::types::Value;
 use super::Error;
 use super::inner::Inner;
 use super::partition::Meta;
-use super::record::{self, Keys, Place, Table};
+use super::record::{self, Keys, Place, SESSIONS};
 use super::redis::Op;
-use crate::model::{Id, Partition, UserId};
+use crate::model::{Id, Partition, Session, SessionId, UserId};
 use crate::telemetry::names;
 
 /// How often a read starts over because the partition changed under it.
@@ -19,6 +19,11 @@ const ATTEMPTS: usize = 12;
 pub(super) const ABSENT: Duration = Duration::from_secs(2);
 /// Redis keeps a hydrated record for a day, unless a commit says otherwise.
 const HYDRATED_STAYS: Duration = Duration::from_secs(24 * 3600);
+
+/// An account's sessions that are listed at most.
+const MOST_SESSIONS: usize = 200;
+/// Sessions read at the same time.
+const ABREAST: usize = 32;
 
 /// Records of one partition at one moment.
 #[derive(Debug)]
@@ -176,9 +181,12 @@ impl Inner {
 }
 
 impl Inner {
-    /// Ids of the records of a kind in an account's partition: those in PostgreSQL that it owns, and all
-    /// that are still on the way there (the caller looks whose they are). Newest first.
-    pub(super) async fn owned_ids(&self, table: &Table, owner: UserId) -> Result<Vec<Id>, Error> {
+    /// See [`super::Store::sessions_of`].
+    pub(super) async fn sessions_of(
+        self: &Arc<Self>,
+        owner: UserId,
+    ) -> Result<Vec<Session>, Error> {
+        let now = self.clock.now();
         // The log first: what leaves it meanwhile is in PostgreSQL.
         let pend = self
             .redis
@@ -187,12 +195,28 @@ impl Inner {
         let mut ids: Vec<Id> = pend
             .iter()
             .filter_map(|name| record::parse_name(name))
-            .filter_map(|(of, id)| (of.name == table.name).then_some(id))
+            .filter_map(|(table, id)| (table.name == SESSIONS.name).then_some(id))
             .collect();
-        ids.extend(self.postgres.owned(table, owner).await?);
+        ids.extend(
+            self.postgres
+                .live_sessions(owner, now, MOST_SESSIONS)
+                .await?,
+        );
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.dedup();
-        Ok(ids)
+        let mut sessions = Vec::new();
+        for abreast in ids.chunks(ABREAST) {
+            let reads = abreast.iter().map(async |id| {
+                let id = SessionId::from(*id);
+                self.snapshot(&id).await?.records(&id)
+            });
+            for session in futures_util::future::try_join_all(reads).await? {
+                sessions.extend(session.filter(|session| session.user_id == owner));
+            }
+        }
+        sessions.retain(|session| session.deleted_at.is_none());
+        sessions.truncate(MOST_SESSIONS);
+        Ok(sessions)
     }
 }
 
