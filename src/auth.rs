@@ -190,7 +190,7 @@ mod tests {
         };
         spawnable(auth.register(client, registration));
         spawnable(auth.login(client, credentials));
-        spawnable(auth.authenticate(client, ""));
+        spawnable(auth.authenticate(client, "", true));
         spawnable(auth.refresh(client, ""));
         spawnable(auth.logout(client, None, None));
         spawnable(auth.sessions(caller));

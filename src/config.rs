@@ -427,8 +427,8 @@ impl Default for Telemetry {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Json,
-            // sqlx passes on every NOTICE, "already exists, skipping" among them.
-            log_filter: "info,sqlx::postgres::notice=warn".to_owned(),
+            // At info it passes on every NOTICE of PostgreSQL, "already exists, skipping" among them.
+            log_filter: "info,sqlx=warn".to_owned(),
         }
     }
 }

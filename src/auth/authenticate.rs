@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::limits::Gate;
 use super::{Auth, Caller, Client, Error};
 use crate::model::{Session, SessionId, Timestamp};
 use crate::store::{self, Class};
@@ -30,23 +31,40 @@ impl Touching {
 }
 
 impl Auth {
-    /// Verifies the token and reads its session and account in one round trip.
+    /// Verifies the token, then reads its session and account and takes one from the account's limit in
+    /// one round trip. A token that does not stand takes nothing from the account: whoever holds a dead
+    /// one could otherwise lock its owner out.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] when any of them does not stand.
-    pub async fn authenticate(&self, client: &Client, access_token: &str) -> Result<Caller, Error> {
+    /// [`Error::Unauthenticated`] when token, session or account does not stand;
+    /// [`Error::RateLimited`]; [`Error::StoreAway`] when nobody can tell.
+    pub async fn authenticate(
+        &self,
+        client: &Client,
+        access_token: &str,
+        limited: bool,
+    ) -> Result<Caller, Error> {
         let now = self.clock.now();
         let claims = self
             .access_tokens
             .verify(access_token, now)
             .map_err(|_| Error::Unauthenticated)?;
-        let (session, user) = self.store.read((claims.session_id, claims.user_id)).await?;
-        let (Some(session), Some(user)) = (session, user) else {
+        let gate = limited.then_some(Gate::Account(claims.user_id));
+        let (records, place) = tokio::join!(
+            self.store.read((claims.session_id, claims.user_id)),
+            self.hold(client, gate),
+        );
+        let place = place?;
+        let live = records.map(|(session, user)| {
+            let (session, user) = (session?, user?);
+            session.is_live(&user, now).then_some((session, user))
+        });
+        let Ok(Some((session, user))) = live else {
+            self.let_go(place).await;
+            live?;
             return Err(Error::Unauthenticated);
         };
-        if !session.is_live(&user, now) {
-            return Err(Error::Unauthenticated);
-        }
+        place.settle(client)?;
         self.touch(client, &session, now);
         Ok(Caller {
             user,

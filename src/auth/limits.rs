@@ -26,8 +26,8 @@ pub enum Gate {
     Account(UserId),
 }
 
-/// A place in the limits of login failures, held while a password is checked.
-#[must_use = "a right password gives it back, a wrong one records it"]
+/// A place in limits, held until it is known whether it counts.
+#[must_use = "it counts, or it is given back"]
 pub(super) struct Attempt(Option<Taken>);
 
 impl Auth {
@@ -36,16 +36,25 @@ impl Auth {
     /// # Errors
     /// [`Error::RateLimited`]; [`Error::StoreAway`] when nobody can count.
     pub async fn pass(&self, client: &Client, gate: Gate) -> Result<(), Error> {
+        let place = self.hold(client, Some(gate)).await?;
+        place.settle(client)
+    }
+
+    /// Takes a place behind a gate before it is known whether the caller may come in at all.
+    pub(super) async fn hold(&self, client: &Client, gate: Option<Gate>) -> Result<Attempt, Error> {
         let limits = &self.settings.limits;
-        if !limits.enabled {
-            return Ok(());
+        let Some(gate) = gate.filter(|_| limits.enabled) else {
+            return Ok(Attempt(None));
+        };
+        let bucket = gate_bucket(limits, client.address, gate);
+        Ok(Attempt(Some(self.store.take(&[bucket]).await?)))
+    }
+
+    /// Gives a held place back: the limit was not the caller's to take from.
+    pub(super) async fn let_go(&self, place: Attempt) {
+        if let Attempt(Some(taken)) = place {
+            self.store.give_back(taken).await;
         }
-        let taken = self
-            .store
-            .take(&[gate_bucket(limits, client.address, gate)])
-            .await?;
-        client.asked.record(&taken.verdicts);
-        refuse(&taken.verdicts)
     }
 
     /// Takes a place in all limits of login failures, or in none when one of them refuses.
@@ -75,6 +84,15 @@ impl Auth {
 }
 
 impl Attempt {
+    /// Lets the place count: the caller comes in, or is refused by the limit.
+    pub(super) fn settle(self, client: &Client) -> Result<(), Error> {
+        let Self(Some(taken)) = self else {
+            return Ok(());
+        };
+        client.asked.record(&taken.verdicts);
+        refuse(&taken.verdicts)
+    }
+
     /// Lets the attempt count as a failure.
     pub(super) fn fail(self, client: &Client) {
         if let Self(Some(taken)) = self {

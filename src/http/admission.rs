@@ -34,8 +34,9 @@ pub(super) async fn admit(
         pass(house, route.limit, client).await?;
         return Ok(None);
     }
+    let limited = route.limit == Limit::General;
     let caller = match token {
-        Some(token) => house.auth()?.authenticate(client, token).await,
+        Some(token) => house.auth()?.authenticate(client, token, limited).await,
         None => Err(crate::auth::Error::Unauthenticated),
     };
     let caller = match caller {
@@ -47,10 +48,6 @@ pub(super) async fn admit(
         }
         Err(other) => return Err(other.into()),
     };
-    if route.limit == Limit::General {
-        let gate = Gate::Account(caller.user.id);
-        house.auth()?.pass(client, gate).await?;
-    }
     if route.access == Access::RecentUser {
         house.auth()?.require_recent(&caller)?;
     }

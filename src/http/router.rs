@@ -2,6 +2,7 @@
 //! Carries the metric handles of each line, so that measuring allocates nothing.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
@@ -11,26 +12,37 @@ use metrics::{Counter, Histogram};
 use super::route::{Route, Verb};
 use crate::telemetry::names;
 
-/// Counts and times the responses of one line.
+/// The classes of statuses that a response can have here.
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+/// Counts and times the responses of one line. A series begins with its first response, so that what
+/// never happens fills no page.
 pub(super) struct Meter {
-    by_class: [Counter; 5],
-    duration: Histogram,
+    route: &'static str,
+    method: &'static str,
+    by_class: [OnceLock<Counter>; CLASSES.len()],
+    duration: OnceLock<Histogram>,
 }
 
 impl Meter {
     fn new(route: &'static str, method: &'static str) -> Self {
-        let count = |class: &'static str| metrics::counter!(names::HTTP_REQUESTS, "route" => route, "method" => method, "status" => class);
         Self {
-            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(count),
-            duration: metrics::histogram!(names::HTTP_DURATION, "route" => route, "method" => method),
+            route,
+            method,
+            by_class: Default::default(),
+            duration: OnceLock::new(),
         }
     }
 
     /// Remembers one response.
     pub(super) fn record(&self, status: StatusCode, took: Duration) {
-        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
-        self.by_class[class].increment(1);
-        self.duration.record(took.as_secs_f64());
+        let (route, method) = (self.route, self.method);
+        let class = usize::from(status.as_u16() / 100).clamp(2, 5) - 2;
+        let count = || metrics::counter!(names::HTTP_REQUESTS, "route" => route, "method" => method, "status" => CLASSES[class]);
+        let time =
+            || metrics::histogram!(names::HTTP_DURATION, "route" => route, "method" => method);
+        self.by_class[class].get_or_init(count).increment(1);
+        self.duration.get_or_init(time).record(took.as_secs_f64());
     }
 }
 

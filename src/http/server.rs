@@ -43,7 +43,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let tls = tls::acceptor(&deps.settings)?;
     let house = Arc::new(House::new(deps, stop.clone()));
-    serve_house(house, tls, (public, admin), stop).await;
+    Box::pin(serve_house(house, tls, (public, admin), stop)).await;
     Ok(())
 }
 

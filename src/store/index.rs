@@ -1,7 +1,8 @@
 //! From a name to an account: the index in Redis, claims on it, and PostgreSQL behind it.
 //!
 //! An entry lives in the slot of its name, not of its user, so it cannot change in the same step as the
-//! account. It is therefore only a hint: whoever uses it compares the account's own name.
+//! account. It is therefore only a hint: whoever uses it compares the account's own name. An entry that
+//! begins with `?` is a claim: its account is still being registered, and PostgreSQL knows better.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +79,7 @@ impl Inner {
             let key = self.index_key_of(name);
             let claimed = self
                 .redis
-                .store(key, owner.to_string(), Some(CLAIM), true)
+                .store(key, format!("?{owner}"), Some(CLAIM), true)
                 .await;
             if !matches!(claimed, Ok(true)) {
                 self.release(&names[..index], owner).await;
@@ -97,7 +98,8 @@ impl Inner {
     /// See [`super::Store::find_user`].
     pub(super) async fn find_user(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
         let key = self.index_key_of(name);
-        if let Some(id) = self.redis.fetch(key.clone()).await? {
+        let entry = self.redis.fetch(key.clone()).await?;
+        if let Some(id) = entry.filter(|entry| !entry.starts_with('?')) {
             return id
                 .parse()
                 .map(Some)

@@ -161,7 +161,7 @@ async fn a_disabled_account_looks_like_a_wrong_password() {
         Ok::<_, store::Error>(())
     };
     let disabled = desk.store.transact(Class::Restrict, alice.user.id, disable);
-    disabled.await.expect("disabled");
+    let ((), _receipt) = disabled.await.expect("disabled");
     let refused = desk.login("alice", PASSWORD).await.map(|_| ());
     assert!(matches!(refused, Err(Error::InvalidCredentials)));
     let caller = desk.caller(&alice.access_token).await.map(|_| ());

@@ -87,7 +87,7 @@ impl Desk {
     }
 
     pub async fn caller(&self, access_token: &str) -> Result<Caller, Error> {
-        self.auth.authenticate(&curl(), access_token).await
+        self.auth.authenticate(&curl(), access_token, true).await
     }
 
     pub async fn refresh(&self, token: &str) -> Result<Refreshed, Error> {

@@ -172,7 +172,10 @@ async fn a_use_is_noted_once_a_minute() {
     desk.clock.advance(Duration::from_mins(2));
     let now = desk.clock.now();
     let laptop = from("203.0.113.5", FIREFOX);
-    let caller = desk.auth.authenticate(&laptop, &alice.access_token).await;
+    let caller = desk
+        .auth
+        .authenticate(&laptop, &alice.access_token, true)
+        .await;
     let id = caller.expect("live").session.id;
     loop {
         let session = desk.store.read(id).await.expect("read").expect("there");

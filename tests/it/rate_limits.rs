@@ -169,3 +169,29 @@ async fn a_hundred_anonymous_and_a_thousand_owned_requests() {
     let health = house.ask(Method::GET, "/health", &[], Bytes::new()).await;
     assert_eq!(health.status, StatusCode::OK, "health is not limited");
 }
+
+#[tokio::test]
+async fn a_dead_token_takes_nothing_from_its_owners_limit() {
+    let lab = Lab::new(Kind::Single).await;
+    let mut wishes = Wishes::default();
+    wishes.limits.account = sallyport::config::Quota::new(20, 900);
+    let house = House::open(&lab, wishes).await;
+    let member = house.register("alice").await;
+    let lost = house.login("alice").await;
+    house
+        .post("/api/auth/logout", &json!({ "refreshToken": lost.refresh }))
+        .await;
+    for _ in 0..50 {
+        assert_eq!(house.me(&lost).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(house.me(&member).await, StatusCode::OK);
+    for _ in 0..50 {
+        house.me(&lost).await;
+    }
+    assert_eq!(
+        house.me(&lost).await,
+        StatusCode::TOO_MANY_REQUESTS,
+        "its sender is limited by address"
+    );
+    assert_eq!(house.me(&member).await, StatusCode::OK);
+}

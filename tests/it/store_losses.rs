@@ -229,3 +229,23 @@ async fn whoever_waits_for_an_account_that_another_process_withdrew_learns_it() 
     let answer = receipt.durable_patiently().await;
     assert!(matches!(answer, Err(Error::Lost)), "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_claim_on_the_name_of_a_cold_account_does_not_hide_its_owner() {
+    let lab = Lab::new(Kind::Single).await;
+    let store = lab.stepped().await;
+    let (owner, rival) = (lab.user("alice"), lab.user("alice"));
+    let _ = lab::add(&store, &lab, &owner).await.expect("commit");
+    store.flush().await.expect("flush");
+    lab.evict(":ix:").await;
+    let claim = store
+        .claim(rival.id, &lab::names(&rival))
+        .await
+        .expect("nobody in Redis has it");
+    let found = store.find_user(&lab::names(&owner)[0]).await.expect("find");
+    assert_eq!(found, Some(owner.id));
+    assert!(matches!(claim.check().await, Err(Error::Taken(_))));
+    claim.release().await;
+    let claim = store.claim(rival.id, &lab::names(&rival)).await;
+    claim.expect("released in full").release().await;
+}

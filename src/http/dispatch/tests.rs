@@ -1,3 +1,5 @@
+//! Dispatch with a route table of its own and no stores.
+
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 

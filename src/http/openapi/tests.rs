@@ -1,3 +1,5 @@
+//! The document against the route table and itself.
+
 use std::collections::HashSet;
 
 use super::*;

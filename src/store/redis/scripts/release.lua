@@ -1,8 +1,9 @@
--- Removes an index entry that is still its owner's.
+-- Removes an index entry that is still its owner's, claimed (`?id`) or kept (`id`).
 --
 -- KEYS  1 the entry
 -- ARGV  1 id of the owner
 -- Returns 1 when it was removed
 
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+local entry = redis.call('GET', KEYS[1])
+if entry == ARGV[1] or entry == '?' .. ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
