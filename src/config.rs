@@ -260,7 +260,7 @@ impl Default for Store {
             durability: Durability::Relaxed,
             grant_wait: Duration::from_millis(300),
             log_budget_bytes: 512 * 1024 * 1024,
-            loss_hold: Duration::from_millis(300),
+            loss_hold: Duration::from_secs(2),
             workers: true,
         }
     }

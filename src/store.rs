@@ -31,6 +31,7 @@
 //! | `read`, `transaction` | snapshots, hydration of cold records, commits |
 //! | `partition` | incarnations and clocks; what happens after Redis lost state |
 //! | `queue`, `flusher`, `sweeper` | the way of a commit to PostgreSQL |
+//! | `purge` | rows that nobody needs any more |
 //! | `index`, `limits`, `pulse` | names to accounts, rate limits, health |
 //! | `redis`, `postgres` | the clients, the scripts, the statements |
 
@@ -42,6 +43,7 @@ mod limits;
 mod partition;
 mod postgres;
 mod pulse;
+mod purge;
 mod queue;
 mod read;
 mod record;
@@ -64,7 +66,7 @@ use inner::{Books, Inner};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Identifier, Session, SessionId, UserId};
+use crate::model::{Identifier, Session, UserId};
 
 /// Both stores and the background work between them. Clones share everything.
 #[derive(Clone, Debug)]
@@ -125,6 +127,9 @@ impl Store {
         inner.tasks.spawn(Arc::clone(inner).run_flusher());
         inner.tasks.spawn(Arc::clone(inner).run_sweeper());
         inner.tasks.spawn(Arc::clone(inner).run_watch());
+        if settings.workers {
+            inner.tasks.spawn(Arc::clone(inner).run_purge());
+        }
         Ok(store)
     }
 
@@ -203,20 +208,13 @@ impl Store {
         self.0.claim(owner, names).await
     }
 
-    /// Every session of an account that is not deleted, newest first, its own writes included.
+    /// An account's newest sessions that are neither ended nor expired, its own writes included, at most
+    /// 200. Compare their epoch with the account's.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, Error> {
-        let ids = self.0.owned_ids(&record::SESSIONS, user).await?;
-        let mut sessions = Vec::with_capacity(ids.len());
-        for id in ids {
-            let session = self.read(SessionId::from(id)).await?;
-            sessions.extend(
-                session.filter(|session| session.user_id == user && session.deleted_at.is_none()),
-            );
-        }
-        Ok(sessions)
+        self.0.sessions_of(user).await
     }
 
     /// Takes one from each bucket, or from none when one refuses.
@@ -268,6 +266,15 @@ impl Store {
     /// [`Error::Unavailable`] when a store is away.
     pub async fn sweep(&self, min_age: Duration) -> Result<usize, Error> {
         self.0.sweep_once(min_age).await
+    }
+
+    /// One step of the purge: removes sessions from PostgreSQL that ended or expired a week ago. Returns
+    /// how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when PostgreSQL is away.
+    pub async fn purge(&self) -> Result<u64, Error> {
+        self.0.purge_once().await
     }
 
     /// One step of the watch: asks PostgreSQL for a sign of life and looks for lost state.

@@ -7,7 +7,6 @@
 mod file;
 mod signing;
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,20 +159,6 @@ impl Keys {
             master: content.master()?,
             signing,
         })
-    }
-}
-
-/// One line for each signing key: its id and window, no secrets.
-impl fmt::Display for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, key) in self.signing.iter().enumerate() {
-            let separator = if index > 0 { "\n" } else { "" };
-            write!(f, "{separator}{}  from {}", key.kid, key.window.not_before)?;
-            if let Some(end) = key.window.not_after {
-                write!(f, "  until {end}")?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -8,9 +8,9 @@ use fred::types::Value;
 use super::Error;
 use super::inner::Inner;
 use super::partition::Meta;
-use super::record::{self, Keys, Place, Table};
+use super::record::{self, Keys, Place, SESSIONS};
 use super::redis::Op;
-use crate::model::{Id, Partition, UserId};
+use crate::model::{Id, Partition, Session, SessionId, UserId};
 use crate::telemetry::names;
 
 /// How often a read starts over because the partition changed under it.
@@ -20,11 +20,16 @@ pub(super) const ABSENT: Duration = Duration::from_secs(2);
 /// Redis keeps a hydrated record for a day, unless a commit says otherwise.
 const HYDRATED_STAYS: Duration = Duration::from_secs(24 * 3600);
 
+/// An account's sessions that are listed at most.
+const MOST_SESSIONS: usize = 200;
+/// Sessions read at the same time.
+const ABREAST: usize = 32;
+
 /// Records of one partition at one moment.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) partition: Partition,
-    pub(super) gen_: i64,
+    pub(super) meta: Meta,
     pub(super) stored: Vec<Stored>,
 }
 
@@ -52,7 +57,7 @@ enum Hydrated {
     Absent,
     /// The partition changed: read again.
     Again,
-    /// PostgreSQL is ahead of Redis.
+    /// PostgreSQL is ahead of Redis, or Redis is another server than the one that wrote last.
     Rewound,
     /// The log still holds something newer than PostgreSQL.
     Wait,
@@ -117,7 +122,7 @@ impl Inner {
         }
         Ok(Some(Snapshot {
             partition,
-            gen_: meta.gen_,
+            meta,
             stored,
         }))
     }
@@ -166,7 +171,7 @@ impl Inner {
                 self.absent.insert(place.id, (now.after(ABSENT), meta.gen_));
                 Hydrated::Absent
             }
-            (Some("rewound"), ..) => Hydrated::Rewound,
+            (Some("rewound" | "moved"), ..) => Hydrated::Rewound,
             (Some("held" | "pending"), ..) => Hydrated::Wait,
             _ => Hydrated::Again,
         };
@@ -176,9 +181,12 @@ impl Inner {
 }
 
 impl Inner {
-    /// Ids of the records of a kind in an account's partition: those in PostgreSQL that it owns, and all
-    /// that are still on the way there (the caller looks whose they are). Newest first.
-    pub(super) async fn owned_ids(&self, table: &Table, owner: UserId) -> Result<Vec<Id>, Error> {
+    /// See [`super::Store::sessions_of`].
+    pub(super) async fn sessions_of(
+        self: &Arc<Self>,
+        owner: UserId,
+    ) -> Result<Vec<Session>, Error> {
+        let now = self.clock.now();
         // The log first: what leaves it meanwhile is in PostgreSQL.
         let pend = self
             .redis
@@ -187,12 +195,28 @@ impl Inner {
         let mut ids: Vec<Id> = pend
             .iter()
             .filter_map(|name| record::parse_name(name))
-            .filter_map(|(of, id)| (of.name == table.name).then_some(id))
+            .filter_map(|(table, id)| (table.name == SESSIONS.name).then_some(id))
             .collect();
-        ids.extend(self.postgres.owned(table, owner).await?);
+        ids.extend(
+            self.postgres
+                .live_sessions(owner, now, MOST_SESSIONS)
+                .await?,
+        );
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.dedup();
-        Ok(ids)
+        let mut sessions = Vec::new();
+        for abreast in ids.chunks(ABREAST) {
+            let reads = abreast.iter().map(async |id| {
+                let id = SessionId::from(*id);
+                self.snapshot(&id).await?.records(&id)
+            });
+            for session in futures_util::future::try_join_all(reads).await? {
+                sessions.extend(session.filter(|session| session.user_id == owner));
+            }
+        }
+        sessions.retain(|session| session.deleted_at.is_none());
+        sessions.truncate(MOST_SESSIONS);
+        Ok(sessions)
     }
 }
 

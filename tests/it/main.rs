@@ -18,6 +18,7 @@ mod lab;
 mod rate_limits;
 mod sessions;
 mod store_commits;
+mod store_forks;
 mod store_limits;
 mod store_losses;
 mod store_model;

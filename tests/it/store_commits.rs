@@ -327,3 +327,71 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
         assert_eq!(stored, columns, "{}", table.name);
     }
 }
+
+#[tokio::test]
+async fn sessions_that_ended_long_ago_leave_postgres() {
+    let lab = Lab::new(Kind::Single).await;
+    let store = lab.stepped().await;
+    let user = lab.user("leo");
+    let (first, _) = lab::open_session(&store, &lab, &user)
+        .await
+        .expect("session");
+    let (second, _) = lab::open_session(&store, &lab, &user)
+        .await
+        .expect("session");
+    let ended = store.transact(Class::Restrict, first, |session, draft| {
+        let mut session = session.expect("session");
+        session.end(session.created_at);
+        draft.put(&session);
+        Ok::<_, Error>(())
+    });
+    let _ = ended.await.expect("commit");
+    store.flush().await.expect("flush");
+    assert_eq!(store.purge().await.expect("purge"), 0, "a week is not over");
+    lab.clock.advance(Duration::from_hours(7 * 24 + 1));
+    assert_eq!(
+        store.purge().await.expect("purge"),
+        1,
+        "the ended one; the other expired an hour later"
+    );
+    lab.clock.advance(Duration::from_hours(1));
+    assert_eq!(store.purge().await.expect("purge"), 1);
+    assert_eq!(
+        store
+            .read(second)
+            .await
+            .expect("read")
+            .map(|session| session.id),
+        Some(second),
+        "Redis keeps it"
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_sessions_is_bounded_and_holds_only_live_ones() {
+    let lab = Lab::new(Kind::Single).await;
+    let store = lab.stepped().await;
+    let user = lab.user("mia");
+    for _ in 0..230 {
+        let _ = lab::open_session(&store, &lab, &user)
+            .await
+            .expect("session");
+    }
+    assert_eq!(
+        store.sessions_of(user.id).await.expect("list").len(),
+        200,
+        "not flushed"
+    );
+    store.flush().await.expect("flush");
+    assert_eq!(
+        store.sessions_of(user.id).await.expect("list").len(),
+        200,
+        "flushed"
+    );
+    lab.clock.advance(Duration::from_hours(3));
+    assert_eq!(
+        store.sessions_of(user.id).await.expect("list").len(),
+        0,
+        "expired"
+    );
+}
