@@ -93,7 +93,8 @@ async fn an_expired_access_token_alone_still_logs_out() {
     desk.clock.advance(Duration::from_mins(20));
     assert!(desk.caller(&alice.access_token).await.is_err(), "expired");
     assert!(desk.auth.session_of_access(&alice.access_token).is_some());
-    let out = desk.auth.logout(&curl(), None, Some(&alice.access_token));
+    let client = curl();
+    let out = desk.auth.logout(&client, None, Some(&alice.access_token));
     out.await.expect("logged out");
     assert!(desk.refresh(&alice.refresh_token.text).await.is_err());
     assert_eq!(desk.audited("user.logout").await, 1);
