@@ -4,6 +4,7 @@
 //! and commit in one transaction, hand out tokens. What it decides is a pure function beside it. A use
 //! case that is dropped half-way leaves nothing behind but a place in a limit or a claim, which expire.
 
+mod attempt;
 mod audit;
 mod authenticate;
 mod error;
@@ -11,6 +12,7 @@ mod error;
 mod fixtures;
 mod health;
 mod limits;
+mod line;
 mod login;
 mod password;
 mod proof;
@@ -48,6 +50,7 @@ pub struct Auth {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     touching: authenticate::Touching,
+    lines: line::Lines,
 }
 
 /// What the use cases need to know of the configuration.
@@ -142,6 +145,7 @@ impl Auth {
             clock,
             settings,
             touching: authenticate::Touching::default(),
+            lines: line::Lines::default(),
         }
     }
 }

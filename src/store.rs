@@ -197,7 +197,26 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`]: never "no such user" when nobody knows.
     pub async fn find_user(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
-        self.0.find_user(name).await
+        match self.find_indexed(name).await? {
+            Some(user) => Ok(Some(user)),
+            None => self.find_stored(name).await,
+        }
+    }
+
+    /// The quick half of [`Store::find_user`]: asks Redis alone. `None` says nothing about the name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn find_indexed(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
+        self.0.find_indexed(name).await
+    }
+
+    /// The other half, for a name that Redis does not know: asks PostgreSQL, and has Redis remember.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: never "no such user" when nobody knows.
+    pub async fn find_stored(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
+        self.0.find_stored(name).await
     }
 
     /// Claims names for an account that is about to be made.

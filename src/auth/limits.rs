@@ -1,14 +1,8 @@
-//! Rate limits: the general ones, taken before a handler runs, and those of login failures.
-//!
-//! Login failures are taken *before* the password is looked at and given back when it was right. So each
-//! attempt holds its place while it waits for the hash, and no number of parallel ones gets past the
-//! limit between counting and comparing. Whoever holds a place when the session is issued was within
-//! the limit all the time: there is nothing to check again.
+//! Rate limits: the general ones, taken before a handler runs. Those of login failures are in `attempt`.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use super::target::Target;
 use super::{Auth, Client, Error};
 use crate::config::Limits;
 use crate::model::UserId;
@@ -28,7 +22,7 @@ pub enum Gate {
 
 /// A place in limits, held until it is known whether it counts.
 #[must_use = "it counts, or it is given back"]
-pub(super) struct Attempt(Option<Taken>);
+pub(super) struct Held(Option<Taken>);
 
 impl Auth {
     /// Takes one from the gate's limit, or refuses. Records the verdict in `client.asked`.
@@ -41,49 +35,24 @@ impl Auth {
     }
 
     /// Takes a place behind a gate before it is known whether the caller may come in at all.
-    pub(super) async fn hold(&self, client: &Client, gate: Option<Gate>) -> Result<Attempt, Error> {
+    pub(super) async fn hold(&self, client: &Client, gate: Option<Gate>) -> Result<Held, Error> {
         let limits = &self.settings.limits;
         let Some(gate) = gate.filter(|_| limits.enabled) else {
-            return Ok(Attempt(None));
+            return Ok(Held(None));
         };
         let bucket = gate_bucket(limits, client.address, gate);
-        Ok(Attempt(Some(self.store.take(&[bucket]).await?)))
+        Ok(Held(Some(self.store.take(&[bucket]).await?)))
     }
 
     /// Gives a held place back: the limit was not the caller's to take from.
-    pub(super) async fn let_go(&self, place: Attempt) {
-        if let Attempt(Some(taken)) = place {
+    pub(super) async fn let_go(&self, place: Held) {
+        if let Held(Some(taken)) = place {
             self.store.give_back(taken).await;
         }
     }
-
-    /// Takes a place in all limits of login failures, or in none when one of them refuses.
-    pub(super) async fn attempt(&self, client: &Client, target: &Target) -> Result<Attempt, Error> {
-        let limits = &self.settings.limits;
-        if !limits.enabled {
-            return Ok(Attempt(None));
-        }
-        let buckets = login_buckets(limits, client.address, target);
-        let taken = self.store.take(&buckets).await?;
-        let refusal = refuse(&taken.verdicts);
-        if refusal.is_err() {
-            client.asked.record(&taken.verdicts);
-        }
-        refusal.map(|()| Attempt(Some(taken)))
-    }
-
-    /// Gives the place back: the attempt was no failure, or it came to no comparison.
-    pub(super) async fn give_back(&self, client: &Client, attempt: Attempt) {
-        let Attempt(Some(taken)) = attempt else {
-            return;
-        };
-        let given_back: Vec<Verdict> = taken.verdicts.iter().map(with_one_more).collect();
-        client.asked.record(&given_back);
-        self.store.give_back(taken).await;
-    }
 }
 
-impl Attempt {
+impl Held {
     /// Lets the place count: the caller comes in, or is refused by the limit.
     pub(super) fn settle(self, client: &Client) -> Result<(), Error> {
         let Self(Some(taken)) = self else {
@@ -91,13 +60,6 @@ impl Attempt {
         };
         client.asked.record(&taken.verdicts);
         refuse(&taken.verdicts)
-    }
-
-    /// Lets the attempt count as a failure.
-    pub(super) fn fail(self, client: &Client) {
-        if let Self(Some(taken)) = self {
-            client.asked.record(&taken.verdicts);
-        }
     }
 }
 
@@ -114,35 +76,13 @@ fn gate_bucket(limits: &Limits, address: IpAddr, gate: Gate) -> Bucket {
     }
 }
 
-fn login_buckets(limits: &Limits, address: IpAddr, target: &Target) -> [Bucket; 3] {
-    // The network comes first: it has no '|', which a name may have.
-    let both = Subject::Text(format!("{}|{target}", network(address)));
-    [
-        Bucket {
-            policy: "login",
-            quota: limits.login_account_address,
-            subject: both,
-        },
-        Bucket {
-            policy: "login_account",
-            quota: limits.login_account,
-            subject: target.subject(),
-        },
-        Bucket {
-            policy: "login_address",
-            quota: limits.login_address,
-            subject: by_address(address),
-        },
-    ]
-}
-
-fn by_address(address: IpAddr) -> Subject {
+pub(super) fn by_address(address: IpAddr) -> Subject {
     Subject::Text(network(address))
 }
 
 /// Whom an address stands for: itself, or for IPv6 its /64, since every line has one to itself. IPv4 in
 /// IPv6 clothes is IPv4.
-fn network(address: IpAddr) -> String {
+pub(super) fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => {
@@ -153,7 +93,7 @@ fn network(address: IpAddr) -> String {
 }
 
 /// Refuses when a verdict does, and counts which.
-fn refuse(verdicts: &[Verdict]) -> Result<(), Error> {
+pub(super) fn refuse(verdicts: &[Verdict]) -> Result<(), Error> {
     let refusals = verdicts.iter().filter(|verdict| !verdict.allowed);
     let Some(longest) = refusals.max_by_key(|verdict| verdict.reset_seconds) else {
         return Ok(());
@@ -164,31 +104,12 @@ fn refuse(verdicts: &[Verdict]) -> Result<(), Error> {
     })
 }
 
-/// A verdict as it stands after what was taken is given back.
-fn with_one_more(verdict: &Verdict) -> Verdict {
-    Verdict {
-        remaining: (verdict.remaining + 1).min(verdict.quota),
-        ..*verdict
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::fixtures::alice;
-    use crate::model::Identifier;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
-    }
-
-    fn unknown(typed: &str) -> Target {
-        Target::called(Identifier::parse_login(typed), typed, None)
-    }
-
-    fn subjects(address: &str, target: &Target) -> Vec<Subject> {
-        let buckets = login_buckets(&Limits::default(), ip(address), target);
-        buckets.into_iter().map(|bucket| bucket.subject).collect()
     }
 
     fn verdict(policy: &'static str, reset_seconds: u64, allowed: bool) -> Verdict {
@@ -213,32 +134,6 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_counts_for_both_together_the_account_and_the_address() {
-        let target = Target::of(&alice());
-        let buckets = login_buckets(&Limits::default(), ip("192.0.2.7"), &target);
-        let quotas = buckets.map(|bucket| (bucket.policy, bucket.quota.quota));
-        assert_eq!(
-            quotas,
-            [("login", 5), ("login_account", 20), ("login_address", 50)]
-        );
-    }
-
-    #[test]
-    fn all_names_of_an_account_share_its_limits() {
-        let id = alice().id;
-        let called = |name| Target::called(Identifier::parse_login(name), name, Some(id));
-        let by_name = subjects("192.0.2.7", &called("alice"));
-        assert_eq!(by_name, subjects("192.0.2.7", &called("alice@example.com")));
-    }
-
-    #[test]
-    fn no_name_can_pass_for_another_address() {
-        let one = subjects("192.0.2.7", &unknown("192.0.2.9|x@example.com"));
-        let other = subjects("192.0.2.9", &unknown("x@example.com"));
-        assert!(one.iter().all(|subject| !other.contains(subject)));
-    }
-
-    #[test]
     fn the_longest_refusal_says_when_to_come_again() {
         let verdicts = [
             verdict("login", 30, false),
@@ -251,13 +146,5 @@ mod tests {
         );
         assert!(refuse(&verdicts[2..]).is_ok());
         assert!(refuse(&[]).is_ok());
-    }
-
-    #[test]
-    fn what_is_given_back_shows_in_the_verdict() {
-        assert_eq!(with_one_more(&verdict("login", 0, true)).remaining, 1);
-        let mut fresh = verdict("login", 0, true);
-        fresh.remaining = 5;
-        assert_eq!(with_one_more(&fresh).remaining, 5);
     }
 }

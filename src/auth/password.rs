@@ -87,8 +87,9 @@ impl Auth {
         during: &'static str,
     ) -> Result<User, Error> {
         let target = Target::of(&caller.user);
+        let attempt = self.knock(client, &target.to_string()).await?;
         let proof = self
-            .prove_password(client, &target, password, during)
+            .prove_password(client, attempt, &target, password, during)
             .await
             .map_err(Failure::into_error)?;
         self.give_back(client, proof.attempt).await;

@@ -3,7 +3,7 @@
 //! Unknown account, wrong password and disabled account take the same steps and cost the same hash; they
 //! differ only in metrics and audit.
 
-use super::limits::Attempt;
+use super::attempt::Attempt;
 use super::target::Target;
 use super::{Auth, Client, Error};
 use crate::crypto::{HashError, Verified};
@@ -72,16 +72,18 @@ impl Failure {
 }
 
 impl Auth {
-    /// Takes a place in the limits, reads the account, compares the password. `during` names the use case
-    /// in the audit entry of a failure.
+    /// Goes through the inner door with the attempt that knocked at the outer one, reads the account,
+    /// compares the password. `during` names the use case in the audit entry of a failure.
     pub(super) async fn prove_password(
         &self,
         client: &Client,
+        attempt: Attempt,
         target: &Target,
         password: &Password,
         during: &'static str,
     ) -> Result<Proof, Failure> {
-        let (attempt, user) = tokio::join!(self.attempt(client, target), self.account(target));
+        let (attempt, user) =
+            tokio::join!(self.enter(client, attempt, target), self.account(target));
         let attempt = attempt?;
         let compared = match user {
             Ok(user) => self.compare(user, target, password).await,

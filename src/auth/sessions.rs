@@ -29,7 +29,7 @@ pub(super) struct Ending<'a> {
 }
 
 impl Auth {
-    /// Ends the session of whichever token is given. Unknown tokens are fine.
+    /// Ends the session of whichever token is given, an expired access token too. Unknown tokens are fine.
     ///
     /// # Errors
     /// Only when the store cannot end it: then it would be wrong to say that it is over.
@@ -41,7 +41,7 @@ impl Auth {
     ) -> Result<(), Error> {
         let trail = self.trail(client);
         let by_refresh = refresh_token.and_then(|text| self.session_of(text));
-        let by_access = access_token.and_then(|text| self.session_of_access(text, trail.now));
+        let by_access = access_token.and_then(|text| self.session_of_access(text));
         let other = by_access.filter(|id| Some(*id) != by_refresh);
         for id in by_refresh.into_iter().chain(other) {
             let ending = Ending {
@@ -156,16 +156,19 @@ impl Auth {
         Ok(Some(receipt.durable().await?))
     }
 
+    /// The session that an access token of ours names, expired or not. Asks no store: the session may be
+    /// over. Good for ending it and for nothing else.
+    #[must_use]
+    pub fn session_of_access(&self, token: &str) -> Option<SessionId> {
+        let claims = self.access_tokens.verify_expired(token).ok()?;
+        Some(claims.session_id)
+    }
+
     async fn live_sessions(&self, caller: &Caller) -> Result<Vec<Session>, Error> {
         let now = self.clock.now();
         let mut sessions = self.store.sessions_of(caller.user.id).await?;
         sessions.retain(|session| session.is_live(&caller.user, now));
         Ok(sessions)
-    }
-
-    fn session_of_access(&self, text: &str, now: Timestamp) -> Option<SessionId> {
-        let claims = self.access_tokens.verify(text, now).ok()?;
-        Some(claims.session_id)
     }
 }
 

@@ -28,20 +28,11 @@ impl Target {
         }
     }
 
-    /// The account that a typed name led to, or else the name itself. Text that no account can be called
-    /// is cut, so that it stays small.
+    /// The account that a typed name led to, or else the name itself.
     pub(super) fn called(name: Option<Identifier>, typed: &str, account: Option<UserId>) -> Self {
-        const LONGEST: usize = 254;
         match (account, name) {
             (Some(id), called) => Self::Account { id, called },
-            (None, Some(Identifier { kind, key })) => Self::Name(match kind {
-                IdentifierKind::Email => format!("email:{key}"),
-                IdentifierKind::Username => format!("username:{key}"),
-            }),
-            (None, None) => {
-                let typed: String = typed.trim().chars().take(LONGEST).collect();
-                Self::Name(format!("other:{}", typed.to_lowercase()))
-            }
+            (None, name) => Self::Name(form(name.as_ref(), typed)),
         }
     }
 
@@ -61,6 +52,19 @@ impl Target {
             Self::Account { id, .. } => Subject::Account(*id),
             Self::Name(name) => Subject::Text(name.clone()),
         }
+    }
+}
+
+/// The normal form of a typed name. Text that no account can be called is cut, so that it stays small.
+pub(super) fn form(name: Option<&Identifier>, typed: &str) -> String {
+    const LONGEST: usize = 254;
+    let Some(Identifier { kind, key }) = name else {
+        let typed: String = typed.trim().chars().take(LONGEST).collect();
+        return format!("other:{}", typed.to_lowercase());
+    };
+    match kind {
+        IdentifierKind::Email => format!("email:{key}"),
+        IdentifierKind::Username => format!("username:{key}"),
     }
 }
 

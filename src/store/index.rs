@@ -95,16 +95,19 @@ impl Inner {
         })
     }
 
-    /// See [`super::Store::find_user`].
-    pub(super) async fn find_user(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
-        let key = self.index_key_of(name);
-        let entry = self.redis.fetch(key.clone()).await?;
-        if let Some(id) = entry.filter(|entry| !entry.starts_with('?')) {
-            return id
-                .parse()
-                .map(Some)
-                .map_err(|_| Error::Corrupt(format!("index entry {id}")));
-        }
+    /// See [`super::Store::find_indexed`].
+    pub(super) async fn find_indexed(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
+        let entry = self.redis.fetch(self.index_key_of(name)).await?;
+        let Some(id) = entry.filter(|entry| !entry.starts_with('?')) else {
+            return Ok(None);
+        };
+        id.parse()
+            .map(Some)
+            .map_err(|_| Error::Corrupt(format!("index entry {id}")))
+    }
+
+    /// See [`super::Store::find_stored`].
+    pub(super) async fn find_stored(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
         let absent = self.absent_id(name);
         let now = self.clock.now();
         if self
@@ -121,7 +124,12 @@ impl Inner {
         // Only where nobody claimed the name meanwhile.
         let _ = self
             .redis
-            .store(key, owner.to_string(), Some(ENTRY_STAYS), true)
+            .store(
+                self.index_key_of(name),
+                owner.to_string(),
+                Some(ENTRY_STAYS),
+                true,
+            )
             .await;
         Ok(Some(owner))
     }

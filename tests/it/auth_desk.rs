@@ -24,6 +24,7 @@ pub struct Desk {
     pub auth: Arc<Auth>,
     pub clock: Clock,
     keys: tempfile::TempDir,
+    settings: Settings,
 }
 
 /// The cheapest Argon2 that is allowed.
@@ -41,6 +42,17 @@ impl Desk {
     }
 
     pub async fn on(kind: Kind) -> Self {
+        Self::with(kind, Settings::default()).await
+    }
+
+    /// With limits so wide that they are not in the way.
+    pub async fn unlimited() -> Self {
+        let mut settings = Settings::default();
+        settings.limits.enabled = false;
+        Self::with(Kind::Single, settings).await
+    }
+
+    pub async fn with(kind: Kind, settings: Settings) -> Self {
         let lab = Lab::new(kind).await;
         let store = lab.running().await;
         let keys = tempfile::tempdir().expect("folder");
@@ -48,16 +60,23 @@ impl Desk {
         Keys::generate(&path, now).expect("keys");
         Self {
             clock: lab.clock.clone(),
-            auth: Arc::new(auth(&store, &lab.clock, &keys, &cheap())),
+            auth: Arc::new(auth(&store, &lab.clock, &keys, &cheap(), settings.clone())),
             store,
             lab,
             keys,
+            settings,
         }
     }
 
     /// Goes on with other parameters for passwords, as after a change of configuration.
     pub fn hash_with(&mut self, hashing: &config::Hashing) {
-        self.auth = Arc::new(auth(&self.store, &self.clock, &self.keys, hashing));
+        self.auth = Arc::new(auth(
+            &self.store,
+            &self.clock,
+            &self.keys,
+            hashing,
+            self.settings.clone(),
+        ));
     }
 
     pub async fn register(&self, name: &str) -> SignedIn {
@@ -105,9 +124,14 @@ impl Desk {
     }
 }
 
-fn auth(store: &Store, clock: &Clock, keys: &tempfile::TempDir, hashing: &config::Hashing) -> Auth {
+fn auth(
+    store: &Store,
+    clock: &Clock,
+    keys: &tempfile::TempDir,
+    hashing: &config::Hashing,
+    settings: Settings,
+) -> Auth {
     let keys = Keys::load(&keys.path().join("keys")).expect("keys");
-    let settings = Settings::default();
     Auth::new(
         store.clone(),
         HashPool::start(hashing).expect("pool"),

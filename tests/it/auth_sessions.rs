@@ -87,6 +87,20 @@ async fn a_logout_by_either_token_ends_both() {
 }
 
 #[tokio::test]
+async fn an_expired_access_token_alone_still_logs_out() {
+    let desk = Desk::open().await;
+    let alice = desk.register("alice").await;
+    desk.clock.advance(Duration::from_mins(20));
+    assert!(desk.caller(&alice.access_token).await.is_err(), "expired");
+    assert!(desk.auth.session_of_access(&alice.access_token).is_some());
+    let client = curl();
+    let out = desk.auth.logout(&client, None, Some(&alice.access_token));
+    out.await.expect("logged out");
+    assert!(desk.refresh(&alice.refresh_token.text).await.is_err());
+    assert_eq!(desk.audited("user.logout").await, 1);
+}
+
+#[tokio::test]
 async fn the_owner_sees_and_ends_sessions_and_nobody_else_does() {
     let desk = Desk::open().await;
     let here = desk.register("alice").await;

@@ -7,6 +7,7 @@
 mod accounts;
 mod auth_accounts;
 mod auth_desk;
+mod auth_guessing;
 mod auth_sessions;
 mod bad_input;
 mod commands;

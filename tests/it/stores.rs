@@ -16,7 +16,6 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Makes every process wait while one of them prepares the template.
 const TEMPLATE_LOCK: i64 = 0x5a11_7e57;
-const TEMPLATE: &str = "sallyport_template";
 
 /// Stores that all tests of a run share.
 pub struct Stores {
@@ -44,7 +43,7 @@ impl Stores {
         self.prepare_template(&mut admin).await;
         execute(
             &mut admin,
-            format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"),
+            format!("CREATE DATABASE {name} TEMPLATE {}", template()),
         )
         .await;
         self.database_url(&name)
@@ -91,7 +90,8 @@ impl Stores {
 
     async fn prepare_template(&self, admin: &mut PgConnection) {
         execute(admin, format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await;
-        let found = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(TEMPLATE);
+        let template = template();
+        let found = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(&template);
         if found.fetch_optional(&mut *admin).await.unwrap().is_none() {
             // Takes its name when complete, so that a failed attempt is not taken for a template.
             let draft = format!("draft_{}", hex::encode(clock::random::<8>()));
@@ -100,12 +100,22 @@ impl Stores {
             migrated.unwrap();
             execute(
                 admin,
-                format!("ALTER DATABASE {draft} RENAME TO {TEMPLATE}"),
+                format!("ALTER DATABASE {draft} RENAME TO {template}"),
             )
             .await;
         }
         execute(admin, format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})")).await;
     }
+}
+
+/// Named after the newest migration: stores that are kept between runs may hold an older one.
+fn template() -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let names = std::fs::read_dir(folder).unwrap();
+    let names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let newest = names.max().unwrap_or_default();
+    let version = newest.split('_').next().unwrap_or_default();
+    format!("sallyport_template_{version}")
 }
 
 /// Stores of one test alone, to kill, pause, stop and restart. Gone when dropped.

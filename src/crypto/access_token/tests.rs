@@ -300,3 +300,27 @@ fn the_standards_vectors_hold() {
         assert!(PublicToken::verify(&public, &untrusted, footer, assertion).is_ok());
     }
 }
+
+#[test]
+fn an_expired_token_still_says_whose_it_was_and_a_forged_one_never() {
+    let keys = for_tests(NOW);
+    let tokens = AccessTokens::new(&keys, &settings());
+    let claims = claims();
+    let token = tokens.issue(&claims);
+    let later = NOW.after(60 * MINUTE);
+    assert!(tokens.verify(&token, later).is_err());
+    assert_eq!(tokens.verify_expired(&token), Ok(claims.clone()));
+    let of_others = AccessTokens::new(&for_tests(NOW), &settings());
+    assert!(of_others.verify_expired(&token).is_err(), "another key");
+    for (member, value) in [("iss", "elsewhere"), ("aud", "elsewhere")] {
+        let mut said = payload(&token);
+        said[member] = value.into();
+        let key = keys.active(NOW);
+        let forged = signed(key, &said, &footer(key), IMPLICIT_ASSERTION);
+        assert!(tokens.verify_expired(&forged).is_err(), "{member}");
+    }
+    let (key, said) = (keys.active(NOW), payload(&token));
+    let other_kind = signed(key, &said, &footer(key), "something else");
+    assert!(tokens.verify_expired(&other_kind).is_err());
+    assert!(tokens.verify_expired(&"x".repeat(MAX_LENGTH + 1)).is_err());
+}
