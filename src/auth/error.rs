@@ -115,8 +115,9 @@ impl From<store::Error> for Error {
             store::Error::Busy | store::Error::Contention => Self::Overloaded {
                 retry_after: Duration::from_secs(1),
             },
-            store::Error::Unavailable(_) | store::Error::Lost => Self::StoreAway(error.to_string()),
-            store::Error::Unknown => Self::OutcomeUnknown,
+            store::Error::Unavailable(_) => Self::StoreAway(error.to_string()),
+            // Lost here may still stand elsewhere: its log entry can come back with a rewound Redis.
+            store::Error::Unknown | store::Error::Lost => Self::OutcomeUnknown,
             store::Error::Corrupt(_) | store::Error::Setup(_) => Self::Internal(error.to_string()),
         }
     }

@@ -106,8 +106,8 @@ async fn settle(
         }
     };
     match &durability {
-        // Withdrawn: PostgreSQL knows another owner of the name, or the account is lost.
-        Err(store::Error::Taken(_) | store::Error::Lost) => claim.release().await,
+        // Withdrawn: PostgreSQL knows another owner of the name.
+        Err(store::Error::Taken(_)) => claim.release().await,
         // Strict mode says "away" of a change that stays and will get through.
         Ok(_) | Err(store::Error::Unavailable(_)) => claim.keep().await,
         Err(_) => {}
