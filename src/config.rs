@@ -119,8 +119,12 @@ pub struct Http {
     pub tls_key: Option<PathBuf>,
     /// `MAX_CONNECTIONS` at a time; further ones wait in the backlog.
     pub max_connections: usize,
+    /// `MAX_CONNECTIONS_PER_ADDRESS` (IPv6: per /64), except from `TRUSTED_PROXIES`; further ones are closed.
+    pub max_connections_per_address: usize,
     /// `MAX_BODY_BYTES` of a request.
     pub max_body_bytes: usize,
+    /// `BODY_BUDGET_BYTES` for the bodies of all requests in flight; further ones are answered 503.
+    pub body_budget_bytes: usize,
     /// `MAX_HEADER_BYTES` of a request.
     pub max_header_bytes: usize,
     /// `FIRST_BYTE_TIMEOUT`: from accept (or TLS handshake) to the first byte.
@@ -147,7 +151,9 @@ impl Default for Http {
             tls_cert: None,
             tls_key: None,
             max_connections: 16_384,
+            max_connections_per_address: 512,
             max_body_bytes: 16 * 1024,
+            body_budget_bytes: 64 * 1024 * 1024,
             max_header_bytes: 16 * 1024,
             first_byte_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
@@ -254,7 +260,7 @@ impl Default for Store {
             durability: Durability::Relaxed,
             grant_wait: Duration::from_millis(300),
             log_budget_bytes: 512 * 1024 * 1024,
-            loss_hold: Duration::from_millis(300),
+            loss_hold: Duration::from_secs(2),
             workers: true,
         }
     }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod body;
+mod budget;
 mod call;
 mod client;
 mod cookies;
@@ -27,6 +28,7 @@ mod router;
 mod routes;
 mod schema;
 mod server;
+mod shares;
 
 pub use house::Deps;
 pub use openapi::document as openapi;

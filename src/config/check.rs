@@ -9,6 +9,7 @@ pub(super) fn problems(mode: Mode, draft: &Draft) -> Vec<Problem> {
     let mut problems = Vec::new();
     tls(config, &mut problems);
     listeners(config, &mut problems);
+    bodies(config, &mut problems);
     limits(mode, draft, &mut problems);
     hashing(config, &mut problems);
     lifetimes(config, &mut problems);
@@ -28,6 +29,14 @@ fn listeners(config: &Config, problems: &mut Vec<Problem>) {
     if public == admin && public.port() != 0 {
         let advice = "must differ from HOST:PORT";
         problems.push(Problem::new("ADMIN_ADDR", advice).was(admin.to_string()));
+    }
+}
+
+fn bodies(config: &Config, problems: &mut Vec<Problem>) {
+    let (budget, longest) = (config.http.body_budget_bytes, config.http.max_body_bytes);
+    if budget < longest {
+        let advice = format!("must be no less than MAX_BODY_BYTES = {longest}");
+        problems.push(Problem::new("BODY_BUDGET_BYTES", advice).was(budget.to_string()));
     }
 }
 

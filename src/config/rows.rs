@@ -70,8 +70,12 @@ pub(super) static ROWS: &[Row] = rows! {
         "PEM private key of TLS_CERT.";
     "MAX_CONNECTIONS" config.http.max_connections: Number(1..=1_000_000_usize),
         "Connections at a time; further ones wait in the backlog.";
+    "MAX_CONNECTIONS_PER_ADDRESS" config.http.max_connections_per_address: Number(1..=1_000_000_usize),
+        "Connections of one address (IPv6: of one /64) at a time, except from TRUSTED_PROXIES; further ones are closed.";
     "MAX_BODY_BYTES" config.http.max_body_bytes: Size::<usize>::new(1024..=64 << 20),
         "Longest body of a request.";
+    "BODY_BUDGET_BYTES" config.http.body_budget_bytes: Size::<usize>::new(1 << 20..=16 << 30),
+        "Bodies of all requests in flight together; further ones are answered 503.";
     "MAX_HEADER_BYTES" config.http.max_header_bytes: Size::<usize>::new(8192..=1 << 20),
         "Longest headers of a request.";
     "FIRST_BYTE_TIMEOUT" config.http.first_byte_timeout: TIMEOUT,

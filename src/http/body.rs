@@ -13,6 +13,21 @@ use super::route::BodyRule;
 /// a reset connection.
 const DRAIN: usize = 1024 * 1024;
 
+/// How many bytes of body must be kept: what the client announces, or as many as it may send. `None` when
+/// nothing will be kept.
+pub(super) fn expected<B: Body>(
+    rule: BodyRule,
+    headers: &HeaderMap,
+    body: &B,
+    limit: usize,
+) -> Option<usize> {
+    if rule == BodyRule::None || body.is_end_stream() {
+        return None;
+    }
+    let length = declared(headers).unwrap_or(limit);
+    (length <= limit).then_some(length)
+}
+
 /// The body, at most `limit` bytes of it, after its headers were found acceptable.
 pub(super) async fn read<B>(
     rule: BodyRule,

@@ -8,6 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use serde::de::DeserializeOwned;
 
+use super::budget::Reserved;
 use super::cookies::{self, Jar};
 use super::csrf::{self, Sender};
 use super::house::House;
@@ -56,6 +57,8 @@ pub(super) struct Call {
     pub(super) delivery: Delivery,
     pub(super) parameters: Vec<String>,
     pub(super) body: Bytes,
+    /// Room for the body, kept for as long as the body may be.
+    pub(super) _room: Option<Reserved>,
 }
 
 impl Call {

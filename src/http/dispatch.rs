@@ -162,9 +162,16 @@ where
         .route;
     let token = bearer(headers);
     let caller = admit(house, route, &client, token).await?;
+    let longest = house.settings.max_body_bytes;
+    let room = body::expected(route.body, headers, &body, longest);
+    let room = room.map(|bytes| house.bodies.reserve(client.address, bytes));
+    let mut room = room.transpose()?;
     arriving.store(true, Ordering::Relaxed);
-    let body = body::read(route.body, headers, body, house.settings.max_body_bytes).await?;
+    let body = body::read(route.body, headers, body, longest).await?;
     arriving.store(false, Ordering::Relaxed);
+    if let Some(room) = &mut room {
+        room.shrink(body.len());
+    }
     let host = csrf::host(headers, &parts.uri);
     let call = Call {
         bearer: token.filter(|_| caller.is_none()).map(str::to_owned),
@@ -178,6 +185,7 @@ where
         client,
         caller,
         body,
+        _room: room,
     };
     run(house, route, call).await
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::budget::Budget;
 use super::client::Proxies;
 use super::cors::Origins;
 use super::handlers::HealthCache;
@@ -56,6 +57,7 @@ pub(super) struct House {
     pub(super) secure: bool,
     pub(super) origins: Origins,
     pub(super) proxies: Proxies,
+    pub(super) bodies: Budget,
     pub(super) request_ids: RequestIds,
     pub(super) health: HealthCache,
 }
@@ -90,6 +92,7 @@ impl House {
             auth,
             origins: Origins::new(&settings, secure),
             proxies: Proxies::new(&settings.trusted_proxies),
+            bodies: Budget::new(&settings),
             request_ids: RequestIds::new(),
             health: HealthCache::default(),
             tasks: TaskTracker::new(),

@@ -108,7 +108,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     if issues_tokens(route) {
         header(
             "X-Token-Delivery",
-            "`body` puts the refresh token into `data` instead of the cookie",
+            "`body` puts the refresh token into `data` instead of the cookie, unless it came in the cookie",
         );
     }
     if route.cookie {
@@ -129,10 +129,14 @@ fn issues_tokens(route: &Route) -> bool {
 }
 
 fn security(route: &Route) -> Value {
-    match (route.access, route.cookie) {
-        (Access::User | Access::RecentUser, _) => json!([{ "accessToken": [] }]),
-        (Access::Public, true) => json!([{ "refreshCookie": [] }, {}]),
-        (Access::Public, false) => json!([]),
+    match (route.access, route.cookie, route.token) {
+        (Access::User | Access::RecentUser, _, _) => json!([{ "accessToken": [] }]),
+        (Access::Public, true, true) => {
+            json!([{ "refreshCookie": [] }, { "accessToken": [] }, {}])
+        }
+        (Access::Public, true, false) => json!([{ "refreshCookie": [] }, {}]),
+        (Access::Public, false, true) => json!([{ "accessToken": [] }, {}]),
+        (Access::Public, false, false) => json!([]),
     }
 }
 
@@ -198,6 +202,7 @@ fn enveloped(data: Option<&SchemaOf>) -> Value {
 /// Every problem that the line implies, beside those it names.
 fn refused_kinds(route: &Route) -> Vec<Kind> {
     let mut kinds = route.refusals.to_vec();
+    kinds.extend([Kind::MalformedRequest, Kind::HeadersTooLarge]);
     if route.access != Access::Public {
         kinds.push(Kind::Unauthenticated);
     }

@@ -55,7 +55,13 @@ pub(super) fn fail(problem: &Problem, request_id: &str, asked: &Asked) -> Answer
     } else {
         tracing::debug!(code, "refused");
     }
-    let mut response = Response::new(Full::new(problem.body(request_id)));
+    refusal(problem, request_id, asked).map(Full::new)
+}
+
+/// Head and body of a problem's response, but for what stands on every response.
+fn refusal(problem: &Problem, request_id: &str, asked: &Asked) -> Response<Bytes> {
+    let status = problem.kind.status();
+    let mut response = Response::new(problem.body(request_id));
     *response.status_mut() = status;
     let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
     headers.insert(header::CONTENT_TYPE, PROBLEM);
@@ -71,6 +77,17 @@ pub(super) fn fail(problem: &Problem, request_id: &str, asked: &Asked) -> Answer
     response
 }
 
+/// The refusal of a request that could not even be read.
+pub(super) fn unread(house: &House, kind: Kind) -> Response<Bytes> {
+    let (name, asked) = (house.request_ids.name(&HeaderMap::new()), Asked::default());
+    tracing::debug!(code = kind.code(), request_id = %name, "not readable");
+    let mut response = refusal(&Problem::new(kind), &name, &asked);
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    mark(house, &name, None, headers);
+    response
+}
+
 /// What stands on every response.
 pub(super) fn finish(
     house: &House,
@@ -80,17 +97,19 @@ pub(super) fn finish(
     response: &mut Answer,
 ) {
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(name) {
-        headers.insert(request_id::HEADER, value);
-    }
     rate_limit::describe(&asked.verdicts(), headers);
-    headers::protect(headers, house.secure);
-    house
-        .origins
-        .mark(parts.headers.get(header::ORIGIN), headers);
+    mark(house, name, parts.headers.get(header::ORIGIN), headers);
     if parts.version == Version::HTTP_2 {
         headers.remove(header::CONNECTION);
     }
+}
+
+fn mark(house: &House, name: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    if let Ok(value) = HeaderValue::from_str(name) {
+        headers.insert(request_id::HEADER, value);
+    }
+    headers::protect(headers, house.secure);
+    house.origins.mark(origin, headers);
 }
 
 /// `Allow` where it belongs, and the answer to preflights.

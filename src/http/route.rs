@@ -127,6 +127,8 @@ pub(super) struct Route {
     pub(super) body: BodyRule,
     /// The refresh cookie is accepted here, under the rules of `csrf`.
     pub(super) cookie: bool,
+    /// An access token counts here although anybody may call.
+    pub(super) token: bool,
     /// `operationId` and summary of the `OpenAPI` document.
     pub(super) title: (&'static str, &'static str),
     pub(super) tag: &'static str,
@@ -146,6 +148,7 @@ impl Route {
             limit: Limit::General,
             body: BodyRule::None,
             cookie: false,
+            token: false,
             title: ("", ""),
             tag: "",
             request: None,
@@ -213,6 +216,12 @@ impl Route {
     /// Takes the refresh cookie.
     pub(super) const fn takes_cookie(mut self) -> Self {
         self.cookie = true;
+        self
+    }
+
+    /// Takes an access token, though nobody needs one.
+    pub(super) const fn may_take_token(mut self) -> Self {
+        self.token = true;
         self
     }
 

@@ -54,6 +54,7 @@ pub(super) const PUBLIC: &[Route] = &[
         )
         .open_to(Public)
         .takes_cookie()
+        .may_take_token()
         .may_take::<RefreshBody>(),
     Route::get("/auth/me", run!(session::me))
         .titled("Authentication", "me", "The caller's account")

@@ -136,7 +136,7 @@ pub(super) struct SignedInData<'a> {
 pub(super) struct RefreshedData<'a> {
     /// PASETO v4.public.
     pub(super) access_token: &'a str,
-    /// Only with `X-Token-Delivery: body`, or when the old one came in the body.
+    /// Only when the old one came in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refresh_token: Option<&'a str>,
 }

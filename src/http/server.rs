@@ -1,14 +1,17 @@
 //! Two listeners: the public one, and the internal one for metrics and health.
 //!
-//! Accepting waits for a free place; stopping lets requests that are under way finish, up to a deadline.
+//! Accepting waits for a free place, and one address has only so many of them; stopping lets requests that are under way finish, up to a deadline.
 
 mod connection;
+mod descriptors;
+mod frames;
 mod pace;
 mod tls;
+mod unreadable;
 mod wire;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +25,16 @@ use self::connection::Connection;
 use super::dispatch::Site;
 use super::house::{Deps, House};
 use super::routes;
-use crate::clock;
+use super::shares::{Share, Shares};
+use crate::clock::{self, Stopwatch};
 use crate::telemetry::names;
 
 /// Connections on the internal listener at a time.
 const ADMIN_CONNECTIONS: usize = 64;
 /// Pause after the system refused to give a connection, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The same complaint is not logged more often.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves both listeners until `stop` is cancelled and what was under way has finished, or
 /// `DRAIN_TIMEOUT` is over. The internal one answers until then: readiness is `not_ready` while draining.
@@ -73,7 +79,7 @@ async fn serve_house(
     let admin_stop = CancellationToken::new();
     let public = Server::new(
         Site::new(Arc::clone(&house), routes::PUBLIC),
-        house.settings.max_connections,
+        descriptors::connections(house.settings.max_connections),
         tls,
         true,
     );
@@ -95,6 +101,8 @@ pub(super) struct Server {
     site: Arc<Site>,
     places: Arc<Semaphore>,
     tls: Option<TlsAcceptor>,
+    /// What each address has of the places; the internal listener does not count.
+    peers: Option<Arc<Shares>>,
     connections: TaskTracker,
     /// Cancelled when the drain's time is over.
     cut: CancellationToken,
@@ -105,10 +113,12 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(site: Site, places: usize, tls: Option<TlsAcceptor>, counted: bool) -> Self {
         let places = places.clamp(1, Semaphore::MAX_PERMITS);
+        let each = site.house.settings.max_connections_per_address;
         Self {
             site: Arc::new(site),
             places: Arc::new(Semaphore::new(places)),
             tls,
+            peers: counted.then(|| Shares::new(each)),
             connections: TaskTracker::new(),
             cut: CancellationToken::new(),
             counted,
@@ -124,6 +134,7 @@ impl Server {
     }
 
     async fn accept_all(&self, listener: &TcpListener, stop: &CancellationToken) {
+        let mut complaints = Complaints::default();
         loop {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
                 return;
@@ -132,7 +143,9 @@ impl Server {
                 Ok((stream, peer)) => self.take(stream, peer, place, stop),
                 Err(error) if concerns_one(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept");
+                    if complaints.are_due() {
+                        tracing::warn!(%error, "cannot accept");
+                    }
                     clock::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -146,6 +159,10 @@ impl Server {
         place: OwnedSemaphorePermit,
         stop: &CancellationToken,
     ) {
+        let Ok(share) = self.share_of(peer.ip()) else {
+            closed("address_limit");
+            return;
+        };
         let connection = Connection {
             site: Arc::clone(&self.site),
             peer: peer.ip(),
@@ -159,10 +176,18 @@ impl Server {
             let serving = Box::pin(connection.serve(stream));
             let ended = cut.run_until_cancelled(serving).await;
             if let Some(reason) = ended.unwrap_or(Some("drain")) {
-                metrics::counter!(names::HTTP_CONNECTIONS_CLOSED, "reason" => reason).increment(1);
+                closed(reason);
             }
-            drop(place);
+            drop((place, share));
         });
+    }
+
+    /// A peer's share of the connections; none for those that are not counted.
+    fn share_of(&self, peer: IpAddr) -> Result<Option<Share>, Crowded> {
+        let trusted = self.site.house.proxies.trusts(peer.to_canonical());
+        let peers = self.peers.as_ref().filter(|_| !trusted);
+        let share = peers.map(|peers| peers.take(peer, 1).ok_or(Crowded));
+        share.transpose()
     }
 
     /// Waits for connections and for handlers that outlive them.
@@ -180,6 +205,27 @@ impl Server {
             self.cut.cancel();
             self.connections.wait().await;
         }
+    }
+}
+
+/// A peer has as many connections as it may.
+struct Crowded;
+
+fn closed(reason: &'static str) {
+    metrics::counter!(names::HTTP_CONNECTIONS_CLOSED, "reason" => reason).increment(1);
+}
+
+/// When something was last complained about.
+#[derive(Default)]
+struct Complaints(Option<Stopwatch>);
+
+impl Complaints {
+    fn are_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= COMPLAINT_EVERY);
+        if due {
+            self.0 = Some(Stopwatch::start());
+        }
+        due
     }
 }
 

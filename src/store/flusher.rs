@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::types::Value;
+use futures_util::future::BoxFuture;
 
 use super::Error;
 use super::inner::Inner;
@@ -26,7 +27,7 @@ const LAZY: Duration = Duration::from_millis(200);
 /// Changes in one transaction.
 pub(super) const BATCH: usize = 2048;
 /// First and longest pause while PostgreSQL is away.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Attempts at a batch that collides with another one.
 const COLLISIONS: usize = 5;
 
@@ -81,18 +82,38 @@ impl Inner {
         self.flush(true).await
     }
 
-    async fn flush(self: &Arc<Self>, lazy_too: bool) -> Result<(), Error> {
-        let _one_at_a_time = self.flushing.lock().await;
-        loop {
+    /// As [`Inner::flush_once`], but gives up waiting; the flush itself goes on.
+    pub(super) async fn flush_within(self: &Arc<Self>, limit: Duration) -> Result<(), Error> {
+        let flushed = tokio::time::timeout(limit, self.flush_once()).await;
+        flushed.unwrap_or(Err(Error::Unavailable("postgres")))
+    }
+
+    /// In a task of its own: entries taken from the queue are nowhere else in this process, so whoever
+    /// waits for the flush may go away, but the flush may not.
+    fn flush(self: &Arc<Self>, lazy_too: bool) -> BoxFuture<'static, Result<(), Error>> {
+        let inner = Arc::clone(self);
+        let flush = tokio::spawn(async move { inner.flush_batches(lazy_too).await });
+        Box::pin(async move { flush.await.unwrap_or(Err(Error::Unavailable("postgres"))) })
+    }
+
+    /// As many batches as waited at the beginning. Others get their turn between two of them.
+    async fn flush_batches(self: &Arc<Self>, lazy_too: bool) -> Result<(), Error> {
+        let mut left = self.queue.len(lazy_too);
+        while left > 0 {
+            let _one_at_a_time = self.flushing.lock().await;
             let entries = self.queue.take(BATCH, lazy_too);
             if entries.is_empty() {
                 return Ok(());
             }
+            left = left.saturating_sub(entries.len());
             if let Err(unwritten) = self.persist(entries).await {
                 self.queue.put_back(unwritten);
                 return Err(Error::Unavailable("postgres"));
             }
         }
+        // Another one may have taken what waited, and not be done with it.
+        drop(self.flushing.lock().await);
+        Ok(())
     }
 
     /// Writes entries, whoever committed them, and settles each. Gives back those that PostgreSQL was
@@ -168,7 +189,8 @@ impl Inner {
                 .write_patiently(std::slice::from_ref(&change.row))
                 .await
             {
-                Ok(_) => {}
+                Ok(lost) if lost.is_empty() => {}
+                Ok(_) => fate = Fate::Lost,
                 Err(Failure::Taken { constraint }) => {
                     fate = self.name_taken(&change.row, &constraint).await?;
                 }
@@ -223,7 +245,7 @@ impl Inner {
 
     /// Forgets entries that are done with, and tells whoever waits for them.
     async fn settle(&self, batch: Vec<Entry>, fates: &[Fate]) {
-        self.trim(&batch).await;
+        self.trim(&batch, fates).await;
         for (entry, fate) in batch.into_iter().zip(fates) {
             metrics::histogram!(names::STORE_LAG).record(entry.age.seconds());
             if let Some(done) = entry.done {
@@ -234,21 +256,23 @@ impl Inner {
 
     /// Removes entries from their logs. When Redis is away they stay, are swept and written again, and
     /// the version guard makes nothing of it.
-    async fn trim(&self, batch: &[Entry]) {
+    async fn trim(&self, batch: &[Entry], fates: &[Fate]) {
         let mut partitions: Vec<Partition> = batch.iter().map(|entry| entry.partition).collect();
         partitions.sort_unstable();
         partitions.dedup();
         let trims = partitions.into_iter().map(|partition| {
-            let mine: Vec<&Entry> = batch
-                .iter()
-                .filter(|entry| entry.partition == partition)
-                .collect();
-            self.trim_partition(partition, mine)
+            let settled = batch.iter().zip(fates.iter().copied());
+            self.trim_partition(
+                partition,
+                settled
+                    .filter(|(entry, _)| entry.partition == partition)
+                    .collect(),
+            )
         });
         futures_util::future::join_all(trims).await;
     }
 
-    async fn trim_partition(&self, partition: Partition, entries: Vec<&Entry>) {
+    async fn trim_partition(&self, partition: Partition, entries: Vec<(&Entry, Fate)>) {
         let space = &self.redis.keys;
         let mut keys = vec![
             space.meta(partition),
@@ -257,22 +281,24 @@ impl Inner {
         ];
         let mut args = vec![Value::from(entries.len().to_string())];
         let mut freed = 0;
-        for entry in &entries {
+        for (entry, _) in &entries {
             freed += entry.cost();
             args.push(Value::from(entry.log_id.clone()));
             args.push(Value::from(entry.cost().to_string()));
         }
-        for change in entries.iter().flat_map(|entry| &entry.changes) {
-            if change.flag != Flag::Trace {
-                args.push(Value::from(record::name(
-                    change.row.place.table,
-                    change.row.place.id,
-                )));
-                args.push(Value::from(change.row.ver.to_string()));
-            }
-            if change.flag == Flag::Deleted {
-                keys.push(space.record(change.row.place));
-            }
+        let written = entries.iter().filter(|(_, fate)| *fate != Fate::Refused);
+        let records = written.flat_map(|(entry, _)| &entry.changes);
+        for change in records.filter(|change| change.flag != Flag::Trace) {
+            let row = &change.row;
+            keys.push(space.record(row.place));
+            args.push(Value::from(record::name(row.place.table, row.place.id)));
+            args.push(Value::from(row.ver.to_string()));
+            args.push(Value::from(row.gen_.to_string()));
+            args.push(Value::from(if change.flag == Flag::Deleted {
+                "1"
+            } else {
+                "0"
+            }));
         }
         if self.redis.run::<i64>(Op::Trim, keys, args).await.is_ok() {
             self.books.moved(-i64::try_from(freed).unwrap_or(0));

@@ -71,62 +71,74 @@ impl Partitions {
 }
 
 impl Inner {
-    /// Gives a partition a new incarnation, unless somebody else did since `lacking` was read.
+    /// Settles what became of a partition whose clock was found missing or behind, or that another server
+    /// holds now than the one that wrote last: gives it a new incarnation where state was lost, else takes
+    /// it over as it is. `found` is what was read; when somebody else was first, nothing happens.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when either store is away: without PostgreSQL nobody knows where to count on.
+    /// [`Error::Unavailable`] when either store is away: without PostgreSQL nobody knows what was lost.
     pub(super) async fn incarnate(
         self: &Arc<Self>,
         partition: Partition,
-        lacking: Option<Meta>,
+        found: Option<Meta>,
     ) -> Result<(), Error> {
         let known = &self.partitions.0[usize::from(partition.0)];
         let _one_at_a_time = known.incarnating.lock().await;
         let now = self.redis.fetch(self.redis.keys.meta(partition)).await?;
         let now = now.as_deref().and_then(Meta::parse);
-        if now.map(|meta| meta.gen_) != lacking.map(|meta| meta.gen_) {
+        if now.map(|meta| meta.gen_) != found.map(|meta| meta.gen_) {
             return Ok(());
         }
-        // What this process still holds, and what the log still has, must be in PostgreSQL before
-        // anything is read back from there.
-        let flushed = tokio::time::timeout(FLUSH, self.flush_once()).await;
-        flushed.map_err(|_| Error::Unavailable("postgres"))??;
-        if lacking.is_some() {
+        // What this process still holds, what others do, and what the log still has must be in PostgreSQL
+        // before it is asked.
+        self.flush_within(FLUSH).await?;
+        if found.is_some() {
+            clock::sleep(self.settings.loss_hold).await;
             self.drain(partition).await?;
         }
         let stored = self.postgres.partition(partition).await?;
         let high = known.high.load(Ordering::SeqCst);
-        let born = stored.is_none() && high == 0;
         let floor = stored.unwrap_or(0).max(high);
-        if let Some(meta) = now
-            && meta.ver >= floor
-        {
-            return Ok(());
-        }
+        let verdict = match found {
+            None if floor == 0 => "born",
+            Some(meta) if meta.ver >= floor => "kept",
+            _ => "lost",
+        };
         let answer: (i64, i64) = self
             .redis
             .run(
                 Op::Incarnate,
                 vec![self.redis.keys.meta(partition)],
                 vec![
-                    Value::from(lacking.map_or(0, |meta| meta.gen_).to_string()),
+                    Value::from(found.map_or(0, |meta| meta.gen_).to_string()),
                     Value::from(floor.to_string()),
-                    Value::from(if born { "0" } else { "1" }),
+                    Value::from(verdict),
                 ],
             )
             .await
             .map_err(|_| Error::Unavailable("redis"))?;
         self.partitions.saw(partition, answer.1);
-        if !born {
-            let seen = if lacking.is_some() {
-                "rewound"
-            } else {
-                "empty"
-            };
+        if verdict == "lost" {
+            let seen = if found.is_some() { "rewound" } else { "empty" };
             metrics::counter!(names::STORE_REWINDS, "seen" => seen).increment(1);
             tracing::error!(%partition, seen, "Redis had lost acknowledged state; the partition starts anew");
         }
         Ok(())
+    }
+
+    /// Settles partitions that another server holds now than the one that wrote last.
+    pub(super) async fn take_over(self: &Arc<Self>, moved: Vec<Partition>) {
+        let settled = moved.into_iter().map(async |partition| {
+            let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
+            match meta.as_deref().and_then(Meta::parse) {
+                Some(meta) => Box::pin(self.incarnate(partition, Some(meta))).await,
+                None => Ok(()),
+            }
+        });
+        let settled: Vec<Result<(), Error>> = futures_util::future::join_all(settled).await;
+        if let Some(Err(error)) = settled.into_iter().find(Result::is_err) {
+            tracing::warn!(%error, "Redis is another server by now; what it lost is not settled yet");
+        }
     }
 
     /// Whether Redis still stands where this process last saw the partition.

@@ -6,8 +6,9 @@ mod upsert;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 use tokio::sync::watch;
 
 use super::Error;
@@ -21,6 +22,11 @@ pub(crate) use failure::Failure;
 pub(crate) use upsert::{RowImage, Statements};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Longest that a request waits for an answer.
+const READ: Duration = Duration::from_secs(3);
+/// Longest that a batch may take.
+const WRITE: Duration = Duration::from_secs(15);
 
 /// The primary.
 #[derive(Debug)]
@@ -38,6 +44,37 @@ pub(crate) struct StoredRow {
     pub(crate) image: String,
 }
 
+/// A connection lent for one operation. Where the answer does not come in time, or nobody waits for it any
+/// more, it is closed: given back it would keep its place in the pool for as long as its peer is silent.
+struct Lent {
+    connection: PoolConnection<sqlx::Postgres>,
+    answered: bool,
+}
+
+impl Lent {
+    /// Asks, and waits at most `limit`.
+    async fn ask<'c, T, A>(
+        &'c mut self,
+        limit: Duration,
+        ask: impl FnOnce(&'c mut PgConnection) -> A,
+    ) -> Result<T, sqlx::Error>
+    where
+        A: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let answer = tokio::time::timeout(limit, ask(&mut self.connection)).await;
+        self.answered = answer.is_ok();
+        answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
 /// Brings the schema up to date (`sallyport migrate`). Needs nothing but the database.
 pub async fn migrate(url: &str) -> Result<(), Error> {
     let pool = connect(url, 1)?;
@@ -52,6 +89,8 @@ fn connect(url: &str, connections: u32) -> Result<PgPool, Error> {
         .application_name("sallyport")
         .options([
             ("TimeZone", "UTC"),
+            // "Committed" must survive a crash of the server, whatever the role's default.
+            ("synchronous_commit", "on"),
             ("statement_timeout", "30s"),
             ("idle_in_transaction_session_timeout", "10s"),
             ("tcp_keepalives_idle", "10"),
@@ -99,10 +138,17 @@ impl Postgres {
 
     /// Refuses a schema with migrations missing, or with ones that this binary does not know.
     pub(crate) async fn check_schema(&self) -> Result<(), Error> {
-        let applied: Result<Vec<i64>, _> = sqlx::query_scalar(
-            "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version",
-        )
-        .fetch_all(&self.pool)
+        let applied: Result<Vec<i64>, _> = async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query_scalar(
+                        "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version",
+                    )
+                    .fetch_all(connection)
+                })
+                .await
+        }
         .await;
         let applied = match applied {
             Ok(applied) => applied,
@@ -149,6 +195,14 @@ impl Postgres {
         metrics::gauge!(names::POSTGRES_UP).set(if up { 1.0 } else { 0.0 });
     }
 
+    /// A connection for one operation.
+    async fn lend(&self) -> Result<Lent, sqlx::Error> {
+        Ok(Lent {
+            connection: self.pool.acquire().await?,
+            answered: false,
+        })
+    }
+
     /// Counts an error and tells what it means to the caller.
     fn failed(&self, operation: &'static str, error: &sqlx::Error) -> Error {
         let failure = Failure::of(error);
@@ -185,9 +239,15 @@ impl Postgres {
     /// Asks for a sign of life, whatever is believed.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
         let watch = Stopwatch::start();
-        match sqlx::query_scalar::<_, i32>("SELECT 1")
-            .fetch_one(&self.pool)
-            .await
+        match async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(connection)
+                })
+                .await
+        }
+        .await
         {
             Ok(_) => {
                 self.done("ping", watch);
@@ -201,11 +261,18 @@ impl Postgres {
     pub(crate) async fn row(&self, place: Place) -> Result<Option<StoredRow>, Error> {
         self.reachable()?;
         let watch = Stopwatch::start();
-        let found = sqlx::query(self.statements.select(place.table))
-            .bind(place.id.uuid())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| self.failed("row", &error))?;
+        let found = async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query(self.statements.select(place.table))
+                        .bind(place.id.uuid())
+                        .fetch_optional(connection)
+                })
+                .await
+        }
+        .await
+        .map_err(|error| self.failed("row", &error))?;
         self.done("row", watch);
         found
             .map(|row| {
@@ -227,15 +294,22 @@ impl Postgres {
     ) -> Result<Vec<Id>, Error> {
         self.reachable()?;
         let watch = Stopwatch::start();
-        let ids: Vec<sqlx::types::Uuid> = sqlx::query_scalar(
-            "SELECT id FROM sessions WHERE user_id = $1 AND deleted_at IS NULL \
+        let ids: Vec<sqlx::types::Uuid> = async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query_scalar(
+                        "SELECT id FROM sessions WHERE user_id = $1 AND deleted_at IS NULL \
              AND least(expires_at, idle_expires_at) > $2::text::timestamptz \
              ORDER BY id DESC LIMIT $3",
-        )
-        .bind(owner.id().uuid())
-        .bind(now.to_string())
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
+                    )
+                    .bind(owner.id().uuid())
+                    .bind(now.to_string())
+                    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+                    .fetch_all(connection)
+                })
+                .await
+        }
         .await
         .map_err(|error| self.failed("live_sessions", &error))?;
         self.done("live_sessions", watch);
@@ -246,14 +320,21 @@ impl Postgres {
     pub(crate) async fn purge_sessions(&self, before: Timestamp, most: i64) -> Result<u64, Error> {
         self.reachable()?;
         let watch = Stopwatch::start();
-        let purged = sqlx::query(
-            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
+        let purged = async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query(
+                        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
              WHERE least(deleted_at, expires_at, idle_expires_at) < $1::text::timestamptz \
              LIMIT $2 FOR UPDATE SKIP LOCKED)",
-        )
-        .bind(before.to_string())
-        .bind(most)
-        .execute(&self.pool)
+                    )
+                    .bind(before.to_string())
+                    .bind(most)
+                    .execute(connection)
+                })
+                .await
+        }
         .await
         .map_err(|error| self.failed("purge", &error))?;
         self.done("purge", watch);
@@ -272,11 +353,18 @@ impl Postgres {
                 "SELECT id FROM users WHERE username_key = $1 AND deleted_at IS NULL"
             }
         };
-        let id: Option<sqlx::types::Uuid> = sqlx::query_scalar(sql)
-            .bind(&name.key)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| self.failed("user_of", &error))?;
+        let id: Option<sqlx::types::Uuid> = async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query_scalar(sql)
+                        .bind(&name.key)
+                        .fetch_optional(connection)
+                })
+                .await
+        }
+        .await
+        .map_err(|error| self.failed("user_of", &error))?;
         self.done("user_of", watch);
         Ok(id.map(|id| UserId::from(Id::from(id))))
     }
@@ -284,11 +372,18 @@ impl Postgres {
     /// How far one partition has come; `None` when it never held anything.
     pub(crate) async fn partition(&self, partition: Partition) -> Result<Option<i64>, Error> {
         let watch = Stopwatch::start();
-        let ver = sqlx::query_scalar("SELECT ver FROM partitions WHERE partition = $1")
-            .bind(i16::from(partition.0))
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| self.failed("partition", &error))?;
+        let ver = async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query_scalar("SELECT ver FROM partitions WHERE partition = $1")
+                        .bind(i16::from(partition.0))
+                        .fetch_optional(connection)
+                })
+                .await
+        }
+        .await
+        .map_err(|error| self.failed("partition", &error))?;
         self.done("partition", watch);
         Ok(ver)
     }
@@ -296,10 +391,16 @@ impl Postgres {
     /// How far every partition has come.
     pub(crate) async fn partitions(&self) -> Result<Vec<(Partition, i64)>, Error> {
         let watch = Stopwatch::start();
-        let rows: Vec<(i16, i64)> = sqlx::query_as("SELECT partition, ver FROM partitions")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| self.failed("partitions", &error))?;
+        let rows: Vec<(i16, i64)> = async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query_as("SELECT partition, ver FROM partitions").fetch_all(connection)
+                })
+                .await
+        }
+        .await
+        .map_err(|error| self.failed("partitions", &error))?;
         self.done("partitions", watch);
         Ok(rows
             .into_iter()
@@ -312,7 +413,12 @@ impl Postgres {
     /// Writes row images in one transaction. Returns those that met a newer row of another incarnation.
     pub(crate) async fn write(&self, rows: &[RowImage]) -> Result<Vec<usize>, Failure> {
         let watch = Stopwatch::start();
-        match upsert::write(&self.pool, &self.statements, rows).await {
+        let written = async {
+            let mut lent = self.lend().await?;
+            let write = |connection| upsert::write(connection, &self.statements, rows);
+            lent.ask(WRITE, write).await
+        };
+        match written.await {
             Ok(lost) => {
                 self.done("write", watch);
                 Ok(lost)
@@ -331,7 +437,11 @@ impl Postgres {
         sqlstate: &str,
         message: &str,
     ) -> Result<(), Error> {
-        sqlx::query(
+        async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query(
             "INSERT INTO dead_letters (partition, gen, ver, record, image, sqlstate, message) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -341,8 +451,10 @@ impl Postgres {
         .bind(super::record::name(row.place.table, row.place.id))
         .bind(&*row.image)
         .bind(sqlstate)
-        .bind(message)
-        .execute(&self.pool)
+        .bind(message).execute(connection)
+                })
+                .await
+        }
         .await
         .map(|_| ())
         .map_err(|error| self.failed("bury", &error))

@@ -156,6 +156,12 @@ impl Queue {
         taken
     }
 
+    /// How many entries wait, with or without the lazy ones.
+    pub(super) fn len(&self, lazy_too: bool) -> usize {
+        let lanes = self.lock();
+        lanes.urgent.len() + if lazy_too { lanes.lazy.len() } else { 0 }
+    }
+
     /// What waits.
     pub(super) fn waiting(&self) -> Waiting {
         let lanes = self.lock();

@@ -29,7 +29,7 @@ const ABREAST: usize = 32;
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) partition: Partition,
-    pub(super) gen_: i64,
+    pub(super) meta: Meta,
     pub(super) stored: Vec<Stored>,
 }
 
@@ -57,7 +57,7 @@ enum Hydrated {
     Absent,
     /// The partition changed: read again.
     Again,
-    /// PostgreSQL is ahead of Redis.
+    /// PostgreSQL is ahead of Redis, or Redis is another server than the one that wrote last.
     Rewound,
     /// The log still holds something newer than PostgreSQL.
     Wait,
@@ -122,7 +122,7 @@ impl Inner {
         }
         Ok(Some(Snapshot {
             partition,
-            gen_: meta.gen_,
+            meta,
             stored,
         }))
     }
@@ -171,7 +171,7 @@ impl Inner {
                 self.absent.insert(place.id, (now.after(ABSENT), meta.gen_));
                 Hydrated::Absent
             }
-            (Some("rewound"), ..) => Hydrated::Rewound,
+            (Some("rewound" | "moved"), ..) => Hydrated::Rewound,
             (Some("held" | "pending"), ..) => Hydrated::Wait,
             _ => Hydrated::Again,
         };

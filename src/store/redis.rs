@@ -269,16 +269,26 @@ fn refused(operation: &'static str, error: &RedisError) -> Error {
     Error::Unavailable("redis")
 }
 
-/// The operation may have happened, unless the server itself said no.
+/// The operation may have happened, unless it is certain that it was not sent or that the server refused
+/// it. (After a disconnection the client answers commands in flight with errors of many kinds.)
 fn uncertain(operation: &'static str, error: &RedisError) -> Error {
     count(operation, error);
-    match error.kind() {
-        ErrorKind::IO
-        | ErrorKind::Canceled
-        | ErrorKind::Timeout
-        | ErrorKind::Protocol
-        | ErrorKind::Parse => Error::Unknown,
-        _ => Error::Unavailable("redis"),
+    let never_sent = matches!(
+        error.kind(),
+        ErrorKind::Backpressure
+            | ErrorKind::InvalidCommand
+            | ErrorKind::InvalidArgument
+            | ErrorKind::Auth
+            | ErrorKind::Config
+    );
+    let refusals = ["OOM", "NOREPLICAS", "MISCONF", "NOSCRIPT", "ERR"];
+    let said_no = refusals
+        .iter()
+        .any(|word| error.details().starts_with(word));
+    if never_sent || said_no {
+        Error::Unavailable("redis")
+    } else {
+        Error::Unknown
     }
 }
 

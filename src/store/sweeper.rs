@@ -40,6 +40,7 @@ struct Glance {
     oldest_millis: u64,
     bytes: i64,
     entries: Vec<Entry>,
+    moved: bool,
 }
 
 impl Inner {
@@ -109,22 +110,31 @@ impl Inner {
     }
 
     async fn look(self: &Arc<Self>, most: usize, min_age: Duration) -> Result<Vec<Entry>, Error> {
-        let (mut waiting, mut oldest, mut bytes, mut entries) = (0, 0, 0, Vec::new());
+        let (mut waiting, mut oldest, mut bytes) = (0, 0, 0);
+        let (mut entries, mut moved) = (Vec::new(), Vec::new());
         let sweeper = self.name.to_string();
         let partitions: Vec<Partition> = Partition::all().collect();
         for abreast in partitions.chunks(ABREAST) {
             let glances = abreast
                 .iter()
                 .map(|partition| self.glance(&sweeper, *partition, most, min_age));
-            for glance in futures_util::future::join_all(glances).await {
+            let glances = futures_util::future::join_all(glances).await;
+            for (partition, glance) in abreast.iter().zip(glances) {
                 let glance = glance?;
                 waiting += glance.waiting;
                 oldest = oldest.max(glance.oldest_millis);
                 bytes += glance.bytes;
                 entries.extend(glance.entries);
+                moved.extend(glance.moved.then_some(*partition));
             }
         }
         self.note(waiting, oldest, bytes);
+        if !moved.is_empty() {
+            // In a task of its own: it waits, and sweeping must go on meanwhile.
+            let inner = Arc::clone(self);
+            self.tasks
+                .spawn(async move { inner.take_over(moved).await });
+        }
         Ok(entries)
     }
 
@@ -192,6 +202,7 @@ impl Inner {
             waiting: u64::try_from(number(0)).unwrap_or(0),
             oldest_millis: u64::try_from(number(1)).unwrap_or(0),
             bytes: number(2),
+            moved: answer.get(4).and_then(Value::as_string).as_deref() == Some("1"),
             entries: entries
                 .into_iter()
                 .filter_map(|entry| read_entry(partition, entry))

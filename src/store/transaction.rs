@@ -155,6 +155,8 @@ enum Answer {
     Committed(Receipt),
     Conflict,
     Stale,
+    /// Redis is not the server that wrote last, or not as far as this process has seen it.
+    Moved,
     Held,
 }
 
@@ -189,6 +191,10 @@ impl Inner {
                 }
                 Answer::Held => self.wait_out_hold().await,
                 Answer::Stale => {}
+                Answer::Moved => {
+                    let seen = Some(snapshot.meta);
+                    Box::pin(self.incarnate(snapshot.partition, seen)).await?;
+                }
                 Answer::Conflict => {
                     metrics::counter!(names::STORE_CONFLICTS).increment(1);
                     if attempt > 2 {
@@ -239,6 +245,7 @@ impl Inner {
         match answer.first().map(String::as_str) {
             Some("conflict") => return Ok(Answer::Conflict),
             Some("stale") => return Ok(Answer::Stale),
+            Some("moved") => return Ok(Answer::Moved),
             Some("held") => return Ok(Answer::Held),
             _ => {}
         }
@@ -258,7 +265,7 @@ impl Inner {
             .map(|(place, flag, image)| Change {
                 row: RowImage {
                     place,
-                    gen_: snapshot.gen_,
+                    gen_: snapshot.meta.gen_,
                     ver,
                     image,
                 },
@@ -298,8 +305,12 @@ impl Inner {
             space.pend(partition),
         ];
         let mut args = vec![
-            Value::from(snapshot.gen_.to_string()),
-            Value::from(self.settings.loss_hold.as_micros().to_string()),
+            Value::from(snapshot.meta.gen_.to_string()),
+            Value::from(format!(
+                "{} {}",
+                self.settings.loss_hold.as_micros(),
+                self.partitions.high(partition)
+            )),
         ];
         for stored in &snapshot.stored {
             if draft

@@ -167,7 +167,7 @@ async fn overtaken(change: impl Fn(&mut User)) -> (Result<(), Error>, i64) {
         Ok::<_, store::Error>(())
     };
     let changed = desk.store.transact(Class::Restrict, alice, decide).await;
-    changed.expect("changed");
+    let ((), _receipt) = changed.expect("changed");
     let waiting = desk.auth.health().await.hash_pool.waiting;
     assert!(waiting > 0, "the change came while the hash waited");
     let outcome = logins.pop().expect("alice's").await.expect("no panic");

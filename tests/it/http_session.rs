@@ -307,6 +307,60 @@ async fn a_client_without_cookies_has_its_tokens_in_the_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_script_cannot_have_the_token_of_the_cookie() {
+    let service = Service::start().await;
+    let refresh = service.register("cookie").await.cookie("refreshToken");
+    let headers = [
+        ("cookie", refresh.as_str()),
+        ("sec-fetch-site", "same-origin"),
+        ("x-token-delivery", "body"),
+    ];
+    let refreshed = service.send("POST /auth/refresh", &headers, None).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+    assert!(refreshed.body.pointer("/data/refreshToken").is_none());
+    let newest = refreshed.cookie("refreshToken");
+    assert_ne!(newest, refresh);
+
+    let token = newest.strip_prefix("refreshToken=").unwrap();
+    let body = json!({ "refreshToken": token });
+    let shown = service
+        .send("POST /auth/refresh", &headers, Some(body))
+        .await;
+    assert!(shown.text("/data/refreshToken").starts_with("refresh_"));
+    assert!(!shown.headers.contains_key("set-cookie"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_that_ends_nothing_does_not_say_that_it_did() {
+    let service = Service::start().await;
+    let registered = service.register("cookie").await;
+    let refresh = registered.cookie("refreshToken");
+    let access = bearer(&registered.text("/data/accessToken"));
+    let out = async |authorization: &str| {
+        let headers = [
+            ("cookie", refresh.as_str()),
+            ("origin", "https://evil.test"),
+            ("authorization", authorization),
+        ];
+        service.send("POST /auth/logout", &headers, None).await
+    };
+    let me = async || {
+        let headers = [("authorization", access.as_str())];
+        service.send("GET /auth/me", &headers, None).await.status
+    };
+    for useless in ["Bearer x", "Bearer v4.public.AAAA"] {
+        let refused = out(useless).await;
+        assert_eq!(refused.status, 403, "{useless}: {}", refused.body);
+        assert_eq!(refused.text("/code"), "csrf_failed");
+        assert!(!refused.headers.contains_key("set-cookie"));
+    }
+    assert_eq!(me().await, 200, "the session goes on");
+    assert_eq!(out(&access).await.status, 200);
+    assert_eq!(me().await, 401);
+    assert_eq!(out(&access).await.status, 403, "nothing is left to end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_route_that_is_not_public_refuses_strangers_and_is_limited() {
     let service = Service::start().await;
     let document = http::openapi();

@@ -74,7 +74,10 @@ impl Lab {
             redis,
             pool: pool.expect("database"),
             postgres,
-            settings: config::Store::default(),
+            settings: config::Store {
+                loss_hold: Duration::from_millis(20),
+                ..config::Store::default()
+            },
             clock: Clock::manual(Timestamp::from_micros(1_800_000_000_000_000)),
         }
     }
@@ -147,14 +150,23 @@ impl Lab {
         picture
     }
 
-    /// Redis goes back to an earlier picture, as after a fail-over to a lagging replica.
+    /// Redis goes back to an earlier picture, as after a fail-over to a lagging replica: what is there was
+    /// written last by another server.
     pub async fn rewind(&self, picture: Vec<(String, fred::types::Value)>) {
         self.empty_redis().await;
         for (key, value) in picture {
             let node = self.node_of(&key).await;
-            node.restore::<(), _>(key, 0, value, false, false, None, None)
+            node.restore::<(), _>(key.clone(), 0, value, false, false, None, None)
                 .await
                 .expect("restore");
+            if key.ends_with(":meta") {
+                let meta: String = node.get(&key).await.expect("get");
+                let (clock, _) = meta.rsplit_once(' ').expect("a server");
+                let meta = format!("{clock} {}", "f".repeat(40));
+                node.set::<(), _, _>(&key, meta, None, None, false)
+                    .await
+                    .expect("set");
+            }
         }
     }
 

@@ -21,6 +21,7 @@ mod rate_limits;
 mod secrets_at_rest;
 mod sessions;
 mod store_commits;
+mod store_forks;
 mod store_limits;
 mod store_losses;
 mod store_model;

@@ -76,6 +76,8 @@ struct World {
     /// A process died and its entries stand in the log alone.
     orphans: bool,
     picture: Vec<(String, fred::types::Value)>,
+    /// Redis has just lost something, and nobody has looked yet.
+    unsettled: bool,
 }
 
 impl World {
@@ -92,6 +94,7 @@ impl World {
             expected: Expected::default(),
             orphans: false,
             picture: Vec::new(),
+            unsettled: false,
         }
     }
 
@@ -117,14 +120,14 @@ impl World {
             Step::LoseRedis => {
                 self.one_fault_at_a_time().await?;
                 self.lab.empty_redis().await;
-                self.others_notice().await?;
+                self.others_flush().await?;
             }
             Step::Remember => self.picture = self.lab.picture().await,
             Step::Rewind => {
                 self.one_fault_at_a_time().await?;
                 let picture = std::mem::take(&mut self.picture);
                 self.lab.rewind(picture).await;
-                self.others_notice().await?;
+                self.others_flush().await?;
             }
             Step::Wait => self.lab.clock.advance(Duration::from_secs(3)),
         }
@@ -251,14 +254,21 @@ impl World {
         }
     }
 
-    /// What every process does within the hold: it flushes what it has, and looks on reconnecting.
-    async fn others_notice(&self) -> Result<(), Error> {
+    /// What every process does within the hold: it flushes what it has. It looks for what was lost when
+    /// it reconnects, which may be after somebody else has committed already.
+    async fn others_flush(&mut self) -> Result<(), Error> {
         for process in &self.processes {
             process.flush().await?;
         }
+        self.unsettled = true;
+        Ok(())
+    }
+
+    async fn reconnect(&mut self) -> Result<(), Error> {
         for process in &self.processes {
             process.check().await?;
         }
+        self.unsettled = false;
         Ok(())
     }
 
@@ -314,15 +324,26 @@ impl World {
 async fn play(lab: Lab, steps: &[Step]) -> Lab {
     let mut world = World::new(lab).await;
     for step in steps {
+        let just_lost = matches!(step, Step::Rewind | Step::LoseRedis);
         world
             .take(*step)
             .await
             .unwrap_or_else(|error| panic!("{step:?}: {error}"));
+        if just_lost {
+            continue;
+        }
+        if world.unsettled {
+            world
+                .reconnect()
+                .await
+                .unwrap_or_else(|error| panic!("after {step:?}: {error}"));
+        }
         world
             .verify()
             .await
             .unwrap_or_else(|error| panic!("after {step:?}: {error}"));
     }
+    world.reconnect().await.expect("check");
     world.verify_postgres().await.expect("quiescence");
     world.lab
 }

@@ -289,6 +289,52 @@ async fn a_preflight_is_answered_for_listed_origins_alone() {
     assert_eq!(other.headers[header::VARY], "Origin");
 }
 
+/// A body of unknown length that never comes.
+struct Promised;
+
+impl Body for Promised {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_there_is_no_room_for_are_refused_unread() {
+    let site = site(config::Http {
+        body_budget_bytes: 64,
+        request_timeout: Duration::from_mins(10),
+        ..settings()
+    });
+    let promise = request("POST /echo", &[JSON], "").map(|_| Promised);
+    let peer = IpAddr::from([192, 0, 2, 1]);
+    let mut promised = Box::pin(dispatch(Arc::clone(&site), peer, promise));
+    let waits = poll_fn(|context| Poll::Ready(promised.as_mut().poll(context).is_pending())).await;
+    assert!(waits, "for its body");
+
+    let wish = || request("POST /echo", &[JSON], r#"{"word":"hi"}"#);
+    let refused = sent_to(&site, wish()).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (503, &"overloaded".into())
+    );
+    assert!(refused.headers.contains_key("retry-after"));
+    let bare = sent_to(&site, request("GET /address", &[], "")).await;
+    assert_eq!(bare.status, 200, "needs no room");
+    drop(promised);
+    assert_eq!(sent_to(&site, wish()).await.status, 200);
+    assert_eq!(
+        sent_to(&site, wish()).await.status,
+        200,
+        "the room was given back"
+    );
+}
+
 #[tokio::test]
 async fn headers_are_bounded_and_a_host_is_needed() {
     let long = "a".repeat(2000);

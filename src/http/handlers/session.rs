@@ -1,5 +1,6 @@
 //! A session's life after login: refresh, logout, me, list, revoke.
 
+use crate::auth;
 use crate::http::call::{Call, Delivery};
 use crate::http::problem::{Kind, Problem};
 use crate::http::reply::Reply;
@@ -8,8 +9,9 @@ use crate::http::schema::{
 };
 use crate::model::SessionId;
 
-/// `POST /auth/refresh`: rotates. The new token goes where the client asks for it, or else the way that
-/// the old one came; who sent it in the body while keeping cookies has it both ways.
+/// `POST /auth/refresh`: rotates. The new token goes the way that the old one came: one from the cookie
+/// stays in the cookie whatever the request asks for, or a script could read what is kept from it. Who sent
+/// it in the body while keeping cookies has it both ways, unless only the body is asked for.
 pub(in crate::http) async fn refresh(call: Call) -> Result<Reply, Problem> {
     let body: RefreshBody = call.json_or_empty()?;
     let from_body = body.refresh_token.is_some();
@@ -20,30 +22,46 @@ pub(in crate::http) async fn refresh(call: Call) -> Result<Reply, Problem> {
             .ok_or_else(|| Problem::new(Kind::Unauthenticated))?,
     };
     let refreshed = call.auth()?.refresh(&call.client, token).await?;
-    let asked_for_body = call.delivery == Delivery::Body;
     let refresh = &refreshed.refresh_token;
     let data = RefreshedData {
         access_token: &refreshed.access_token,
-        refresh_token: (from_body || asked_for_body).then_some(refresh.text.as_str()),
+        refresh_token: from_body.then_some(refresh.text.as_str()),
     };
     let reply = Reply::ok("Refreshed", data)?;
-    if asked_for_body || (from_body && call.cookie.is_none()) {
+    let keeps_no_cookie = call.delivery == Delivery::Body || call.cookie.is_none();
+    if from_body && keeps_no_cookie {
         return Ok(reply);
     }
     call.with_cookies(reply, refresh)
 }
 
-/// `POST /auth/logout`: 200 whatever was sent, except a cookie that may not be used.
+/// `POST /auth/logout`: 200 whatever was sent, except a cookie that may not be used beside nothing that
+/// names a session: the client would take its session for ended.
 pub(in crate::http) async fn logout(call: Call) -> Result<Reply, Problem> {
     let body: RefreshBody = call.json_or_empty()?;
     let access = call.bearer.as_deref();
     let refresh = match body.refresh_token.as_deref() {
         Some(token) => Some(token),
-        None if access.is_some() => call.cookie_token().unwrap_or(None),
-        None => call.cookie_token()?,
+        None => match call.cookie_token() {
+            Ok(token) => token,
+            Err(_) if names_a_session(&call, access).await? => None,
+            Err(refused) => return Err(refused),
+        },
     };
     call.auth()?.logout(&call.client, refresh, access).await?;
     Ok(call.without_cookies(Reply::done("Logged out")?))
+}
+
+/// Whether an access token is one of a live session.
+async fn names_a_session(call: &Call, access: Option<&str>) -> Result<bool, Problem> {
+    let Some(token) = access else {
+        return Ok(false);
+    };
+    match call.auth()?.authenticate(&call.client, token, false).await {
+        Ok(_) => Ok(true),
+        Err(auth::Error::Unauthenticated) => Ok(false),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// `GET /auth/me`

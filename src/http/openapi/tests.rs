@@ -67,7 +67,7 @@ fn what_the_line_enforces_is_what_is_documented() {
         let open = operation["security"].as_array().expect("a list").is_empty();
         assert_eq!(
             open,
-            route.access == Access::Public && !route.cookie,
+            route.access == Access::Public && !route.cookie && !route.token,
             "{}",
             route.path
         );
@@ -90,4 +90,25 @@ fn what_the_line_enforces_is_what_is_documented() {
         });
         assert_eq!(in_path, parameters, "{}", route.path);
     }
+}
+
+#[test]
+fn every_operation_tells_of_requests_that_cannot_be_read() {
+    let document = document();
+    for route in routes::PUBLIC {
+        let verb = route.verb.name().to_ascii_lowercase();
+        let responses = &document["paths"][templated(route.path)][verb]["responses"];
+        for (status, name) in [("400", "BadRequest"), ("431", "HeadersTooLarge")] {
+            let target = format!("#/components/responses/{name}");
+            assert_eq!(responses[status]["$ref"], target, "{}", route.path);
+        }
+    }
+}
+
+#[test]
+fn a_logout_takes_either_token_or_none() {
+    let document = document();
+    let security = &document["paths"]["/auth/logout"]["post"]["security"];
+    let expected = json!([{ "refreshCookie": [] }, { "accessToken": [] }, {}]);
+    assert_eq!(*security, expected);
 }

@@ -20,14 +20,21 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::frames::Frames;
 use super::pace::{Pace, Slow};
-use super::wire::{Activity, Serving, Wire};
+use super::wire::{Activity, Serving, Spoken, Wire};
+use crate::clock::Stopwatch;
 use crate::http::dispatch::{Site, dispatch};
 
 /// What a client sends first when it speaks HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
+/// What one HTTP/2 stream and one connection may send before it is read, and what waits to be sent on a
+/// stream, in bytes: idle streams should cost little. A stream's is enough for usual bodies at once.
+const STREAM_WINDOW: u32 = 32 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const SEND_BUFFER: usize = 16 * 1024;
 /// Smallest buffer that hyper works with.
 const MIN_BUFFER: usize = 8192;
 
@@ -70,63 +77,69 @@ impl Connection {
     {
         let stop = self.stop.clone();
         let opening = stop.run_until_cancelled(self.opening(&mut stream)).await;
-        let first = match opening {
+        let (first, begun) = match opening {
             None => return None,
             Some(Err(ended)) => return ended,
-            Some(Ok(first)) => first,
+            Some(Ok(opened)) => opened,
         };
-        let activity = Arc::new(Activity::default());
-        let is_http2 = first.starts_with(PREFACE);
-        let wire = TokioIo::new(Wire::new(stream, first, Arc::clone(&activity)));
-        if is_http2 {
-            Box::pin(self.http2(wire, activity)).await
+        if first.starts_with(PREFACE) {
+            Box::pin(self.http2(stream, first, begun)).await
         } else {
-            self.http1(wire, activity).await
+            self.http1(stream, first, begun).await
         }
     }
 
-    /// Reads until it is clear whether the client opens with the preface of HTTP/2. hyper's own detection
-    /// waits for ever; here the first byte and the rest have their timeouts.
-    async fn opening<S: AsyncRead + Unpin>(&self, stream: &mut S) -> Result<Bytes, Ended> {
+    /// Reads until it is clear whether the client opens with the preface of HTTP/2, and tells when the
+    /// first byte came. hyper's own detection waits for ever; here the first byte has its timeout, and
+    /// the rest belongs to the header.
+    async fn opening<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut S,
+    ) -> Result<(Bytes, Stopwatch), Ended> {
         let settings = &self.site.house.settings;
         let mut bytes = BytesMut::with_capacity(PREFACE.len());
-        let mut limit = (settings.first_byte_timeout, "first_byte_timeout");
-        loop {
-            let read = tokio::time::timeout(limit.0, stream.read_buf(&mut bytes)).await;
-            match read {
-                Err(_) => return Err(Some(limit.1)),
-                Ok(Err(_) | Ok(0)) => return Err(None),
-                Ok(Ok(_)) => {}
+        let first = more(stream, &mut bytes);
+        let first = tokio::time::timeout(settings.first_byte_timeout, first).await;
+        first.map_err(|_| Some("first_byte_timeout"))??;
+        let begun = Stopwatch::start();
+        let rest = async {
+            while bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes) {
+                more(stream, &mut bytes).await?;
             }
-            let undecided = bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes);
-            if !undecided {
-                return Ok(bytes.freeze());
-            }
-            limit = (settings.header_timeout, "header_timeout");
-        }
+            Ok::<_, Ended>(())
+        };
+        let rest = tokio::time::timeout(settings.header_timeout, rest).await;
+        rest.map_err(|_| Some("header_timeout"))??;
+        Ok((bytes.freeze(), begun))
     }
 
-    async fn http1<S>(self, wire: TokioIo<Wire<S>>, activity: Arc<Activity>) -> Ended
+    async fn http1<S>(self, stream: S, first: Bytes, begun: Stopwatch) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let settings = &self.site.house.settings;
+        let activity = Arc::new(Activity::default());
+        let spoken = Spoken::Http1(Arc::clone(&self.site.house));
+        let wire = Wire::new(stream, first, spoken, Arc::clone(&activity));
         let service = service_fn(|request| self.answer(&activity, request));
         let connection = http1::Builder::new()
             // Timeouts are kept by `Pace`.
             .header_read_timeout(None)
             // Headers somewhat over the limit still get a problem as their answer, from dispatch.
             .max_buf_size((settings.max_header_bytes * 4).max(MIN_BUFFER))
-            .serve_connection(wire, service);
-        let pace = self.pace(&activity, true);
+            .serve_connection(TokioIo::new(wire), service);
+        let pace = self.pace(&activity, false, begun);
         watch(pin!(connection), pace, &self.stop, settings.header_timeout).await
     }
 
-    async fn http2<S>(self, wire: TokioIo<Wire<S>>, activity: Arc<Activity>) -> Ended
+    async fn http2<S>(self, stream: S, first: Bytes, begun: Stopwatch) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let settings = &self.site.house.settings;
+        let activity = Arc::new(Activity::default());
+        let spoken = Spoken::Http2(Frames::after(PREFACE.len()));
+        let wire = Wire::new(stream, first, spoken, Arc::clone(&activity));
         let headers = u32::try_from(settings.max_header_bytes * 4).unwrap_or(u32::MAX);
         let (site, peer) = (Arc::clone(&self.site), self.peer);
         let counted = Arc::clone(&activity);
@@ -142,8 +155,11 @@ impl Connection {
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(headers)
-            .serve_connection(wire, service);
-        let pace = self.pace(&activity, false);
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .serve_connection(TokioIo::new(wire), service);
+        let pace = self.pace(&activity, true, begun);
         watch(pin!(connection), pace, &self.stop, settings.header_timeout).await
     }
 
@@ -159,10 +175,18 @@ impl Connection {
         dispatch(Arc::clone(&self.site), self.peer, request).await
     }
 
-    fn pace(&self, activity: &Arc<Activity>, bytes_begin_requests: bool) -> Pace {
+    fn pace(&self, activity: &Arc<Activity>, framed: bool, begun: Stopwatch) -> Pace {
         let settings = &self.site.house.settings;
-        let (idle, header) = (settings.idle_timeout, settings.header_timeout);
-        Pace::new(Arc::clone(activity), idle, header, bytes_begin_requests)
+        let limits = (settings.idle_timeout, settings.header_timeout);
+        Pace::new(Arc::clone(activity), limits, framed, begun)
+    }
+}
+
+/// Reads at least one byte more.
+async fn more<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut BytesMut) -> Result<(), Ended> {
+    match stream.read_buf(bytes).await {
+        Err(_) | Ok(0) => Err(None),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! hyper knows one timeout for the header and counts the silence between two requests as part of it.
 //! Here they are two: a kept-alive connection may be silent for `IDLE_TIMEOUT`, and once a request's
-//! first byte is there its header must be whole within `HEADER_TIMEOUT`. Requests being answered have a
-//! time limit of their own (`dispatch`).
+//! first byte is there its header must be whole within `HEADER_TIMEOUT`. In HTTP/2 the first byte of a
+//! frame or header block counts as that of a request, and such bytes do not end the silence: only an
+//! answered request does. Requests being answered have a time limit of their own (`dispatch`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,7 +29,16 @@ pub(super) enum Slow {
 enum Phase {
     Serving,
     Silent { served: u32 },
-    Header { served: u32 },
+    Header { served: u32, frames: u64 },
+}
+
+impl Phase {
+    fn served(self) -> Option<u32> {
+        match self {
+            Self::Serving => None,
+            Self::Silent { served } | Self::Header { served, .. } => Some(served),
+        }
+    }
 }
 
 type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -38,31 +48,38 @@ pub(super) struct Pace {
     activity: Arc<Activity>,
     idle: Duration,
     header: Duration,
-    /// Whether bytes outside of a request begin one (HTTP/1), or may be anything (HTTP/2).
-    bytes_begin_requests: bool,
+    /// Whether HTTP/2 is spoken.
+    framed: bool,
+    /// Since the connection's first byte.
     watch: Stopwatch,
     phase: Phase,
-    since: Duration,
+    silent_since: Duration,
+    header_since: Duration,
     received_before: u64,
     /// When it rings, and the timer.
     timer: Option<(Duration, Timer)>,
 }
 
 impl Pace {
+    /// For a connection whose first byte came when `watch` was started.
     pub(super) fn new(
         activity: Arc<Activity>,
-        idle: Duration,
-        header: Duration,
-        bytes_begin_requests: bool,
+        (idle, header): (Duration, Duration),
+        framed: bool,
+        watch: Stopwatch,
     ) -> Self {
         Self {
             activity,
             idle,
             header,
-            bytes_begin_requests,
-            watch: Stopwatch::start(),
-            phase: Phase::Silent { served: 0 },
-            since: Duration::ZERO,
+            framed,
+            watch,
+            phase: Phase::Header {
+                served: 0,
+                frames: 0,
+            },
+            silent_since: Duration::ZERO,
+            header_since: Duration::ZERO,
             received_before: 0,
             timer: None,
         }
@@ -72,20 +89,27 @@ impl Pace {
     pub(super) fn poll_slow(&mut self, context: &mut Context<'_>) -> Poll<Slow> {
         let phase = self.observe();
         if phase != self.phase {
+            let now = self.watch.elapsed();
+            self.header_since = now;
+            if phase.served() != self.phase.served() {
+                self.silent_since = now;
+            }
             self.phase = phase;
-            self.since = self.watch.elapsed();
         }
-        let (limit, slow) = match phase {
+        let silent = (self.silent_since + self.idle, Slow::Silent);
+        let header = (self.header_since + self.header, Slow::Header);
+        let (deadline, slow) = match phase {
             Phase::Serving => return Poll::Pending,
-            Phase::Silent { .. } => (self.idle, Slow::Silent),
-            Phase::Header { .. } => (self.header, Slow::Header),
+            Phase::Silent { .. } => silent,
+            Phase::Header { .. } if self.framed && silent.0 < header.0 => silent,
+            Phase::Header { .. } => header,
         };
-        self.wait_until(self.since + limit, context).map(|()| slow)
+        self.wait_until(deadline, context).map(|()| slow)
     }
 
     /// Gives a silent connection this much longer, to say goodbye.
     pub(super) fn grant(&mut self, longer: Duration) {
-        self.since = self.watch.elapsed();
+        self.silent_since = self.watch.elapsed();
         self.idle = longer;
     }
 
@@ -95,16 +119,18 @@ impl Pace {
         }
         let served = self.activity.served.load(Ordering::Relaxed);
         let received = self.activity.received.load(Ordering::Relaxed);
-        let known = match self.phase {
-            Phase::Serving => None,
-            Phase::Silent { served } | Phase::Header { served } => Some(served),
-        };
-        if known != Some(served) {
+        if self.phase.served() != Some(served) {
             // What arrived until now belongs to requests that were answered.
             self.received_before = received;
         }
-        if self.bytes_begin_requests && received > self.received_before {
-            Phase::Header { served }
+        let (frames, begun) = if self.framed {
+            let frames = self.activity.frames.load(Ordering::Relaxed);
+            (frames, self.activity.unfinished.load(Ordering::Relaxed))
+        } else {
+            (0, received > self.received_before)
+        };
+        if begun {
+            Phase::Header { served, frames }
         } else {
             Phase::Silent { served }
         }

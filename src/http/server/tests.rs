@@ -1,6 +1,9 @@
 //! The server as a client on a raw socket meets it. Every test waits for the event itself.
 
+mod crowd;
+mod slow;
 mod tls;
+mod unreadable;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -278,19 +281,6 @@ async fn an_oversized_body_is_refused_when_its_sender_has_said_all_and_listens()
         let text = until(&mut stream, "}").await;
         assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
     }
-}
-
-#[tokio::test]
-async fn what_is_not_http_or_may_be_read_two_ways_is_refused() {
-    let server = start(patient()).await;
-    let garbage = server
-        .talk(b"GARBAGE GARBAGE GARBAGE GARBAGE\r\n\r\n")
-        .await;
-    assert!(garbage.starts_with("HTTP/1.1 400 "), "{garbage}");
-    let both =
-        b"POST /take HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}";
-    let text = server.talk(both).await;
-    assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
 }
 
 #[tokio::test]

@@ -42,7 +42,8 @@ impl Failure {
             "40001" | "40P01" | "23503" | "55P03" => Self::Collision,
             // Statement timeout and read-only transaction: a primary in trouble, or not a primary.
             "57014" | "25006" => Self::Away,
-            _ if code.starts_with("22") || code.starts_with("23") || code.starts_with("42") => {
+            // A missing table, column or privilege (42) is a mistake that will be corrected, not bad data.
+            _ if code.starts_with("22") || code.starts_with("23") => {
                 Self::refused(&code, database.message())
             }
             _ => Self::Away,

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::postgres::{PgPool, Postgres};
+use sqlx::postgres::{PgConnection, Postgres};
 use sqlx::types::Uuid;
-use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr, Transaction};
+use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, SqlStr, Transaction};
 
 use super::super::record::{Place, TABLES, Table};
 
@@ -108,11 +108,11 @@ impl TableStatements {
 /// Writes all of it or nothing. Returns the indices of images that are lost: a newer row stands in their
 /// place that was not built upon them.
 pub(super) async fn write(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     statements: &Statements,
     rows: &[RowImage],
 ) -> Result<Vec<usize>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = connection.begin().await?;
     let mut lost = Vec::new();
     for table in TABLES {
         let newest = newest_of(table, rows);
@@ -123,11 +123,10 @@ pub(super) async fn write(
         if written < newest.len() {
             let overtaken =
                 overtaken(&mut transaction, statements.of(table), &newest, rows).await?;
-            lost.extend(
-                newest
-                    .into_iter()
-                    .filter(|index| overtaken.contains(&rows[*index].place.id.uuid())),
-            );
+            let of_lost = |row: &RowImage| {
+                row.place.table.name == table.name && overtaken.contains(&row.place.id.uuid())
+            };
+            lost.extend((0..rows.len()).filter(|index| of_lost(&rows[*index])));
         }
     }
     advance(&mut transaction, rows).await?;

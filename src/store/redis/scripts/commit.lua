@@ -2,21 +2,26 @@
 --
 -- KEYS  1 meta, 2 log, 3 pend, 4… the records that were read or are written
 -- ARGV  1 incarnation that the reader saw
---       2 how long after a loss mutations wait, in µs
+--       2 how long after a loss mutations wait, in µs, and highest version seen by the caller
 --       3… for each record: expected version ('-' absent), action ('=' check, 'w' write),
 --          time to live in ms ('0' for ever, '-' leave), image ('' for a check)
 --       then for each logged change: name, flag ('r' record, 'd' deleted record, 't' trace), image,
 --          or '#n' for the image of record n
--- Returns {'ok', ver, log id} | {'conflict', n} | {'stale', gen} | {'held'}
+-- Returns {'ok', ver, log id} | {'conflict', n} | {'stale', gen} | {'moved', gen} | {'held'}
 
 local meta = redis.call('GET', KEYS[1])
 if not meta then return {'stale', '0'} end
-local gen, ver, bytes, lost = string.match(meta, '^(%d+) (%d+) (%-?%d+) (%d+)$')
+local gen, ver, bytes, lost, run = string.match(meta, '^(%d+) (%d+) (%-?%d+) (%d+) (%x+)$')
 if gen ~= ARGV[1] then return {'stale', gen} end
+-- A server that is not the one that wrote last may have lost what that one acknowledged.
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+if run ~= server then return {'moved', gen} end
+local hold, high = string.match(ARGV[2], '^(%d+) (%d+)$')
+if tonumber(ver) < tonumber(high) then return {'moved', gen} end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-if now < tonumber(lost) + tonumber(ARGV[2]) then return {'held'} end
+if now < tonumber(lost) + tonumber(hold) then return {'held'} end
 
 local records = #KEYS - 3
 for n = 1, records do
@@ -42,7 +47,7 @@ for i = first_change, #ARGV, 3 do
 end
 
 -- Redis refuses a script only at its first write, so nothing below is ever half done.
-redis.call('SET', KEYS[1], gen .. ' ' .. next_ver .. ' ' .. string.format('%.0f', bytes + added) .. ' ' .. lost)
+redis.call('SET', KEYS[1], gen .. ' ' .. next_ver .. ' ' .. string.format('%.0f', bytes + added) .. ' ' .. lost .. ' ' .. run)
 local id = ''
 if added > 0 then id = redis.call('XADD', KEYS[2], '*', unpack(changes)) end
 for n = 1, records do

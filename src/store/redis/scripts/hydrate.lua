@@ -4,12 +4,15 @@
 -- ARGV  1 incarnation that the reader saw, 2 how long after a loss hydration waits, in µs
 --       3 name in pend, 4 version in PostgreSQL ('-' when it has none), 5 image, 6 time to live in ms
 -- Returns {'ok', ver, image} with what stands now | {'absent'} | {'stale', gen} | {'held'} | {'pending'}
---         | {'rewound'}
+--         | {'rewound'} | {'moved', gen}
 
 local meta = redis.call('GET', KEYS[1])
 if not meta then return {'stale', '0'} end
-local gen, ver, _, lost = string.match(meta, '^(%d+) (%d+) (%-?%d+) (%d+)$')
+local gen, ver, _, lost, run = string.match(meta, '^(%d+) (%d+) (%-?%d+) (%d+) (%x+)$')
 if gen ~= ARGV[1] then return {'stale', gen} end
+-- A server that is not the one that wrote last may have lost what that one acknowledged.
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+if run ~= server then return {'moved', gen} end
 local time = redis.call('TIME')
 if time[1] * 1000000 + time[2] < tonumber(lost) + tonumber(ARGV[2]) then return {'held'} end
 local stored = tonumber(ARGV[4]) or 0
@@ -21,6 +24,8 @@ if value then
     if record_gen == gen and tonumber(record_ver) >= stored then
         return {'ok', record_ver, string.sub(value, at)}
     end
+    -- A change that came to PostgreSQL after a loss; this row was read before it.
+    if record_gen == '0' and tonumber(record_ver) > stored then return {'stale', gen} end
 end
 -- The record left Redis while its newest image is still on the way.
 if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then return {'pending'} end

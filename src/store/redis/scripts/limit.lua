@@ -12,7 +12,7 @@
 local SLICES = 16
 local meta = redis.call('GET', KEYS[1])
 if not meta then return {'cold'} end
-local lost = tonumber(string.match(meta, '(%d+)$'))
+local lost = tonumber(string.match(meta, '^%d+ %d+ %-?%d+ (%d+)'))
 local now = tonumber(ARGV[1])
 
 local answers, allowed = {}, true

@@ -2,17 +2,21 @@
 --
 -- KEYS  1 meta, 2 log, 3 lease
 -- ARGV  1 name of the sweeper ('' takes without a lease), 2 lease in ms, 3 minimum age in ms, 4 at most this many ('0': only tell)
--- Returns {entries waiting, age of the oldest in ms, bytes waiting, {entry…}}
+-- Returns {entries waiting, age of the oldest in ms, bytes waiting, {entry…}, '1' when another server
+--         wrote here last}
 
 local length = redis.call('XLEN', KEYS[2])
-local bytes = string.match(redis.call('GET', KEYS[1]) or '', '^%d+ %d+ (%-?%d+) ') or '0'
-if length == 0 then return {0, 0, tonumber(bytes), {}} end
+local bytes, run = string.match(redis.call('GET', KEYS[1]) or '', '^%d+ %d+ (%-?%d+) %d+ (%x+)$')
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local moved = run and run ~= server and '1' or '0'
+bytes = bytes or '0'
+if length == 0 then return {0, 0, tonumber(bytes), {}, moved} end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
 local age = math.max(0, now - tonumber(string.match(oldest[1], '^%d+')))
-local none = {length, age, tonumber(bytes), {}}
+local none = {length, age, tonumber(bytes), {}, moved}
 if ARGV[4] == '0' or age < tonumber(ARGV[3]) then return none end
 
 if ARGV[1] ~= '' then
@@ -20,5 +24,6 @@ if ARGV[1] ~= '' then
     if holder and holder ~= ARGV[1] then return none end
     redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
 end
-local newest = string.format('%.0f', now - tonumber(ARGV[3]))
-return {length, age, tonumber(bytes), redis.call('XRANGE', KEYS[2], '-', newest, 'COUNT', ARGV[4])}
+-- '+': an entry may bear the clock of a server that was ahead of this one.
+local newest = ARGV[3] == '0' and '+' or string.format('%.0f', now - tonumber(ARGV[3]))
+return {length, age, tonumber(bytes), redis.call('XRANGE', KEYS[2], '-', newest, 'COUNT', ARGV[4]), moved}
