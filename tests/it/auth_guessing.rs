@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use sallyport::auth::{Asked, Client, Credentials, Error, Verdict};
 use sallyport::clock::Stopwatch;
+use sallyport::model::{Timestamp, User};
+use sallyport::store::{self, Class};
 
-use crate::auth_desk::{Desk, PASSWORD, curl, from, secret};
+use crate::auth_desk::{Desk, PASSWORD, cheap, curl, from, secret};
 
 type Said = Vec<(&'static str, u32, u32, bool)>;
 
@@ -137,6 +139,65 @@ async fn wrong_passwords_in_parallel_fail_as_often_as_allowed() {
         }
     }
     assert_eq!(compared, [5, 5]);
+}
+
+/// Starts a login of alice, waits until it stands in the hash queue, changes the account as `change` says,
+/// and tells how the login ended and how many sessions there are.
+async fn overtaken(change: impl Fn(&mut User)) -> (Result<(), Error>, i64) {
+    let mut desk = Desk::unlimited().await;
+    let mut slow = cheap();
+    (slow.threads, slow.memory_kib, slow.iterations) = (1, 32 * 1024, 3);
+    desk.hash_with(&slow);
+    let alice = desk.register("alice").await.user.id;
+    let mut logins = Vec::new();
+    // One hash after the other: alice's is the last of these.
+    for (n, name) in ["one", "two", "three", "alice"].into_iter().enumerate() {
+        let (auth, input) = (Arc::clone(&desk.auth), credentials(name, PASSWORD));
+        logins.push(tokio::spawn(async move {
+            auth.login(&curl(), input).await.map(|_| ())
+        }));
+        while desk.auth.health().await.hash_pool.waiting < n {
+            tokio::task::yield_now().await;
+        }
+    }
+    let decide = |user: Option<User>, draft: &mut store::Draft| {
+        let mut user = user.expect("alice");
+        change(&mut user);
+        draft.put(&user);
+        Ok::<_, store::Error>(())
+    };
+    let changed = desk.store.transact(Class::Restrict, alice, decide).await;
+    let ((), _receipt) = changed.expect("changed");
+    let waiting = desk.auth.health().await.hash_pool.waiting;
+    assert!(waiting > 0, "the change came while the hash waited");
+    let outcome = logins.pop().expect("alice's").await.expect("no panic");
+    desk.store.flush().await.expect("flushed");
+    let sessions = desk.lab.count("SELECT count(*) FROM sessions").await;
+    (outcome, sessions)
+}
+
+#[tokio::test]
+async fn an_account_disabled_while_the_hash_waits_gets_no_session() {
+    let now = Timestamp::from_micros(1_800_000_000_000_000);
+    let (outcome, sessions) = overtaken(|user| user.disabled_at = Some(now)).await;
+    assert!(
+        matches!(outcome, Err(Error::InvalidCredentials)),
+        "{outcome:?}"
+    );
+    assert_eq!(sessions, 1, "the one of the registration");
+}
+
+#[tokio::test]
+async fn a_password_changed_while_the_hash_waits_gets_no_session() {
+    let now = Timestamp::from_micros(1_800_000_000_000_000);
+    let other = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let change = |user: &mut User| user.change_password(other.to_owned(), now);
+    let (outcome, sessions) = overtaken(change).await;
+    assert!(
+        matches!(outcome, Err(Error::InvalidCredentials)),
+        "{outcome:?}"
+    );
+    assert_eq!(sessions, 1, "the one of the registration");
 }
 
 /// How often a value of `left` is beyond one of `right`: 0.5 when nothing tells them apart, 0 or 1 when

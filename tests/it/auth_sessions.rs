@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport::auth::Error;
+use sallyport::auth::{Error, Settings};
 
 use crate::auth_desk::{Desk, FIREFOX, PASSWORD, curl, from};
-use crate::lab::BOTH;
+use crate::lab::{BOTH, Kind};
 
 #[tokio::test]
 async fn a_refresh_token_used_twice_ends_its_family() {
@@ -44,6 +44,31 @@ async fn parallel_tabs_get_the_same_new_token() {
     assert_eq!(newest.len(), 1, "one generation was issued");
     let newest = newest.into_iter().next().expect("one");
     assert!(desk.refresh(&newest).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_grace_one_of_two_hundred_parallel_refreshes_rotates() {
+    let mut settings = Settings::default();
+    settings.tokens.refresh_grace = Duration::ZERO;
+    let desk = Desk::with(Kind::Single, settings).await;
+    let alice = desk.register("alice").await;
+    let thieves = (0..200).map(|_| {
+        let (auth, token) = (Arc::clone(&desk.auth), alice.refresh_token.text.clone());
+        tokio::spawn(async move { auth.refresh(&curl(), &token).await })
+    });
+    let mut rotated = Vec::new();
+    for thief in thieves.collect::<Vec<_>>() {
+        match thief.await.expect("no panic") {
+            Ok(refreshed) => rotated.push(refreshed),
+            Err(Error::Unauthenticated | Error::Overloaded { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(rotated.len(), 1, "exactly one rotation");
+    let survivor = desk.refresh(&rotated[0].refresh_token.text).await;
+    assert!(survivor.is_err(), "the reuse ended the family");
+    assert!(desk.caller(&rotated[0].access_token).await.is_err());
+    assert_eq!(desk.audited("session.refresh_reused").await, 1);
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, KeysInterface};
-use fred::types::Builder;
 use fred::types::config::{Config, ServerConfig};
+use fred::types::{Builder, ClusterHash, CustomCommand};
 use sallyport::clock::Clock;
 use sallyport::config;
 use sallyport::model::{
@@ -197,6 +197,32 @@ impl Lab {
         self.node_of(&key).await.get(key).await.expect("get")
     }
 
+    /// Everything that Redis holds for this lab, as text: each key with its value.
+    pub async fn contents(&self) -> Vec<(String, String)> {
+        let mut contents = Vec::new();
+        for key in self.keys().await {
+            let node = self.node_of(&key).await;
+            let ask = async |command: &'static str, rest: &[&str]| {
+                let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
+                let args: Vec<&str> = std::iter::once(key.as_str())
+                    .chain(rest.iter().copied())
+                    .collect();
+                node.custom::<fred::types::Value, _>(command, args)
+                    .await
+                    .expect("read")
+            };
+            let value = match ask("TYPE", &[]).await.as_str().as_deref() {
+                Some("string") => ask("GET", &[]).await,
+                Some("hash") => ask("HGETALL", &[]).await,
+                Some("stream") => ask("XRANGE", &["-", "+"]).await,
+                Some("none") => continue,
+                other => panic!("a scan must learn to read {other:?}"),
+            };
+            contents.push((key, text(&value)));
+        }
+        contents
+    }
+
     pub async fn ttl_millis(&self, part: &str) -> i64 {
         let key = self
             .keys()
@@ -283,6 +309,22 @@ impl Lab {
             details: serde_json::json!({}),
             created_at: self.clock.now(),
         }
+    }
+}
+
+/// All text in a value, whatever it is made of.
+fn text(value: &fred::types::Value) -> String {
+    use fred::types::Value;
+    match value {
+        Value::Array(parts) => parts.iter().map(text).collect::<Vec<_>>().join("\n"),
+        Value::Map(pairs) => {
+            let pairs = pairs.clone().inner().into_iter();
+            let lines =
+                pairs.map(|(key, value)| format!("{}\n{}", key.as_str_lossy(), text(&value)));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+        other => other.as_string().unwrap_or_default(),
     }
 }
 
