@@ -23,6 +23,7 @@ pub struct Desk {
     pub store: Store,
     pub auth: Arc<Auth>,
     pub clock: Clock,
+    pub pool: HashPool,
     keys: tempfile::TempDir,
     settings: Settings,
 }
@@ -58,9 +59,11 @@ impl Desk {
         let keys = tempfile::tempdir().expect("folder");
         let (path, now) = (keys.path().join("keys"), lab.clock.now());
         Keys::generate(&path, now).expect("keys");
+        let pool = HashPool::start(&cheap()).expect("pool");
         Self {
             clock: lab.clock.clone(),
-            auth: Arc::new(auth(&store, &lab.clock, &keys, &cheap(), settings.clone())),
+            auth: Arc::new(auth(&store, &lab.clock, &keys, &pool, settings.clone())),
+            pool,
             store,
             lab,
             keys,
@@ -70,11 +73,12 @@ impl Desk {
 
     /// Goes on with other parameters for passwords, as after a change of configuration.
     pub fn hash_with(&mut self, hashing: &config::Hashing) {
+        self.pool = HashPool::start(hashing).expect("pool");
         self.auth = Arc::new(auth(
             &self.store,
             &self.clock,
             &self.keys,
-            hashing,
+            &self.pool,
             self.settings.clone(),
         ));
     }
@@ -128,13 +132,13 @@ fn auth(
     store: &Store,
     clock: &Clock,
     keys: &tempfile::TempDir,
-    hashing: &config::Hashing,
+    pool: &HashPool,
     settings: Settings,
 ) -> Auth {
     let keys = Keys::load(&keys.path().join("keys")).expect("keys");
     Auth::new(
         store.clone(),
-        HashPool::start(hashing).expect("pool"),
+        pool.clone(),
         AccessTokens::new(&keys, &settings.tokens),
         OpaqueTokens::new(&keys),
         clock.clone(),
