@@ -21,8 +21,9 @@ async fn protected(house: &House) -> Vec<(Method, String)> {
     let mut found = Vec::new();
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for (verb, operation) in operations.as_object().expect("operations") {
-            let mut needed = operation["security"].as_array().into_iter().flatten();
-            if needed.any(|scheme| scheme.get("accessToken").is_some()) {
+            let ways = operation["security"].as_array().expect("a list");
+            let only = ways.iter().all(|way| way.get("accessToken").is_some());
+            if only && !ways.is_empty() {
                 let verb = Method::from_bytes(verb.to_uppercase().as_bytes()).expect("method");
                 let path = path.replace("{id}", SOME_ID);
                 let base = base.trim_end_matches('/');
@@ -44,8 +45,8 @@ async fn csrf_token(house: &House) -> String {
     let cookies = answer.headers.get_all("set-cookie").iter();
     let cookies = cookies.map(|cookie| cookie.to_str().expect("text"));
     let token = cookies.filter_map(|cookie| cookie.split_once("csrfToken="));
-    let token = token.map(|(_, rest)| rest.split(';').next().unwrap_or(rest).to_owned());
-    token.last().expect("a token")
+    let mut token = token.map(|(_, rest)| rest.split(';').next().unwrap_or(rest).to_owned());
+    token.next_back().expect("a token")
 }
 
 fn issued(keys: &Keys, issuer: &str, audience: &str, claims: &Claims) -> String {
