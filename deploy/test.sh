@@ -19,16 +19,6 @@ step "documentation"
 # Private rooms are documented too, so links to them lead somewhere.
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 
-step "tests"
-# One set of throw-away stores for the whole run; they end with the command, however it ends.
-with_stores() { cargo run --quiet --locked --bin sallyport -- stores -- "$@"; }
-if cargo nextest --version >/dev/null 2>&1; then
-    with_stores cargo nextest run --workspace --locked "$@"
-else
-    say "(cargo-nextest is not installed: using cargo test)"
-    with_stores cargo test --workspace --all-targets --locked "$@"
-fi
-
 step "examples in the documentation"
 cargo test --workspace --doc --locked --quiet
 
@@ -37,6 +27,16 @@ if cargo deny --version >/dev/null 2>&1; then
     cargo deny --locked --config .config/deny.toml check bans licenses sources
 else
     say "(cargo-deny is not installed: not checked)"
+fi
+
+step "tests"
+# One set of throw-away stores for the whole run; they end with the command, however it ends.
+with_stores() { cargo run --quiet --locked --bin sallyport -- stores -- "$@"; }
+if cargo nextest --version >/dev/null 2>&1; then
+    with_stores cargo nextest run --workspace --locked "$@"
+else
+    say "(cargo-nextest is not installed: using cargo test)"
+    with_stores cargo test --workspace --all-targets --locked "$@"
 fi
 
 say ""
