@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::limits::{by_address, network, refuse};
-use super::line::Seat;
+use super::line::{Outlook, Seat};
 use super::target::Target;
 use super::{Auth, Client, Error};
 use crate::clock::{self, Stopwatch};
@@ -117,9 +117,9 @@ impl Auth {
     /// Takes a place in all buckets or in none, and waits where those that fill them are still in flight.
     async fn place(&self, buckets: &[Bucket]) -> Result<Place, NoPlace> {
         let watch = Stopwatch::start();
-        let mut turn = None;
+        let mut held = Vec::new();
         loop {
-            let seats = self.lines.enter(buckets, turn.take());
+            let seats = self.lines.enter(buckets, std::mem::take(&mut held));
             let taken = self.store.take(buckets).await.map_err(Error::from)?;
             if taken.allowed() {
                 return Ok(Place { taken, seats });
@@ -128,20 +128,31 @@ impl Auth {
             let (passing, refusing): (Vec<_>, Vec<_>) = both.partition(|(_, said)| said.allowed);
             drop(passing);
             let refusing = refusing.into_iter().map(|(seat, _)| seat).collect();
-            let Some(next) = self.lines.stand_by(refusing) else {
-                return Err(NoPlace::Refused(taken.verdicts));
+            let left = PATIENCE.saturating_sub(watch.elapsed());
+            let turn = match self.lines.stand_by(refusing) {
+                Outlook::Over => return Err(NoPlace::Refused(taken.verdicts)),
+                Outlook::Again(_) if left.is_zero() => return Err(NoPlace::impatient()),
+                Outlook::Again(seats) => {
+                    held = seats;
+                    continue;
+                }
+                Outlook::Wait(turn) => turn,
             };
-            turn = tokio::select! {
-                next = next => match next {
-                    Ok(seat) => Some(seat),
+            tokio::select! {
+                turn = turn => match turn {
+                    Ok(seat) => held.push(seat),
                     Err(_) => return Err(NoPlace::Refused(taken.verdicts)),
                 },
-                () = clock::sleep(PATIENCE.saturating_sub(watch.elapsed())) => {
-                    let retry_after = Duration::from_secs(1);
-                    return Err(NoPlace::Error(Error::Overloaded { retry_after }));
-                }
-            };
+                () = clock::sleep(left) => return Err(NoPlace::impatient()),
+            }
         }
+    }
+}
+
+impl NoPlace {
+    fn impatient() -> Self {
+        let retry_after = Duration::from_secs(1);
+        Self::Error(Error::Overloaded { retry_after })
     }
 }
 

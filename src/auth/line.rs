@@ -3,7 +3,8 @@
 //! An attempt holds its place in a limit until its password has been compared, so a burst of right
 //! passwords can fill a limit that counts failures alone. Whoever is refused by such a limit lines up: a
 //! place that comes back goes to the first in line, and when the last attempt in flight has failed, all
-//! who still wait are told that waiting is over. Nobody asks the limit twice without a reason to.
+//! who still wait are told that waiting is over. Nobody asks the limit twice without a reason to: a place
+//! came back since it was asked.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ pub(super) struct Lines(Arc<Mutex<HashMap<Name, Line>>>);
 struct Line {
     /// Who holds a place, or asks for one at present.
     flying: usize,
+    /// How many places came back.
+    freed: u64,
     /// Who was refused and waits, first come first.
     waiting: VecDeque<oneshot::Sender<Seat>>,
 }
@@ -33,50 +36,86 @@ struct Line {
 pub(super) struct Seat {
     lines: Lines,
     name: Name,
+    /// How many places had come back when it asked.
+    seen: u64,
     spent: bool,
 }
 
+/// What is left to somebody who was refused.
+#[derive(Debug)]
+pub(super) enum Outlook {
+    /// A place came back since: ask again, in the same seats.
+    Again(Vec<Seat>),
+    /// Somebody is in flight. Errs when the last one has failed.
+    Wait(oneshot::Receiver<Seat>),
+    /// What the limit counts are failures.
+    Over,
+}
+
 impl Lines {
-    /// Begins an attempt at these buckets; `turn` is the seat that another one left, if it waited for that.
-    pub(super) fn enter(&self, buckets: &[Bucket], mut turn: Option<Seat>) -> Vec<Seat> {
+    /// Begins an attempt at these buckets, in the seats that are there already and new ones.
+    pub(super) fn enter(&self, buckets: &[Bucket], mut held: Vec<Seat>) -> Vec<Seat> {
         let names = buckets.iter().map(|one| (one.policy, one.subject.clone()));
-        let seat = |name: Name| match turn.take_if(|turn| turn.name == name) {
-            Some(turn) => turn,
-            None => self.sit(name),
+        let seat = |name: Name| {
+            let place = held.iter().position(|seat| seat.name == name);
+            let held = place.map(|place| held.swap_remove(place));
+            self.sit(name, held)
         };
         names.map(seat).collect()
     }
 
-    /// Lines up at the first of `refusing`. `None` when one of them has nobody in flight any more: what it
-    /// counts are failures, and nothing is to be waited for. The answer errs when it comes to that later.
-    pub(super) fn stand_by(&self, refusing: Vec<Seat>) -> Option<oneshot::Receiver<Seat>> {
-        let first = refusing.first()?.name.clone();
+    /// Judges what is left after `refusing` refused, and lines up at the first of them if that is of use.
+    pub(super) fn stand_by(&self, mut refusing: Vec<Seat>) -> Outlook {
         let mut lines = self.lock();
-        let mut worthwhile = true;
-        for mut seat in refusing {
-            seat.spent = true;
-            worthwhile &= leave(&mut lines, &seat.name);
+        let (mut hope, mut again) = (true, false);
+        for seat in &refusing {
+            let line = lines.get(&seat.name);
+            let freed = line.is_some_and(|line| line.freed != seat.seen);
+            hope &= freed || line.is_some_and(|line| line.flying > 1);
+            again |= freed;
         }
-        let line = lines.get_mut(&first).filter(|_| worthwhile)?;
+        if hope && again {
+            return Outlook::Again(refusing);
+        }
+        for seat in &mut refusing {
+            seat.spent = true;
+            leave(&mut lines, &seat.name);
+        }
+        let first = refusing.first().filter(|_| hope);
+        let Some(line) = first.and_then(|seat| lines.get_mut(&seat.name)) else {
+            return Outlook::Over;
+        };
         let (sender, turn) = oneshot::channel();
         line.waiting.push_back(sender);
-        Some(turn)
+        Outlook::Wait(turn)
     }
 
-    fn sit(&self, name: Name) -> Seat {
-        self.lock().entry(name.clone()).or_default().flying += 1;
-        Seat {
-            lines: self.clone(),
-            name,
-            spent: false,
+    /// A seat that asks now: the one held, or a new one.
+    fn sit(&self, name: Name, held: Option<Seat>) -> Seat {
+        let mut lines = self.lock();
+        let line = lines.entry(name.clone()).or_default();
+        line.flying += usize::from(held.is_none());
+        let seen = line.freed;
+        match held {
+            Some(mut seat) => {
+                seat.seen = seen;
+                seat
+            }
+            None => Seat {
+                lines: self.clone(),
+                name,
+                seen,
+                spent: false,
+            },
         }
     }
 
     /// Who comes after a place was freed. When nobody does, the seat is gone.
     fn successor(&self, name: &Name) -> Option<oneshot::Sender<Seat>> {
         let mut lines = self.lock();
-        let waiting = &mut lines.get_mut(name)?.waiting;
-        while let Some(next) = waiting.pop_front() {
+        let line = lines.get_mut(name)?;
+        line.freed += 1;
+        while let Some(next) = line.waiting.pop_front() {
             if !next.is_closed() {
                 return Some(next);
             }
@@ -107,6 +146,7 @@ impl Drop for Seat {
             let seat = Self {
                 lines: self.lines.clone(),
                 name: self.name.clone(),
+                seen: 0,
                 spent: false,
             };
             // Who has gone away meanwhile drops the seat, and so passes it on.
@@ -143,7 +183,14 @@ mod tests {
     }
 
     fn enter(lines: &Lines) -> Vec<Seat> {
-        lines.enter(&[bucket("login")], None)
+        lines.enter(&[bucket("login")], Vec::new())
+    }
+
+    fn wait(lines: &Lines) -> oneshot::Receiver<Seat> {
+        match lines.stand_by(enter(lines)) {
+            Outlook::Wait(turn) => turn,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn spend(seats: Vec<Seat>) {
@@ -157,7 +204,7 @@ mod tests {
     #[test]
     fn with_nobody_in_flight_there_is_nothing_to_wait_for() {
         let lines = Lines::default();
-        assert!(lines.stand_by(enter(&lines)).is_none());
+        assert!(matches!(lines.stand_by(enter(&lines)), Outlook::Over));
         assert!(is_empty(&lines));
     }
 
@@ -165,14 +212,14 @@ mod tests {
     fn a_place_that_comes_back_goes_to_the_first_in_line_who_is_still_there() {
         let lines = Lines::default();
         let holder = enter(&lines);
-        let gone = lines.stand_by(enter(&lines)).expect("in flight");
-        let mut first = lines.stand_by(enter(&lines)).expect("in flight");
-        let mut second = lines.stand_by(enter(&lines)).expect("in flight");
+        let gone = wait(&lines);
+        let mut first = wait(&lines);
+        let mut second = wait(&lines);
         drop(gone);
         drop(holder);
         let turn = first.try_recv().expect("its turn");
         assert!(second.try_recv().is_err(), "one place, one turn");
-        let seats = lines.enter(&[bucket("login")], Some(turn));
+        let seats = lines.enter(&[bucket("login")], vec![turn]);
         drop(seats);
         drop(second.try_recv().expect("its turn"));
         assert!(is_empty(&lines));
@@ -182,7 +229,7 @@ mod tests {
     fn when_the_last_in_flight_has_failed_waiting_is_over() {
         let lines = Lines::default();
         let (one, other) = (enter(&lines), enter(&lines));
-        let mut waiting = lines.stand_by(enter(&lines)).expect("in flight");
+        let mut waiting = wait(&lines);
         spend(one);
         assert_eq!(
             waiting.try_recv().err(),
@@ -200,8 +247,8 @@ mod tests {
     fn a_turn_that_nobody_takes_is_passed_on() {
         let lines = Lines::default();
         let holder = enter(&lines);
-        let first = lines.stand_by(enter(&lines)).expect("in flight");
-        let mut second = lines.stand_by(enter(&lines)).expect("in flight");
+        let first = wait(&lines);
+        let mut second = wait(&lines);
         drop(holder);
         drop(first);
         assert!(second.try_recv().is_ok());
@@ -211,8 +258,22 @@ mod tests {
     fn one_limit_full_of_failures_is_enough_to_go() {
         let lines = Lines::default();
         let _holder = enter(&lines);
-        let both = lines.enter(&[bucket("login"), bucket("login_address")], None);
-        assert!(lines.stand_by(both).is_none());
+        let both = lines.enter(&[bucket("login"), bucket("login_address")], Vec::new());
+        assert!(matches!(lines.stand_by(both), Outlook::Over));
         assert_eq!(lines.lock().len(), 1, "the holder's");
+    }
+
+    #[test]
+    fn a_place_that_came_back_while_the_limit_was_asked_is_asked_for_again() {
+        let lines = Lines::default();
+        let holder = enter(&lines);
+        let asking = enter(&lines);
+        drop(holder);
+        let Outlook::Again(seats) = lines.stand_by(asking) else {
+            panic!("the refusal may be out of date");
+        };
+        let asking = lines.enter(&[bucket("login")], seats);
+        assert!(matches!(lines.stand_by(asking), Outlook::Over), "once");
+        assert!(is_empty(&lines));
     }
 }
