@@ -4,6 +4,7 @@
 //! and commit in one transaction, hand out tokens. What it decides is a pure function beside it. A use
 //! case that is dropped half-way leaves nothing behind but a place in a limit or a claim, which expire.
 
+mod arrival;
 mod attempt;
 mod audit;
 mod authenticate;
