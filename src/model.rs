@@ -1,6 +1,7 @@
 //! Plain data of the domain and its legal transitions. Imports nothing of ours.
 
 mod audit;
+mod code;
 mod device_name;
 mod id;
 mod identifier;
@@ -10,6 +11,7 @@ mod time;
 mod user;
 
 pub use audit::{Action, AuditEvent};
+pub use code::{BackupCode, SixDigits};
 pub use device_name::device_name;
 pub use id::{AuditId, Id, IdError, Partition, SessionId, UserId};
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
