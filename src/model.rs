@@ -2,6 +2,7 @@
 
 mod audit;
 mod challenge;
+mod code;
 mod device;
 mod device_name;
 mod enrolment;
@@ -18,6 +19,7 @@ mod user;
 
 pub use audit::{Action, AuditEvent};
 pub use challenge::{Challenge, Spent};
+pub use code::{BackupCode, SixDigits};
 pub use device::TrustedDevice;
 pub use device_name::device_name;
 pub use enrolment::{Enrolment, Proof};

@@ -28,3 +28,4 @@ mod store_model;
 mod stores;
 mod tidy;
 mod token_kinds;
+mod totp_outside;
