@@ -1,4 +1,4 @@
-//! TOTP against implementations that nobody here wrote: `oathtool`, and a library on another HMAC.
+//! TOTP against implementations that nobody here wrote: `oathtool`, and another library.
 
 use std::process::Command;
 
