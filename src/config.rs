@@ -9,12 +9,14 @@ mod check;
 mod described;
 mod dev;
 mod form;
+mod outbound;
 mod read;
 mod rows;
 mod unknown;
 
 pub use self::described::{Described, Source};
 pub use self::dev::Dev;
+pub use self::outbound::{Email, EmailSecurity, Outbound, Sms};
 pub use self::read::Problem;
 
 use std::collections::BTreeMap;
@@ -45,6 +47,8 @@ pub struct Config {
     pub second_factors: SecondFactors,
     /// Rate limits.
     pub limits: Limits,
+    /// SMS and mail.
+    pub outbound: Outbound,
     /// Logs.
     pub telemetry: Telemetry,
     /// File with the signing keys and the master secret (`KEYS_FILE`), made by `sallyport keys generate`.
@@ -66,6 +70,7 @@ impl Default for Config {
             tokens: Tokens::default(),
             second_factors: SecondFactors::default(),
             limits: Limits::default(),
+            outbound: Outbound::default(),
             telemetry: Telemetry::default(),
             keys_file: PathBuf::from("keys.json"),
             dev: Dev::default(),

@@ -9,7 +9,7 @@ use super::form::{
     Switch, Text,
 };
 use super::read::Draft;
-use super::{Durability, HashEngine, LogFormat};
+use super::{Durability, EmailSecurity, HashEngine, LogFormat};
 
 /// One setting.
 pub(super) struct Row {
@@ -200,6 +200,31 @@ pub(super) static ROWS: &[Row] = rows! {
     "LIMIT_ACCOUNT" config.limits.account: Rate,
         "Everything else of one account.";
 
+    "TWILIO_ACCOUNT_SID" config.outbound.sms.account_sid: Maybe(ACCOUNT_SID),
+        "Account that sends SMS; with the two below SMS is a second factor.";
+    "TWILIO_AUTH_TOKEN" config.outbound.sms.auth_token: Maybe(Hidden),
+        "Auth token of TWILIO_ACCOUNT_SID.";
+    "TWILIO_PHONE_NUMBER" config.outbound.sms.phone_number: Maybe(SENDER),
+        "Number that SMS come from.";
+    "TWILIO_BASE_URL" config.outbound.sms.base_url: PublicUrl,
+        "Where Twilio's API is, or something that speaks like it.";
+    "EMAIL_HOST" config.outbound.email.host: Maybe(HOST_NAME),
+        "SMTP server; with EMAIL_FROM mail is a second factor.";
+    "EMAIL_PORT" config.outbound.email.port: Maybe(Number(1..=65_535_u16)),
+        "Port of EMAIL_HOST; 587 when not given, 465 with EMAIL_SECURE=on.";
+    "EMAIL_SECURE" config.outbound.email.secure: Maybe(EMAIL_SECURE),
+        "on: TLS from the first byte. starttls: STARTTLS or nothing. off: the same, but plain text to this machine.";
+    "EMAIL_USER" config.outbound.email.user: Maybe(NAME),
+        "User at EMAIL_HOST.";
+    "EMAIL_PASSWORD" config.outbound.email.password: Maybe(Hidden),
+        "Password of EMAIL_USER.";
+    "EMAIL_FROM" config.outbound.email.from: Maybe(MAILBOX),
+        "Mailbox that mail comes from.";
+    "EMAIL_CA" config.outbound.email.ca: Maybe(Location),
+        "PEM file that EMAIL_HOST's certificate is judged by, in place of the system's.";
+    "DELIVERY_TIMEOUT" config.outbound.timeout: TIMEOUT,
+        "Handing one SMS or mail to its provider.";
+
     "LOG_FORMAT" config.telemetry.log_format: Choice(&[("json", LogFormat::Json), ("text", LogFormat::Text)]),
         "Logs as one JSON object a line, or for people.";
     "RUST_LOG" config.telemetry.log_filter: LOG_FILTER,
@@ -252,6 +277,45 @@ const BASE_PATH: Text = Text {
 const HOST_NAME: Text = Text {
     accepts: |text| url::Host::parse(text).is_ok() || text.parse::<std::net::Ipv6Addr>().is_ok(),
     allowed: "a host name or an address",
+};
+
+const ACCOUNT_SID: Text = Text {
+    accepts: |text| {
+        let digits = text.strip_prefix("AC").unwrap_or_default();
+        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    },
+    allowed: "AC and 32 hexadecimal digits",
+};
+
+/// E.164 has at most 15 digits; short codes have no country and no plus.
+const SENDER: Text = Text {
+    accepts: |text| {
+        let (digits, length) = match text.strip_prefix('+') {
+            Some(digits) => (digits, 7..=15),
+            None => (text, 3..=8),
+        };
+        length.contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    },
+    allowed: "a number in E.164 form, as in +15551234567, or a short code",
+};
+
+const EMAIL_SECURE: Choice<EmailSecurity> = Choice(&[
+    ("on", EmailSecurity::Tls),
+    ("true", EmailSecurity::Tls),
+    ("starttls", EmailSecurity::StartTls),
+    ("off", EmailSecurity::PlainOnLoopback),
+    ("false", EmailSecurity::PlainOnLoopback),
+]);
+
+const MAILBOX: Text = Text {
+    accepts: |text| {
+        text.len() <= 320
+            && !text.chars().any(char::is_control)
+            && text.parse::<lettre::message::Mailbox>().is_ok()
+    },
+    allowed: "an address, as in no-reply@example.com or Example <no-reply@example.com>",
 };
 
 /// Braces would move every key to another hash slot.
