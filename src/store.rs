@@ -248,13 +248,17 @@ impl Store {
         self.0.postgres.sealed_before(version).await
     }
 
-    /// Waits until parcels may be due, and takes them for a minute: whoever took one must settle it by then,
-    /// or somebody else takes it too.
+    /// Waits until parcels may be due. May be dropped half-way.
+    pub async fn parcels_due(&self) {
+        self.0.wait_for_parcels().await;
+    }
+
+    /// Takes some parcels that are due, for a minute: whoever took one must settle it by then, or somebody
+    /// else takes it too.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn parcels(&self) -> Result<Vec<Parcel>, Error> {
-        self.0.wait_for_parcels().await;
+    pub async fn collect(&self) -> Result<Vec<Parcel>, Error> {
         self.0.collect().await
     }
 

@@ -38,7 +38,7 @@ pub struct Challenge {
 pub struct Spent;
 
 impl Challenge {
-    /// Whether the client with this token, for this account, may go on with it.
+    /// Whether it is still open for the client with this token and for this account, tries apart.
     ///
     /// # Errors
     /// [`Spent`], whatever is wrong.
@@ -55,13 +55,19 @@ impl Challenge {
             && user.is_active()
             && user.two_factor_enabled
             && self.user_agent == user_agent
-            && now < self.expires_at
-            && self.tries < MOST_TRIES;
+            && now < self.expires_at;
         if admitted { Ok(()) } else { Err(Spent) }
     }
 
-    /// Counts a try, before anything is compared.
-    pub fn count_try(&mut self) {
-        self.tries = self.tries.saturating_add(1);
+    /// Counts a try, before its outcome is told.
+    ///
+    /// # Errors
+    /// [`Spent`] when none is left.
+    pub fn count_try(&mut self) -> Result<(), Spent> {
+        if self.tries >= MOST_TRIES {
+            return Err(Spent);
+        }
+        self.tries += 1;
+        Ok(())
     }
 }

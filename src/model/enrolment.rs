@@ -57,7 +57,7 @@ impl Enrolment {
             && self.tries < MOST_TRIES
     }
 
-    /// Counts a try, before anything is compared.
+    /// Counts a try, before its outcome is told.
     pub fn count_try(&mut self) {
         self.tries = self.tries.saturating_add(1);
     }
