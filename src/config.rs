@@ -15,6 +15,7 @@ mod unknown;
 
 pub use self::described::{Described, Source};
 pub use self::dev::Dev;
+pub use self::form::parse_span;
 pub use self::read::Problem;
 
 use std::collections::BTreeMap;
