@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{self, Auth};
 use crate::clock::{self, Clock, Stopwatch};
 use crate::config::{self, Config};
-use crate::crypto::{AccessTokens, HashPool, Keys, OpaqueTokens};
+use crate::crypto::{HashPool, Keys};
 use crate::http;
+use crate::outbound::Outbound;
 use crate::store::Store;
 use crate::telemetry;
 
@@ -153,11 +154,12 @@ impl House {
         let auth = Auth::new(
             store.clone(),
             pool,
-            AccessTokens::new(&keys, &config.tokens),
-            OpaqueTokens::new(&keys),
+            &keys,
+            Arc::new(Outbound::new(&config.outbound).map_err(Error::Outbound)?),
             clock.clone(),
             auth::Settings {
                 tokens: config.tokens.clone(),
+                second_factors: config.second_factors.clone(),
                 limits: config.limits.clone(),
             },
         );

@@ -26,5 +26,6 @@ pub mod crypto;
 pub mod dev;
 pub mod http;
 pub mod model;
+pub mod outbound;
 pub mod store;
 pub mod telemetry;

@@ -1,7 +1,8 @@
 //! What must hold between settings.
 
+use super::outbound::SUBMISSIONS;
 use super::read::{Draft, Problem};
-use super::{Config, Mode};
+use super::{Config, EmailSecurity, Mode};
 
 /// Every contradiction.
 pub(super) fn problems(mode: Mode, draft: &Draft) -> Vec<Problem> {
@@ -13,6 +14,8 @@ pub(super) fn problems(mode: Mode, draft: &Draft) -> Vec<Problem> {
     limits(mode, draft, &mut problems);
     hashing(config, &mut problems);
     lifetimes(config, &mut problems);
+    sms(config, &mut problems);
+    email(config, &mut problems);
     problems
 }
 
@@ -124,5 +127,47 @@ fn lifetimes(config: &Config, problems: &mut Vec<Problem>) {
             let advice = format!("must be no longer than {than} ({longer:?})");
             problems.push(Problem::new(name, advice).was(format!("{shorter:?}")));
         }
+    }
+}
+
+fn sms(config: &Config, problems: &mut Vec<Problem>) {
+    let sms = &config.outbound.sms;
+    let parts = [
+        ("TWILIO_ACCOUNT_SID", sms.account_sid.is_some()),
+        ("TWILIO_AUTH_TOKEN", sms.auth_token.is_some()),
+        ("TWILIO_PHONE_NUMBER", sms.phone_number.is_some()),
+    ];
+    complete(&parts, &parts, problems);
+}
+
+fn email(config: &Config, problems: &mut Vec<Problem>) {
+    let email = &config.outbound.email;
+    let server = [
+        ("EMAIL_HOST", email.host.is_some()),
+        ("EMAIL_FROM", email.from.is_some()),
+    ];
+    let account = [
+        ("EMAIL_USER", email.user.is_some()),
+        ("EMAIL_PASSWORD", email.password.is_some()),
+    ];
+    complete(&[server, account].concat(), &server, problems);
+    complete(&account, &account, problems);
+    let plain_first = email
+        .secure
+        .is_some_and(|secure| secure != EmailSecurity::Tls);
+    if email.port == Some(SUBMISSIONS) && plain_first {
+        let advice =
+            "port 465 speaks TLS from the first byte; say EMAIL_SECURE=on, or EMAIL_PORT=587";
+        problems.push(Problem::new("EMAIL_SECURE", advice));
+    }
+}
+
+/// With one of `any` given, all of `needed` must be.
+fn complete(any: &[(&str, bool)], needed: &[(&str, bool)], problems: &mut Vec<Problem>) {
+    let Some((given, _)) = any.iter().find(|(_, is_given)| *is_given) else {
+        return;
+    };
+    for (name, _) in needed.iter().filter(|(_, is_given)| !is_given) {
+        problems.push(Problem::new(name, format!("is missing beside {given}")));
     }
 }

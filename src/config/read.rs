@@ -94,6 +94,7 @@ pub(super) fn read(mode: Mode, environment: &Environment) -> Result<Config, Vec<
         }
     }
     assemble_redis_url(&mut draft, &mut problems);
+    note_host(&mut draft.config);
     draft
         .config
         .dev
@@ -215,6 +216,14 @@ fn assemble_redis_url(draft: &mut Draft, problems: &mut Vec<Problem>) {
             draft.config.given.insert("REDIS_URL", source);
         }
         None => problems.push(Problem::new("REDIS_HOST", "makes no URL; give REDIS_URL")),
+    }
+}
+
+/// Codes and mails name the host that the world knows.
+fn note_host(config: &mut Config) {
+    let public = config.http.public_url.as_deref().map(Url::parse);
+    if let Some(host) = public.and_then(|url| url.ok()?.host_str().map(str::to_owned)) {
+        config.outbound.host = host;
     }
 }
 

@@ -9,7 +9,7 @@ use super::form::{
     Switch, Text,
 };
 use super::read::Draft;
-use super::{Durability, HashEngine, LogFormat};
+use super::{Durability, EmailSecurity, HashEngine, LogFormat};
 
 /// One setting.
 pub(super) struct Row {
@@ -164,6 +164,21 @@ pub(super) static ROWS: &[Row] = rows! {
     "KEYS_FILE" config.keys_file: Location,
         "Signing keys and master secret, made by `sallyport keys generate`.";
 
+    "TOTP_ISSUER" config.second_factors.totp_issuer: ISSUER,
+        "How authenticator apps call the service.";
+    "TOTP_SKEW_STEPS" config.second_factors.totp_skew_steps: Number(0..=10_u8),
+        "Steps of 30 s that the clock of an authenticator app may be off, either way.";
+    "CHALLENGE_TTL" config.second_factors.challenge_ttl: MINUTES,
+        "How long a login waits for its second factor.";
+    "CODE_TTL" config.second_factors.code_ttl: MINUTES,
+        "How long a code sent by SMS or e-mail is good.";
+    "ENROLMENT_TTL" config.second_factors.enrolment_ttl: MINUTES,
+        "How long the secret of an authenticator app waits to be confirmed.";
+    "DEVICE_TTL" config.second_factors.device_ttl: LIFETIME,
+        "How long a trusted device skips the second factor.";
+    "REQUIRE_VERIFIED_EMAIL_FOR_2FA" config.second_factors.require_verified_email: Switch,
+        "Whether second factors can be set up only after the e-mail address was verified.";
+
     "RATE_LIMITS" config.limits.enabled: Switch,
         "Off is for load tests: refused outside `sallyport dev` unless ALLOW_UNLIMITED=1.";
     "ALLOW_UNLIMITED" allow_unlimited: Switch,
@@ -174,12 +189,41 @@ pub(super) static ROWS: &[Row] = rows! {
         "Login failures of one account from anywhere.";
     "LIMIT_LOGIN_ADDRESS" config.limits.login_address: Rate,
         "Login failures from one address over all accounts.";
+    "LIMIT_SECOND_FACTOR" config.limits.second_factor: Rate,
+        "Tries at the second factors of one account.";
+    "LIMIT_CODE_SENDS" config.limits.code_sends: Rate,
+        "Codes sent to one account, and to one number or address.";
     "LIMIT_REGISTER" config.limits.register: Rate,
         "Registrations from one address.";
     "LIMIT_ANONYMOUS" config.limits.anonymous: Rate,
         "Everything else from one address without a token.";
     "LIMIT_ACCOUNT" config.limits.account: Rate,
         "Everything else of one account.";
+
+    "TWILIO_ACCOUNT_SID" config.outbound.sms.account_sid: Maybe(ACCOUNT_SID),
+        "Account that sends SMS; with the two below SMS is a second factor.";
+    "TWILIO_AUTH_TOKEN" config.outbound.sms.auth_token: Maybe(Hidden),
+        "Auth token of TWILIO_ACCOUNT_SID.";
+    "TWILIO_PHONE_NUMBER" config.outbound.sms.phone_number: Maybe(SENDER),
+        "Number that SMS come from.";
+    "TWILIO_BASE_URL" config.outbound.sms.base_url: PublicUrl,
+        "Where Twilio's API is, or something that speaks like it.";
+    "EMAIL_HOST" config.outbound.email.host: Maybe(HOST_NAME),
+        "SMTP server; with EMAIL_FROM mail is a second factor.";
+    "EMAIL_PORT" config.outbound.email.port: Maybe(Number(1..=65_535_u16)),
+        "Port of EMAIL_HOST; 587 when not given, 465 with EMAIL_SECURE=on.";
+    "EMAIL_SECURE" config.outbound.email.secure: Maybe(EMAIL_SECURE),
+        "on: TLS from the first byte. starttls: STARTTLS or nothing. off: the same, but plain text to this machine.";
+    "EMAIL_USER" config.outbound.email.user: Maybe(NAME),
+        "User at EMAIL_HOST.";
+    "EMAIL_PASSWORD" config.outbound.email.password: Maybe(Hidden),
+        "Password of EMAIL_USER.";
+    "EMAIL_FROM" config.outbound.email.from: Maybe(MAILBOX),
+        "Mailbox that mail comes from.";
+    "EMAIL_CA" config.outbound.email.ca: Maybe(Location),
+        "PEM file that EMAIL_HOST's certificate is judged by, in place of the system's.";
+    "DELIVERY_TIMEOUT" config.outbound.timeout: TIMEOUT,
+        "Handing one SMS or mail to its provider.";
 
     "LOG_FORMAT" config.telemetry.log_format: Choice(&[("json", LogFormat::Json), ("text", LogFormat::Text)]),
         "Logs as one JSON object a line, or for people.";
@@ -195,6 +239,7 @@ pub(super) static ROWS: &[Row] = rows! {
 };
 
 const TIMEOUT: Span = Span(std::time::Duration::from_millis(1)..=SECOND.saturating_mul(3600));
+const MINUTES: Span = Span(SECOND.saturating_mul(30)..=SECOND.saturating_mul(3600));
 const LIFETIME: Span = Span(SECOND..=DAY.saturating_mul(3650));
 
 const REDIS_URL: StoreUrl = StoreUrl {
@@ -234,6 +279,45 @@ const HOST_NAME: Text = Text {
     allowed: "a host name or an address",
 };
 
+const ACCOUNT_SID: Text = Text {
+    accepts: |text| {
+        let digits = text.strip_prefix("AC").unwrap_or_default();
+        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    },
+    allowed: "AC and 32 hexadecimal digits",
+};
+
+/// E.164 has at most 15 digits; short codes have no country and no plus.
+const SENDER: Text = Text {
+    accepts: |text| {
+        let (digits, length) = match text.strip_prefix('+') {
+            Some(digits) => (digits, 7..=15),
+            None => (text, 3..=8),
+        };
+        length.contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    },
+    allowed: "a number in E.164 form, as in +15551234567, or a short code",
+};
+
+const EMAIL_SECURE: Choice<EmailSecurity> = Choice(&[
+    ("on", EmailSecurity::Tls),
+    ("true", EmailSecurity::Tls),
+    ("starttls", EmailSecurity::StartTls),
+    ("off", EmailSecurity::PlainOnLoopback),
+    ("false", EmailSecurity::PlainOnLoopback),
+]);
+
+const MAILBOX: Text = Text {
+    accepts: |text| {
+        text.len() <= 320
+            && !text.chars().any(char::is_control)
+            && text.parse::<lettre::message::Mailbox>().is_ok()
+    },
+    allowed: "an address, as in no-reply@example.com or Example <no-reply@example.com>",
+};
+
 /// Braces would move every key to another hash slot.
 const PREFIX: Text = Text {
     accepts: |text| text.len() <= 64 && text.bytes().all(|byte| is_plain(byte) || byte == b':'),
@@ -243,6 +327,16 @@ const PREFIX: Text = Text {
 const NAME: Text = Text {
     accepts: |text| text.len() <= 256 && !text.chars().any(char::is_control),
     allowed: "at most 256 bytes, no control characters",
+};
+
+/// Ends at a colon in an otpauth URI, and has to fit into a QR code.
+const ISSUER: Text = Text {
+    accepts: |text| {
+        !text.trim().is_empty()
+            && text.len() <= 64
+            && !text.chars().any(|c| c == ':' || c.is_control())
+    },
+    allowed: "1 to 64 bytes, no colon, no control characters",
 };
 
 const LOG_FILTER: Text = Text {

@@ -285,6 +285,112 @@ fn contradictions_are_refused() {
     }
 }
 
+const TWILIO: [(&str, &str); 3] = [
+    ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef"),
+    ("TWILIO_AUTH_TOKEN", "s3cret"),
+    ("TWILIO_PHONE_NUMBER", "+15551234567"),
+];
+const EMAIL: [(&str, &str); 4] = [
+    ("EMAIL_HOST", "mail.example.com"),
+    ("EMAIL_FROM", "Example <no-reply@example.com>"),
+    ("EMAIL_USER", "example"),
+    ("EMAIL_PASSWORD", "s3cret"),
+];
+
+#[test]
+fn sms_and_mail_arrive_whole_and_keep_their_secrets() {
+    let pairs = [
+        &TWILIO[..],
+        &EMAIL,
+        &[
+            ("EMAIL_SECURE", "true"),
+            ("EMAIL_CA", "/ca.pem"),
+            ("PUBLIC_URL", "https://Id.Example.com:8443/x"),
+            ("DELIVERY_TIMEOUT", "3s"),
+        ],
+    ];
+    let config = good(&pairs.concat());
+    let outbound = &config.outbound;
+    assert_eq!(outbound.host, "id.example.com");
+    assert_eq!(outbound.timeout, Duration::from_secs(3));
+    assert_eq!(outbound.sms.auth_token.as_deref(), Some("s3cret"));
+    assert_eq!(outbound.sms.base_url, "https://api.twilio.com");
+    assert_eq!(outbound.email.password.as_deref(), Some("s3cret"));
+    assert_eq!(outbound.email.port(), 465);
+    assert!(!outbound.local_outbox);
+    assert!(!format!("{config:?} {:?}", config.describe()).contains("s3cret"));
+    assert_eq!(good(&[]).outbound.host, "localhost");
+}
+
+#[test]
+fn what_is_missing_beside_a_part_of_sms_or_mail_is_named() {
+    for (pairs, missing) in [
+        (
+            &TWILIO[..1],
+            &["TWILIO_AUTH_TOKEN", "TWILIO_PHONE_NUMBER"][..],
+        ),
+        (&TWILIO[1..], &["TWILIO_ACCOUNT_SID"]),
+        (&EMAIL[..1], &["EMAIL_FROM"]),
+        (&EMAIL[1..], &["EMAIL_HOST"]),
+        (&EMAIL[..3], &["EMAIL_PASSWORD"]),
+        (&[EMAIL[0], EMAIL[1], EMAIL[3]], &["EMAIL_USER"]),
+    ] {
+        let mistakes = mistakes(pairs);
+        assert_eq!(mistakes.len(), missing.len(), "{mistakes:?}");
+        for (mistake, name) in mistakes.iter().zip(missing) {
+            assert!(
+                mistake.starts_with(&format!("{name}: is missing beside")),
+                "{mistake}"
+            );
+        }
+    }
+    // What only says how to reach a provider does not ask for one.
+    good(&[
+        ("TWILIO_BASE_URL", "http://127.0.0.1:4010/"),
+        ("EMAIL_PORT", "25"),
+        ("EMAIL_SECURE", "off"),
+    ]);
+}
+
+#[test]
+fn values_that_no_provider_takes_are_refused() {
+    for (name, value) in [
+        ("TWILIO_ACCOUNT_SID", "SK0123456789abcdef0123456789abcdef"),
+        ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcde/"),
+        ("TWILIO_PHONE_NUMBER", "015551234567"),
+        ("TWILIO_PHONE_NUMBER", "+1 555 1234567"),
+        ("TWILIO_PHONE_NUMBER", "+1234567890123456"),
+        ("TWILIO_BASE_URL", "ftp://example.com"),
+        ("TWILIO_BASE_URL", "https://user:s3cret@example.com"),
+        ("EMAIL_HOST", "mail example"),
+        ("EMAIL_PORT", "0"),
+        ("EMAIL_SECURE", "perhaps"),
+        ("EMAIL_FROM", "Example"),
+        ("EMAIL_FROM", "a@example.com, b@example.com"),
+        ("EMAIL_FROM", "a@example.com\nBcc: b@example.com"),
+        ("DELIVERY_TIMEOUT", "0s"),
+        ("TWILIO_API_KEY", "SK"),
+        ("EMAIL_PASS", "s3cret"),
+    ] {
+        let all: Vec<_> = [&TWILIO[..], &EMAIL].concat();
+        let mut pairs: Vec<_> = all
+            .into_iter()
+            .filter(|(given, _)| *given != name)
+            .collect();
+        pairs.push((name, value));
+        let mistakes = mistakes(&pairs);
+        assert!(mistakes[0].starts_with(name), "{mistakes:?}");
+    }
+    let mistakes = mistakes(
+        &[
+            &EMAIL[..],
+            &[("EMAIL_PORT", "465"), ("EMAIL_SECURE", "off")],
+        ]
+        .concat(),
+    );
+    assert!(mistakes[0].starts_with("EMAIL_SECURE"), "{mistakes:?}");
+}
+
 #[test]
 fn limits_can_be_switched_off_in_dev_or_on_purpose_alone() {
     assert!(mistakes(&[("RATE_LIMITS", "off")])[0].contains("ALLOW_UNLIMITED=1"));

@@ -4,7 +4,14 @@ use super::read::{Environment, Problem};
 use super::rows::ROWS;
 
 /// Nobody else's variables begin like this.
-const FAMILIES: &[&str] = &["SALLYPORT_", "ARGON2_", "BCRYPT_", "LIMIT_"];
+const FAMILIES: &[&str] = &[
+    "SALLYPORT_",
+    "ARGON2_",
+    "BCRYPT_",
+    "EMAIL_",
+    "LIMIT_",
+    "TWILIO_",
+];
 /// For the test run, which reads them itself.
 const FOR_TESTS: &str = "SALLYPORT_TEST_";
 

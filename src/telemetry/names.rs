@@ -137,6 +137,14 @@ pub const LOGINS: &str = "sallyport_logins_total";
 pub const REFRESHES: &str = "sallyport_refreshes_total";
 /// Sessions ended before their time, by reason.
 pub const SESSIONS_ENDED: &str = "sallyport_sessions_ended_total";
+/// Second factors shown at logins, by method and outcome.
+pub const SECOND_FACTORS: &str = "sallyport_second_factors_total";
+/// Set-ups of second factors, by method and outcome.
+pub const ENROLMENTS: &str = "sallyport_enrolments_total";
+/// Codes posted, by method and outcome.
+pub const CODES: &str = "sallyport_codes_total";
+/// Attempts to deliver a letter, by channel and outcome.
+pub const LETTERS: &str = "sallyport_letters_total";
 
 /// All of them.
 pub const METRICS: &[Metric] = &[
@@ -334,5 +342,25 @@ pub const METRICS: &[Metric] = &[
         name: SESSIONS_ENDED,
         kind: Kind::Counter,
         help: "Sessions ended before their time, by reason.",
+    },
+    Metric {
+        name: SECOND_FACTORS,
+        kind: Kind::Counter,
+        help: "Second factors shown at logins, by method and outcome.",
+    },
+    Metric {
+        name: ENROLMENTS,
+        kind: Kind::Counter,
+        help: "Set-ups of second factors, by method and outcome.",
+    },
+    Metric {
+        name: CODES,
+        kind: Kind::Counter,
+        help: "Codes posted, by method and outcome.",
+    },
+    Metric {
+        name: LETTERS,
+        kind: Kind::Counter,
+        help: "Attempts to deliver a letter, by channel and outcome.",
     },
 ];
