@@ -138,6 +138,13 @@ pub const REFRESHES: &str = "sallyport_refreshes_total";
 /// Sessions ended before their time, by reason.
 pub const SESSIONS_ENDED: &str = "sallyport_sessions_ended_total";
 
+// What leaves the house
+
+/// Letters handed to a provider or not, by channel and outcome.
+pub const OUTBOUND_LETTERS: &str = "sallyport_outbound_letters_total";
+/// Time of one hand-over to a provider, by channel.
+pub const OUTBOUND_DELIVERY: &str = "sallyport_outbound_delivery_seconds";
+
 /// All of them.
 pub const METRICS: &[Metric] = &[
     Metric {
@@ -334,5 +341,15 @@ pub const METRICS: &[Metric] = &[
         name: SESSIONS_ENDED,
         kind: Kind::Counter,
         help: "Sessions ended before their time, by reason.",
+    },
+    Metric {
+        name: OUTBOUND_LETTERS,
+        kind: Kind::Counter,
+        help: "Letters handed to a provider or not, by channel and outcome.",
+    },
+    Metric {
+        name: OUTBOUND_DELIVERY,
+        kind: Kind::Histogram(SLOW),
+        help: "Time of one hand-over to a provider, by channel.",
     },
 ];
