@@ -8,6 +8,7 @@ step() { say ""; say "== $*"; }
 
 need_cargo
 need_packages
+need_test_packages
 
 step "formatting"
 cargo fmt --all --check

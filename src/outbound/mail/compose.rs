@@ -50,7 +50,7 @@ pub(super) fn compose(
         .singlepart(
             SinglePart::builder()
                 .header(ContentType::TEXT_PLAIN)
-                .body(text.body.replace('\n', "\r\n")),
+                .body(text.body.trim_end().replace('\n', "\r\n")),
         )
         .map_err(|error| Failure::later(MISCONFIGURED, error.to_string()))
 }
