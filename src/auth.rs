@@ -4,9 +4,13 @@
 //! and commit in one transaction, hand out tokens. What it decides is a pure function beside it. A use
 //! case that is dropped half-way leaves nothing behind but a place in a limit or a claim, which expire.
 
+mod arrival;
 mod attempt;
 mod audit;
 mod authenticate;
+mod backup_code;
+mod challenge;
+mod device;
 mod error;
 #[cfg(test)]
 mod fixtures;
@@ -14,14 +18,20 @@ mod health;
 mod limits;
 mod line;
 mod login;
+mod outcome;
 mod password;
+mod post;
 mod proof;
 mod refresh;
 mod register;
+mod sealing;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod target;
 
+pub use challenge::ChallengeIssued;
+pub use device::{DeviceToken, Trust};
 pub use error::{Error, FieldError};
 pub use health::{Health, Standing};
 pub use limits::Gate;
@@ -29,6 +39,7 @@ pub use login::{Credentials, LoginOutcome};
 pub use password::PasswordChange;
 pub use refresh::Refreshed;
 pub use register::Registration;
+pub use second_factor::Verification;
 pub use sessions::SessionView;
 
 use std::net::IpAddr;
@@ -36,8 +47,10 @@ use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::crypto::{AccessTokens, Claims, HashPool, OpaqueTokens};
+use crate::crypto::{AccessTokens, Claims, HashPool, Keys, OneTimeCodes, OpaqueTokens, Sealer};
 use crate::model::{Lifetimes, Seen, Session, Timestamp, User};
+pub use crate::outbound::Language;
+use crate::outbound::Outbound;
 use crate::store::Store;
 pub use crate::store::{Durability, Verdict};
 
@@ -47,6 +60,9 @@ pub struct Auth {
     pub(crate) pool: HashPool,
     pub(crate) access_tokens: AccessTokens,
     pub(crate) opaque_tokens: OpaqueTokens,
+    pub(crate) one_time_codes: OneTimeCodes,
+    pub(crate) sealer: Sealer,
+    pub(crate) outbound: Arc<Outbound>,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     touching: authenticate::Touching,
@@ -58,6 +74,8 @@ pub struct Auth {
 pub struct Settings {
     /// Lifetimes.
     pub tokens: config::Tokens,
+    /// Second factors.
+    pub second_factors: config::SecondFactors,
     /// Rate limits.
     pub limits: config::Limits,
 }
@@ -71,6 +89,8 @@ pub struct Client {
     pub user_agent: String,
     /// Names the request in logs and audit.
     pub request_id: String,
+    /// What its owner reads, as far as they said.
+    pub language: Language,
     /// Limits asked on the way, for the response's headers.
     pub asked: Asked,
 }
@@ -124,6 +144,10 @@ pub struct SignedIn {
     pub refresh_token: RefreshToken,
     /// How far what was granted has come.
     pub durability: Durability,
+    /// The newest token of a trusted device, where one logged in or was trusted just now.
+    pub device_token: Option<DeviceToken>,
+    /// How many backup codes are left, after one was used.
+    pub backup_codes_left: Option<usize>,
 }
 
 impl Auth {
@@ -132,16 +156,19 @@ impl Auth {
     pub fn new(
         store: Store,
         pool: HashPool,
-        access_tokens: AccessTokens,
-        opaque_tokens: OpaqueTokens,
+        keys: &Keys,
+        outbound: Arc<Outbound>,
         clock: Clock,
         settings: Settings,
     ) -> Self {
         Self {
             store,
             pool,
-            access_tokens,
-            opaque_tokens,
+            access_tokens: AccessTokens::new(keys, &settings.tokens),
+            opaque_tokens: OpaqueTokens::new(keys),
+            one_time_codes: OneTimeCodes::new(keys),
+            sealer: Sealer::new(keys),
+            outbound,
             clock,
             settings,
             touching: authenticate::Touching::default(),
@@ -187,6 +214,13 @@ mod tests {
         let credentials = Credentials {
             identifier: String::new(),
             password: password(),
+            device_token: None,
+        };
+        let verification = || Verification {
+            temp_token: String::new(),
+            code: String::new(),
+            method: None,
+            trust: None,
         };
         let change = PasswordChange {
             current: password(),
@@ -194,6 +228,8 @@ mod tests {
         };
         spawnable(auth.register(client, registration));
         spawnable(auth.login(client, credentials));
+        spawnable(auth.verify_second_factor(client, verification()));
+        spawnable(auth.verify_backup_code(client, verification()));
         spawnable(auth.authenticate(client, "", true));
         spawnable(auth.refresh(client, ""));
         spawnable(auth.logout(client, None, None));

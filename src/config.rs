@@ -16,6 +16,7 @@ mod unknown;
 
 pub use self::described::{Described, Source};
 pub use self::dev::Dev;
+pub use self::form::parse_span;
 pub use self::outbound::{Email, EmailSecurity, Outbound, Sms};
 pub use self::read::Problem;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub hashing: Hashing,
     /// Access and refresh tokens.
     pub tokens: Tokens,
+    /// Second factors.
+    pub second_factors: SecondFactors,
     /// Rate limits.
     pub limits: Limits,
     /// SMS and mail.
@@ -66,6 +69,7 @@ impl Default for Config {
             store: Store::default(),
             hashing: Hashing::default(),
             tokens: Tokens::default(),
+            second_factors: SecondFactors::default(),
             limits: Limits::default(),
             outbound: Outbound::default(),
             telemetry: Telemetry::default(),
@@ -362,6 +366,39 @@ impl Default for Tokens {
     }
 }
 
+/// Second factors.
+#[derive(Clone, Debug)]
+pub struct SecondFactors {
+    /// `TOTP_ISSUER`: how authenticator apps call the service.
+    pub totp_issuer: String,
+    /// `TOTP_SKEW_STEPS`: steps of 30 s that a clock may be off, either way.
+    pub totp_skew_steps: u8,
+    /// `CHALLENGE_TTL`: how long a login waits for its second factor.
+    pub challenge_ttl: Duration,
+    /// `CODE_TTL`: how long a code sent by SMS or e-mail is good.
+    pub code_ttl: Duration,
+    /// `ENROLMENT_TTL`: how long the secret of an authenticator app waits to be confirmed.
+    pub enrolment_ttl: Duration,
+    /// `DEVICE_TTL`: how long a trusted device skips the second factor.
+    pub device_ttl: Duration,
+    /// `REQUIRE_VERIFIED_EMAIL_FOR_2FA`.
+    pub require_verified_email: bool,
+}
+
+impl Default for SecondFactors {
+    fn default() -> Self {
+        Self {
+            totp_issuer: "Sallyport".to_owned(),
+            totp_skew_steps: 1,
+            challenge_ttl: Duration::from_secs(5 * 60),
+            code_ttl: Duration::from_secs(5 * 60),
+            enrolment_ttl: Duration::from_secs(10 * 60),
+            device_ttl: Duration::from_secs(30 * 24 * 3600),
+            require_verified_email: false,
+        }
+    }
+}
+
 /// Never more than `quota` in any span of `window`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -393,6 +430,10 @@ pub struct Limits {
     pub login_account: Quota,
     /// `LIMIT_LOGIN_ADDRESS`: login failures from one address over all accounts.
     pub login_address: Quota,
+    /// `LIMIT_SECOND_FACTOR`: tries at the second factors of one account.
+    pub second_factor: Quota,
+    /// `LIMIT_CODE_SENDS`: codes sent to one account, and to one number or address.
+    pub code_sends: Quota,
     /// `LIMIT_REGISTER`: registrations from one address.
     pub register: Quota,
     /// `LIMIT_ANONYMOUS`: everything else from one address without a token.
@@ -408,6 +449,8 @@ impl Default for Limits {
             login_account_address: Quota::new(5, 900),
             login_account: Quota::new(20, 900),
             login_address: Quota::new(50, 900),
+            second_factor: Quota::new(10, 900),
+            code_sends: Quota::new(3, 3600),
             register: Quota::new(3, 3600),
             anonymous: Quota::new(100, 900),
             account: Quota::new(1000, 900),

@@ -1,16 +1,21 @@
-//! CPU only: password hashing and its pool, tokens, keys, sealing of secrets.
+//! CPU only: password hashing and its pool, codes, tokens, keys, sealing of secrets.
 
 mod access_token;
 mod hash_pool;
 mod keys;
+mod mac;
+mod one_time_code;
 mod opaque_token;
 mod sealer;
+mod totp;
 
 pub use access_token::{AccessTokens, Claims, IMPLICIT_ASSERTION};
-pub use hash_pool::{HashError, HashPool, PoolState, Verified};
-pub use keys::{KeyError, KeyInfo, Keys, Window};
+pub use hash_pool::{CodeSet, HashError, HashPool, PoolState, Verified, draw_backup_codes};
+pub use keys::{KeyError, KeyInfo, Keys, Rotation, SealingKeyInfo, Window};
+pub use one_time_code::OneTimeCodes;
 pub use opaque_token::{OpaqueTokens, Opened, TokenKind};
 pub use sealer::{Place, SealError, Sealer};
+pub use totp::{QrError, TotpSecret, step_at};
 
 /// A token that is forged, foreign, malformed or out of its time. Which of these is nobody's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,19 +1,40 @@
 //! Plain data of the domain and its legal transitions. Imports nothing of ours.
 
 mod audit;
+mod challenge;
+mod code;
+mod device;
 mod device_name;
+mod enrolment;
+mod factors;
 mod id;
 mod identifier;
 mod password;
+mod rotation;
+mod sent_codes;
 mod session;
+mod strikes;
 mod time;
 mod user;
 
 pub use audit::{Action, AuditEvent};
+pub use challenge::{Challenge, Spent};
+pub use code::{BackupCode, SixDigits};
+pub use device::TrustedDevice;
 pub use device_name::device_name;
-pub use id::{AuditId, Id, IdError, Partition, SessionId, UserId};
+pub use enrolment::{Enrolment, Proof};
+pub use factors::{
+    Authenticator, BackupCodes, Factors, Method, MethodKind, Removed, masked_email, masked_phone,
+};
+pub use id::{
+    AuditId, ChallengeId, CodesId, DeviceId, EnrolmentId, FactorsId, Id, IdError, LetterId,
+    MethodId, Partition, SessionId, UserId,
+};
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
 pub use password::{Password, PasswordError};
-pub use session::{Issue, Lifetimes, Presented, Rotation, Seen, Session, Successor};
+pub use rotation::{Presented, Rotation, Successor};
+pub use sent_codes::{SentCode, SentCodes};
+pub use session::{Issue, Lifetimes, Seen, Session};
+pub use strikes::Strikes;
 pub use time::Timestamp;
 pub use user::User;

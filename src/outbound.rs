@@ -75,12 +75,12 @@ impl Outbound {
         let watch = Stopwatch::start();
         let outcome = self.hand_over(to, letter).await;
         let channel = letter.channel.label();
-        metrics::histogram!(names::OUTBOUND_DELIVERY, "channel" => channel).record(watch.seconds());
+        metrics::histogram!(names::PROVIDER_SECONDS, "channel" => channel).record(watch.seconds());
         let label = match &outcome {
             Ok(()) => "delivered",
             Err(failure) => failure.why.label(),
         };
-        metrics::counter!(names::OUTBOUND_LETTERS, "channel" => channel, "outcome" => label)
+        metrics::counter!(names::PROVIDER_ANSWERS, "channel" => channel, "answer" => label)
             .increment(1);
         outcome.map_err(|failure| {
             failure.log(letter);

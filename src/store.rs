@@ -33,6 +33,7 @@
 //! | `queue`, `flusher`, `sweeper` | the way of a commit to PostgreSQL |
 //! | `purge` | rows that nobody needs any more |
 //! | `index`, `limits`, `pulse` | names to accounts, rate limits, health |
+//! | `outbox` | messages that wait to be delivered |
 //! | `redis`, `postgres` | the clients, the scripts, the statements |
 
 mod error;
@@ -40,6 +41,7 @@ mod flusher;
 mod index;
 mod inner;
 mod limits;
+mod outbox;
 mod partition;
 mod postgres;
 mod pulse;
@@ -54,9 +56,10 @@ mod transaction;
 pub use error::Error;
 pub use index::Claim;
 pub use limits::{Bucket, Subject, Taken, Verdict};
+pub use outbox::Parcel;
 pub use postgres::migrate;
 pub use pulse::{Backlog, Pulse};
-pub use record::{Keys, Record, TABLES, Table};
+pub use record::{Keys, Owned, Record, TABLES, Table};
 pub use transaction::{Draft, Receipt};
 
 use std::sync::Arc;
@@ -66,7 +69,7 @@ use inner::{Books, Inner};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Identifier, Session, UserId};
+use crate::model::{Identifier, UserId};
 
 /// Both stores and the background work between them. Clones share everything.
 #[derive(Clone, Debug)]
@@ -162,6 +165,7 @@ impl Store {
             partitions: partition::Partitions::new(),
             queue: queue::Queue::default(),
             flushing: tokio::sync::Mutex::new(()),
+            outbox: outbox::Outbox::default(),
             absent: quick_cache::sync::Cache::new(ABSENT_ENTRIES),
             books: Books::default(),
             notes,
@@ -227,13 +231,44 @@ impl Store {
         self.0.claim(owner, names).await
     }
 
-    /// An account's newest sessions that are neither ended nor expired, its own writes included, at most
-    /// 200. Compare their epoch with the account's.
+    /// An account's newest records of a kind that are neither ended nor expired, its own writes included, at
+    /// most 200. Compare their epoch with the account's.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, Error> {
-        self.0.sessions_of(user).await
+    pub async fn owned_by<R: Owned>(&self, user: UserId) -> Result<Vec<R>, Error> {
+        self.0.owned_by(user).await
+    }
+
+    /// Some accounts whose secrets are sealed with an older key than `version`, at most 100.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn sealed_before(&self, version: i32) -> Result<Vec<UserId>, Error> {
+        self.0.postgres.sealed_before(version).await
+    }
+
+    /// Waits until parcels may be due. May be dropped half-way.
+    pub async fn parcels_due(&self) {
+        self.0.wait_for_parcels().await;
+    }
+
+    /// Takes some parcels that are due, for a minute: whoever took one must settle it by then, or somebody
+    /// else takes it too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn collect(&self) -> Result<Vec<Parcel>, Error> {
+        self.0.collect().await
+    }
+
+    /// Ends the care for a parcel, or hands it back to be taken again after `later`. Without effect when
+    /// somebody else has taken it meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unknown`]: then it comes again.
+    pub async fn settle(&self, parcel: &Parcel, later: Option<Duration>) -> Result<(), Error> {
+        self.0.settle_parcel(parcel, later).await
     }
 
     /// Takes one from each bucket, or from none when one refuses.
@@ -287,8 +322,8 @@ impl Store {
         self.0.sweep_once(min_age).await
     }
 
-    /// One step of the purge: removes sessions from PostgreSQL that ended or expired a week ago. Returns
-    /// how many.
+    /// One step of the purge: removes sessions and trusted devices from PostgreSQL that ended or expired a
+    /// week ago. Returns how many.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when PostgreSQL is away.

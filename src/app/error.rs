@@ -27,6 +27,9 @@ pub enum Error {
     /// The hash pool cannot work with its settings.
     #[error("the hash pool did not start: {0}")]
     Hashing(String),
+    /// Mail or SMS cannot be sent with these settings.
+    #[error("{0}")]
+    Outbound(String),
     /// Logs or metrics could not be set up.
     #[error("{0}")]
     Telemetry(String),

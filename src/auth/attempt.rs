@@ -20,6 +20,7 @@ use super::target::Target;
 use super::{Auth, Client, Error};
 use crate::clock::{self, Stopwatch};
 use crate::config::Limits;
+use crate::model::Id;
 use crate::store::{Bucket, Subject, Taken, Verdict};
 
 /// Nobody waits longer for attempts in flight. As long as the hash queue's own deadline, which is what
@@ -34,6 +35,8 @@ const SHOWN: &str = "login";
 pub(super) struct Attempt {
     outer: Option<Place>,
     inner: Option<Place>,
+    /// It came by the lane of a trusted device, which goes around the inner door.
+    by_device: bool,
 }
 
 /// A place in all buckets of one door.
@@ -55,13 +58,36 @@ impl Auth {
         if !limits.enabled {
             return Ok(Attempt::default());
         }
-        match self
-            .place(&outer_buckets(limits, client.address, form))
-            .await
-        {
+        let buckets = outer_buckets(limits, client.address, form);
+        self.knock_at(client, &buckets, false).await
+    }
+
+    /// Takes a place in the lane of a trusted device. Nobody without the device can fill it, and it fills
+    /// nobody else's.
+    pub(super) async fn knock_as_device(&self, client: &Client, id: Id) -> Result<Attempt, Error> {
+        let limits = &self.settings.limits;
+        if !limits.enabled {
+            return Ok(Attempt::default());
+        }
+        let bucket = Bucket {
+            policy: SHOWN,
+            quota: limits.login_account_address,
+            subject: Subject::Text(format!("device:{id}")),
+        };
+        self.knock_at(client, &[bucket], true).await
+    }
+
+    async fn knock_at(
+        &self,
+        client: &Client,
+        buckets: &[Bucket],
+        by_device: bool,
+    ) -> Result<Attempt, Error> {
+        match self.place(buckets).await {
             Ok(place) => Ok(Attempt {
                 outer: Some(place),
                 inner: None,
+                by_device,
             }),
             Err(NoPlace::Refused(verdicts)) => {
                 client.asked.record(&refusing(&verdicts));
@@ -79,7 +105,7 @@ impl Auth {
         target: &Target,
     ) -> Result<Attempt, Error> {
         let limits = &self.settings.limits;
-        if !limits.enabled {
+        if !limits.enabled || attempt.by_device {
             return Ok(attempt);
         }
         let buckets = inner_buckets(limits, client.address, target);
@@ -105,7 +131,7 @@ impl Auth {
         self.vacate(attempt).await;
     }
 
-    async fn vacate(&self, Attempt { outer, inner }: Attempt) {
+    async fn vacate(&self, Attempt { outer, inner, .. }: Attempt) {
         let both = [outer, inner].into_iter().flatten();
         let given = both.map(|Place { taken, seats }| async {
             self.store.give_back(taken).await;

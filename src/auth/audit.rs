@@ -3,6 +3,7 @@
 use super::{Auth, Client};
 use crate::clock::Clock;
 use crate::model::{Action, AuditEvent, SessionId, Timestamp, UserId};
+use crate::outbound::Language;
 
 /// What entries of one request have in common. Owned, since work that outlives the request writes too.
 #[derive(Clone)]
@@ -35,6 +36,21 @@ impl Trail {
         event
     }
 
+    /// From where the request came.
+    pub(super) fn address(&self) -> std::net::IpAddr {
+        self.client.address
+    }
+
+    /// What the client called itself.
+    pub(super) fn user_agent(&self) -> &str {
+        &self.client.user_agent
+    }
+
+    /// What its owner reads.
+    pub(super) fn language(&self) -> Language {
+        self.client.language
+    }
+
     /// An entry about an account and one of its sessions.
     pub(super) fn session_entry(
         &self,
@@ -65,6 +81,7 @@ mod tests {
                 address: [192, 0, 2, 7].into(),
                 user_agent: String::new(),
                 request_id: "r1".to_owned(),
+                language: Language::default(),
                 asked: Asked::default(),
             },
         };

@@ -21,6 +21,24 @@ pub enum Error {
     /// The caller proved who they are too long ago for this.
     #[error("recent authentication required")]
     ReauthenticationRequired,
+    /// A second factor, or what should prove one, was shown wrongly.
+    #[error("invalid code")]
+    InvalidCode,
+    /// The challenge is expired, spent, or somebody else's: log in again.
+    #[error("challenge expired")]
+    ChallengeExpired,
+    /// The session sets nothing up, or its time or tries are over: begin again.
+    #[error("enrolment expired")]
+    EnrolmentExpired,
+    /// The service, or this account, has no such method, or it was disabled.
+    #[error("method not available")]
+    MethodNotAvailable,
+    /// The account has no second factor.
+    #[error("two-factor authentication is not enabled")]
+    TwoFactorNotEnabled,
+    /// The e-mail address must be verified first.
+    #[error("e-mail address not verified")]
+    EmailNotVerified,
     /// "Email already registered"
     #[error("e-mail address taken")]
     EmailTaken,
@@ -73,6 +91,12 @@ impl Error {
             Self::InvalidCredentials => "invalid_credentials",
             Self::Unauthenticated => "unauthenticated",
             Self::ReauthenticationRequired => "reauthentication_required",
+            Self::InvalidCode => "invalid_code",
+            Self::ChallengeExpired => "challenge_expired",
+            Self::EnrolmentExpired => "enrolment_expired",
+            Self::MethodNotAvailable => "method_not_available",
+            Self::TwoFactorNotEnabled => "two_factor_not_enabled",
+            Self::EmailNotVerified => "email_not_verified",
             Self::EmailTaken => "email_taken",
             Self::UsernameTaken => "username_taken",
             Self::NotFound => "not_found",

@@ -18,6 +18,8 @@ pub enum Gate {
     Anonymous,
     /// `account`: by account.
     Account(UserId),
+    /// `second_factor`: by account.
+    SecondFactor(UserId),
 }
 
 /// A place in limits, held until it is known whether it counts.
@@ -68,6 +70,7 @@ fn gate_bucket(limits: &Limits, address: IpAddr, gate: Gate) -> Bucket {
         Gate::Register => ("register", limits.register, by_address(address)),
         Gate::Anonymous => ("anonymous", limits.anonymous, by_address(address)),
         Gate::Account(id) => ("account", limits.account, Subject::Account(id)),
+        Gate::SecondFactor(id) => ("second_factor", limits.second_factor, Subject::Account(id)),
     };
     Bucket {
         policy,

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::arrival::Arrival;
 use super::attempt::Attempt;
+use super::device::Trusted;
 use super::proof::{Failure, Proof, Reason};
 use super::sign_in::{FirstFactor, Step};
 use super::target::{self, Target};
-use super::{Auth, Client, Error, SignedIn};
+use super::{Auth, ChallengeIssued, Client, Error, SignedIn};
 use crate::clock::{self, Stopwatch};
-use crate::model::{Identifier, Password, UserId};
+use crate::model::{DeviceId, Identifier, Password, UserId};
 use crate::store;
 use crate::telemetry::names;
 
@@ -28,12 +30,16 @@ pub struct Credentials {
     pub identifier: String,
     /// Password.
     pub password: Password,
+    /// The token of a trusted device, if the client has one.
+    pub device_token: Option<String>,
 }
 
 /// Where a right password leads.
 pub enum LoginOutcome {
     /// To a session.
     SignedIn(Box<SignedIn>),
+    /// To the second door.
+    SecondFactorDue(ChallengeIssued),
 }
 
 /// How long a refusal after `elapsed` is still held back: always a little, never a whole step more.
@@ -66,14 +72,17 @@ impl Auth {
         input: &Credentials,
     ) -> Result<LoginOutcome, Failure> {
         for _ in 0..MAX_PROOFS {
-            let (attempt, target) = self.target(client, &input.identifier).await?;
+            let arrival = self.device_arrival(client, input.device_token.as_deref());
+            let (attempt, target) = self
+                .target(client, &input.identifier, arrival.as_ref())
+                .await?;
             let proof = self
                 .prove_password(client, attempt, &target, &input.password, "login")
                 .await?;
-            match self.sign_in(client, proof).await? {
+            match self.sign_in(client, proof, arrival).await? {
                 Step::Done(outcome) => return Ok(outcome),
                 Step::Inactive => return Err(Failure::Refused(Reason::Disabled)),
-                Step::PasswordMoved => {}
+                Step::Moved => {}
             }
         }
         Err(Failure::Error(Error::Overloaded {
@@ -83,8 +92,20 @@ impl Auth {
 
     /// Whose failures are counted: the account of that name, or the name itself. Redis's index is asked
     /// while the outer door opens, PostgreSQL only for those who are let in.
-    async fn target(&self, client: &Client, typed: &str) -> Result<(Attempt, Target), Error> {
+    async fn target(
+        &self,
+        client: &Client,
+        typed: &str,
+        arrival: Option<&Arrival>,
+    ) -> Result<(Attempt, Target), Error> {
         let name = Identifier::parse_login(typed);
+        if let (Some(arrival), Some(name)) = (arrival, &name)
+            && let Some(owner) = self.owner_of(arrival, name).await?
+        {
+            let attempt = self.knock_as_device(client, arrival.presented.id).await?;
+            let called = Some(name.clone());
+            return Ok((attempt, Target::Account { id: owner, called }));
+        }
         let form = target::form(name.as_ref(), typed);
         let (attempt, indexed) =
             tokio::join!(self.knock(client, &form), self.indexed(name.as_ref()));
@@ -102,6 +123,25 @@ impl Auth {
         }
     }
 
+    /// Whose trusted device it is, when that is the account meant. Outsiders fill the limits of a name, of an
+    /// address; a device has a lane of its own, which only its owner can fill.
+    async fn owner_of(
+        &self,
+        arrival: &Arrival,
+        name: &Identifier,
+    ) -> Result<Option<UserId>, Error> {
+        let id = DeviceId::from(arrival.presented.id);
+        let Some(device) = self.store.read(id).await? else {
+            return Ok(None);
+        };
+        let user = self.store.read(device.user_id).await?;
+        let user = user.filter(|user| user.is_called(name));
+        Ok(user.and_then(|user| {
+            let trusted = self.judge_device(Some(device), &user, arrival);
+            matches!(trusted, Trusted::Rotated(_) | Trusted::Again(_)).then_some(user.id)
+        }))
+    }
+
     async fn indexed(&self, name: Option<&Identifier>) -> Result<Option<UserId>, store::Error> {
         match name {
             Some(name) => self.store.find_indexed(name).await,
@@ -111,12 +151,18 @@ impl Auth {
 
     /// Gives the place in the limits back while the session is committed: the password was right, whatever
     /// becomes of the rest.
-    async fn sign_in(&self, client: &Client, proof: Proof) -> Result<Step, Error> {
+    async fn sign_in(
+        &self,
+        client: &Client,
+        proof: Proof,
+        device: Option<Arrival>,
+    ) -> Result<Step, Error> {
         let factor = FirstFactor {
             user_id: proof.user.id,
             password_hash: proof.user.password_hash,
             rehashed: proof.rehashed,
             method: "pwd",
+            device,
         };
         let (step, ()) = tokio::join!(
             self.after_first_factor(client, &factor),

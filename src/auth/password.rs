@@ -68,7 +68,7 @@ impl Auth {
         let trail = self.trail(client);
         let decide = |records: (Option<Session>, Option<User>), draft: &mut Draft| {
             let (mut session, user) = still(records, &proven, trail.now)?;
-            session.reauthenticated("pwd", trail.now);
+            session.reauthenticated(&user, "pwd", trail.now);
             draft.put(&session);
             draft.trace(&trail.session_entry(Action::UserReauthenticated, user.id, session.id));
             Ok::<_, Error>((user, session))

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use super::arrival::Arrival;
 use super::audit::Trail;
 use super::sessions::Ending;
 use super::{Auth, Client, Error, RefreshToken};
 use crate::crypto::{Opened, TokenKind};
-use crate::model::{
-    Action, Presented, Rotation, Seen, Session, SessionId, Successor, Timestamp, User,
-};
+use crate::model::{Action, Rotation, Session, SessionId, User};
 use crate::store::{Class, Draft};
 use crate::telemetry::names;
 
@@ -35,16 +34,6 @@ enum Turn {
     Over,
 }
 
-/// A token as it came in, and what would follow it.
-struct Arrival {
-    presented: Opened,
-    hash: String,
-    next: Opened,
-    wrapped: String,
-    seen: Seen,
-    now: Timestamp,
-}
-
 impl Auth {
     /// Rotates a refresh token. One that was used before ends its whole family.
     ///
@@ -64,11 +53,13 @@ impl Auth {
         client: &Client,
         token: &str,
     ) -> Result<(&'static str, Option<Refreshed>), Error> {
-        let arrival = self.arrival(client, token)?;
+        let arrival = self
+            .arrival(TokenKind::Refresh, client, token)
+            .map_err(|_| Error::Unauthenticated)?;
         let trail = self.trail(client);
         match self.turn(&arrival).await? {
             Turn::Rotated(pair) => Ok(("rotated", Some(self.refreshed(&pair, &arrival.next)))),
-            Turn::Again(pair) => Ok(("grace", self.newest_again(&pair, &arrival))),
+            Turn::Again(pair) => Ok(("grace", self.refreshed_again(&pair, &arrival))),
             Turn::Reused => {
                 self.end_family(&arrival, &trail, "reuse").await?;
                 Ok(("reused", None))
@@ -79,24 +70,6 @@ impl Auth {
             }
             Turn::Over => Ok(("over", None)),
         }
-    }
-
-    /// Opens the token and draws the secret of the next.
-    fn arrival(&self, client: &Client, token: &str) -> Result<Arrival, Error> {
-        let tokens = &self.opaque_tokens;
-        let presented = tokens
-            .open(TokenKind::Refresh, token)
-            .map_err(|_| Error::Unauthenticated)?;
-        let generation = presented.generation.saturating_add(1);
-        let next = tokens.mint(TokenKind::Refresh, presented.id, generation);
-        Ok(Arrival {
-            hash: presented.hash(),
-            wrapped: tokens.wrap(&presented, &next),
-            presented,
-            next,
-            seen: client.seen(),
-            now: self.clock.now(),
-        })
     }
 
     /// Decides, and commits the new generation before anybody sees its token.
@@ -135,15 +108,12 @@ impl Auth {
         }
     }
 
-    /// The newest token, unmasked by the one before. `None` when they do not fit together.
-    fn newest_again(&self, pair: &(User, Session), arrival: &Arrival) -> Option<Refreshed> {
+    /// Hands the newest token out again.
+    fn refreshed_again(&self, pair: &(User, Session), arrival: &Arrival) -> Option<Refreshed> {
         let session = &pair.1;
-        let wrapped = session.successor.as_deref()?;
-        let newest = self
-            .opaque_tokens
-            .unwrap(&arrival.presented, wrapped)
-            .ok()?;
-        (newest.hash() == session.refresh_hash).then(|| self.refreshed(pair, &newest))
+        let (successor, hash) = (session.successor.as_deref(), &session.refresh_hash);
+        let newest = self.newest_again(arrival, successor, hash)?;
+        Some(self.refreshed(pair, &newest))
     }
 
     /// Ends the family: with an alarm when a token was used twice, quietly when the store lost state. A
@@ -178,18 +148,10 @@ fn decide(
     if !session.is_live(&user, arrival.now) {
         return Turn::Over;
     }
-    let presented = Presented {
-        generation: arrival.presented.generation,
-        hash: &arrival.hash,
-    };
     let same_client = arrival.seen.user_agent == session.user_agent;
-    match session.judge(presented, arrival.now, grace, same_client) {
+    match session.judge(arrival.presented(), arrival.now, grace, same_client) {
         Rotation::Current => {
-            let next = Successor {
-                hash: arrival.next.hash(),
-                wrapped: arrival.wrapped.clone(),
-            };
-            session.rotate(next, arrival.seen.clone(), arrival.now, idle);
+            session.rotate(arrival.successor(), arrival.seen.clone(), arrival.now, idle);
             Turn::Rotated(Box::new((user, session)))
         }
         Rotation::Grace => Turn::Again(Box::new((user, session))),
@@ -204,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::auth::fixtures::{alice, session_of, start};
+    use crate::model::Seen;
 
     const GRACE: Duration = Duration::from_secs(10);
     const IDLE: Duration = Duration::from_hours(1);

@@ -78,7 +78,7 @@ impl Auth {
     async fn admit(&self, client: &Client, user: User, claim: Claim) -> Result<SignedIn, Error> {
         let trail = self.trail(client);
         let family = self.new_family(user.id);
-        let session = self.session(&user, &family, client, "pwd", trail.now);
+        let session = self.session(&user, &family, client, &["pwd"], trail.now);
         let decide = |_: Option<User>, draft: &mut Draft| {
             draft.put(&user);
             draft.put(&session);

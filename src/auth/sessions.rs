@@ -166,7 +166,7 @@ impl Auth {
 
     async fn live_sessions(&self, caller: &Caller) -> Result<Vec<Session>, Error> {
         let now = self.clock.now();
-        let mut sessions = self.store.sessions_of(caller.user.id).await?;
+        let mut sessions = self.store.owned_by::<Session>(caller.user.id).await?;
         sessions.retain(|session| session.is_live(&caller.user, now));
         Ok(sessions)
     }

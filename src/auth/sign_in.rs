@@ -1,5 +1,7 @@
-//! Where every way of logging in ends: a first factor was proven, and a session begins.
+//! Where every way of logging in ends: a first factor was proven, and either a session begins or the
+//! second door comes (see `challenge`).
 
+use super::arrival::Arrival;
 use super::audit::Trail;
 use super::{Auth, Client, Error, LoginOutcome, RefreshToken, SignedIn};
 use crate::crypto::{Claims, Opened, TokenKind};
@@ -16,25 +18,28 @@ pub(super) struct FirstFactor {
     pub(super) rehashed: Option<String>,
     /// How it was proven (RFC 8176).
     pub(super) method: &'static str,
+    /// The device token that came with it.
+    pub(super) device: Option<Arrival>,
 }
 
 /// Where a first factor leads, judged by the account as it is when the session would be issued.
 pub(super) enum Step {
-    /// The login is over.
+    /// The login is over, or goes on with a challenge.
     Done(LoginOutcome),
-    /// Another password is stored by now, or the same one under other parameters: prove it again.
-    PasswordMoved,
+    /// What was proven is of yesterday: another password is stored by now, or the same one under other
+    /// parameters, or the second factor was switched off. Prove it again.
+    Moved,
     /// The account was disabled or erased meanwhile.
     Inactive,
 }
 
-/// What the account allows. Nothing but [`Standing::Welcome`] may be given a session.
+/// What the account allows. Nothing but [`Standing::Welcome`] may be given a session at the first door.
 #[derive(Debug, PartialEq)]
-enum Standing {
+pub(super) enum Standing {
     Welcome(Box<User>),
-    PasswordMoved,
+    Moved,
     Inactive,
-    SecondFactorDue,
+    SecondFactorDue(Box<User>),
 }
 
 /// The first refresh token of a session that is about to be issued.
@@ -44,8 +49,8 @@ pub(super) struct Family {
 }
 
 impl Auth {
-    /// Issues the session that a first factor earned. This is the one gate between first and second door:
-    /// the challenge of a second factor belongs here, so that no way of logging in can pass it by.
+    /// Issues the session that a first factor earned, or leads on to the second door. No way of logging in
+    /// comes to a session but through here.
     pub(super) async fn after_first_factor(
         &self,
         client: &Client,
@@ -55,30 +60,28 @@ impl Auth {
         let family = self.new_family(proof.user_id);
         let decide = |user: Option<User>, draft: &mut Draft| match standing(user, proof) {
             Standing::Welcome(mut user) => {
-                let session = self.session(&user, &family, client, proof.method, trail.now);
+                let session = self.session(&user, &family, client, &[proof.method], trail.now);
                 write_login(draft, &trail, &mut user, &session, proof);
-                Ok(Ok((*user, session)))
+                Ok::<_, Error>(Ok((*user, session)))
             }
-            Standing::PasswordMoved => Ok(Err(Step::PasswordMoved)),
-            Standing::Inactive => Ok(Err(Step::Inactive)),
-            // Closed until there is a challenge to lead to: better no login than half of one.
-            Standing::SecondFactorDue => Err(Error::Internal(
-                "a second factor is due and none can be asked for".to_owned(),
-            )),
+            other => Ok(Err(other)),
         };
         // The session class is answered from Redis: nobody waits for the receipt.
         let (decided, _) = self
             .store
             .transact(Class::Session, proof.user_id, decide)
             .await?;
-        Ok(decided.map_or_else(
-            |step| step,
-            |(user, session)| {
+        match decided {
+            Ok((user, session)) => {
                 let signed_in =
                     self.signed_in(user, &session, &family.newest, Durability::Committed);
-                Step::Done(LoginOutcome::SignedIn(Box::new(signed_in)))
-            },
-        ))
+                let outcome = LoginOutcome::SignedIn(Box::new(signed_in));
+                Ok(Step::Done(outcome))
+            }
+            Err(Standing::SecondFactorDue(_)) => self.second_door(client, proof).await,
+            Err(Standing::Inactive) => Ok(Step::Inactive),
+            Err(Standing::Moved | Standing::Welcome(_)) => Ok(Step::Moved),
+        }
     }
 
     /// Names a session and draws the secret of its first refresh token.
@@ -98,7 +101,7 @@ impl Auth {
         user: &User,
         family: &Family,
         client: &Client,
-        method: &str,
+        amr: &[&str],
         now: Timestamp,
     ) -> Session {
         let issue = Issue {
@@ -106,7 +109,7 @@ impl Auth {
             user,
             refresh_hash: family.newest.hash(),
             seen: client.seen(),
-            amr: vec![method.to_owned()],
+            amr: amr.iter().map(|how| (*how).to_owned()).collect(),
             lifetimes: self.settings.lifetimes(),
         };
         Session::issue(issue, now)
@@ -125,6 +128,8 @@ impl Auth {
             refresh_token: self.refresh_token(session, newest),
             user,
             durability,
+            device_token: None,
+            backup_codes_left: None,
         }
     }
 
@@ -153,37 +158,49 @@ impl Auth {
 }
 
 /// Judges the account as it is now, which may not be as it was when the proof began.
-fn standing(user: Option<User>, proof: &FirstFactor) -> Standing {
+pub(super) fn standing(user: Option<User>, proof: &FirstFactor) -> Standing {
     match user {
         None => Standing::Inactive,
         Some(user) if !user.is_active() => Standing::Inactive,
         Some(user)
             if proof.password_hash.is_some() && user.password_hash != proof.password_hash =>
         {
-            Standing::PasswordMoved
+            Standing::Moved
         }
-        Some(user) if user.two_factor_enabled => Standing::SecondFactorDue,
+        Some(user) if user.two_factor_enabled => Standing::SecondFactorDue(Box::new(user)),
         Some(user) => Standing::Welcome(Box::new(user)),
     }
 }
 
 /// A login in one commit: the session, its audit entry, and where it is due the password's new hash.
-fn write_login(
+pub(super) fn write_login(
     draft: &mut Draft,
     trail: &Trail,
     user: &mut User,
     session: &Session,
     proof: &FirstFactor,
 ) {
-    if let Some(hash) = &proof.rehashed {
-        user.rehash_password(hash.clone(), trail.now);
-        draft.put(user);
-        draft.trace(&trail.entry(Action::UserPasswordRehashed, user.id));
-    }
+    proof.write_rehash(draft, trail, user);
     draft.put(session);
-    let details = serde_json::json!({ "method": proof.method });
-    let entry = trail.session_entry(Action::UserLogin, user.id, session.id);
-    draft.trace(&entry.with(details));
+    draft.trace(&login_entry(trail, session));
+}
+
+/// Tells of a login, and how it was made.
+pub(super) fn login_entry(trail: &Trail, session: &Session) -> crate::model::AuditEvent {
+    let details = serde_json::json!({ "method": session.amr.join("+") });
+    let entry = trail.session_entry(Action::UserLogin, session.user_id, session.id);
+    entry.with(details)
+}
+
+impl FirstFactor {
+    /// Stores the password under today's parameters, where it has others.
+    pub(super) fn write_rehash(&self, draft: &mut Draft, trail: &Trail, user: &mut User) {
+        if let Some(hash) = &self.rehashed {
+            user.rehash_password(hash.clone(), trail.now);
+            draft.put(user);
+            draft.trace(&trail.entry(Action::UserPasswordRehashed, user.id));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +214,7 @@ mod tests {
             password_hash: user.password_hash.clone(),
             rehashed: None,
             method: "pwd",
+            device: None,
         }
     }
 
@@ -215,7 +233,7 @@ mod tests {
         let mut user = alice();
         let proof = proof_of(&user);
         user.change_password("another".to_owned(), user.created_at);
-        assert_eq!(standing(Some(user), &proof), Standing::PasswordMoved);
+        assert_eq!(standing(Some(user), &proof), Standing::Moved);
     }
 
     #[test]
@@ -236,11 +254,9 @@ mod tests {
         let mut user = alice();
         user.two_factor_enabled = true;
         let mut proof = proof_of(&user);
-        assert_eq!(
-            standing(Some(user.clone()), &proof),
-            Standing::SecondFactorDue
-        );
+        let due = Standing::SecondFactorDue(Box::new(user.clone()));
+        assert_eq!(standing(Some(user.clone()), &proof), due);
         proof.password_hash = None;
-        assert_eq!(standing(Some(user), &proof), Standing::SecondFactorDue);
+        assert_eq!(standing(Some(user), &proof), due);
     }
 }

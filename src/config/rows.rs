@@ -164,6 +164,21 @@ pub(super) static ROWS: &[Row] = rows! {
     "KEYS_FILE" config.keys_file: Location,
         "Signing keys and master secret, made by `sallyport keys generate`.";
 
+    "TOTP_ISSUER" config.second_factors.totp_issuer: ISSUER,
+        "How authenticator apps call the service.";
+    "TOTP_SKEW_STEPS" config.second_factors.totp_skew_steps: Number(0..=10_u8),
+        "Steps of 30 s that the clock of an authenticator app may be off, either way.";
+    "CHALLENGE_TTL" config.second_factors.challenge_ttl: MINUTES,
+        "How long a login waits for its second factor.";
+    "CODE_TTL" config.second_factors.code_ttl: MINUTES,
+        "How long a code sent by SMS or e-mail is good.";
+    "ENROLMENT_TTL" config.second_factors.enrolment_ttl: MINUTES,
+        "How long the secret of an authenticator app waits to be confirmed.";
+    "DEVICE_TTL" config.second_factors.device_ttl: LIFETIME,
+        "How long a trusted device skips the second factor.";
+    "REQUIRE_VERIFIED_EMAIL_FOR_2FA" config.second_factors.require_verified_email: Switch,
+        "Whether second factors can be set up only after the e-mail address was verified.";
+
     "RATE_LIMITS" config.limits.enabled: Switch,
         "Off is for load tests: refused outside `sallyport dev` unless ALLOW_UNLIMITED=1.";
     "ALLOW_UNLIMITED" allow_unlimited: Switch,
@@ -174,6 +189,10 @@ pub(super) static ROWS: &[Row] = rows! {
         "Login failures of one account from anywhere.";
     "LIMIT_LOGIN_ADDRESS" config.limits.login_address: Rate,
         "Login failures from one address over all accounts.";
+    "LIMIT_SECOND_FACTOR" config.limits.second_factor: Rate,
+        "Tries at the second factors of one account.";
+    "LIMIT_CODE_SENDS" config.limits.code_sends: Rate,
+        "Codes sent to one account, and to one number or address.";
     "LIMIT_REGISTER" config.limits.register: Rate,
         "Registrations from one address.";
     "LIMIT_ANONYMOUS" config.limits.anonymous: Rate,
@@ -220,6 +239,7 @@ pub(super) static ROWS: &[Row] = rows! {
 };
 
 const TIMEOUT: Span = Span(std::time::Duration::from_millis(1)..=SECOND.saturating_mul(3600));
+const MINUTES: Span = Span(SECOND.saturating_mul(30)..=SECOND.saturating_mul(3600));
 const LIFETIME: Span = Span(SECOND..=DAY.saturating_mul(3650));
 
 const REDIS_URL: StoreUrl = StoreUrl {
@@ -307,6 +327,16 @@ const PREFIX: Text = Text {
 const NAME: Text = Text {
     accepts: |text| text.len() <= 256 && !text.chars().any(char::is_control),
     allowed: "at most 256 bytes, no control characters",
+};
+
+/// Ends at a colon in an otpauth URI, and has to fit into a QR code.
+const ISSUER: Text = Text {
+    accepts: |text| {
+        !text.trim().is_empty()
+            && text.len() <= 64
+            && !text.chars().any(|c| c == ':' || c.is_control())
+    },
+    allowed: "1 to 64 bytes, no colon, no control characters",
 };
 
 const LOG_FILTER: Text = Text {

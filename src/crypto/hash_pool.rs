@@ -4,6 +4,7 @@
 //! A job keeps its place in the queue until a thread takes it, even when its caller has gone; whoever cannot be
 //! served in time is turned away at once.
 
+mod code_set;
 mod engine;
 mod queue;
 mod recipe;
@@ -17,6 +18,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+pub use self::code_set::{CodeSet, draw_backup_codes};
 use self::engine::{Engine, Kind};
 use self::queue::Queue;
 use self::recipe::{Bounds, MAX_TAG_LENGTH, Recipe, SALT_LENGTH, Stored, TAG_LENGTH};

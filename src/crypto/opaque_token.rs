@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::mac::hmac;
 use super::{InvalidToken, Keys};
 use crate::clock;
 use crate::model::Id;
@@ -25,15 +26,21 @@ const TEXT: usize = (WHOLE * 4).div_ceil(3);
 pub enum TokenKind {
     /// Renews a session.
     Refresh,
+    /// Stands for a login whose second factor is still due.
+    Challenge,
+    /// Lets a trusted device skip the second factor.
+    Device,
 }
 
 impl TokenKind {
-    const ALL: [Self; 1] = [Self::Refresh];
+    const ALL: [Self; 3] = [Self::Refresh, Self::Challenge, Self::Device];
 
     /// What its tokens begin with; also binds MAC and key to the kind.
     const fn prefix(self) -> &'static str {
         match self {
             Self::Refresh => "refresh_",
+            Self::Challenge => "temp_",
+            Self::Device => "device_",
         }
     }
 }
@@ -181,13 +188,6 @@ fn masked(before: &Opened, generation: i64, secret: &[u8; 32]) -> Zeroizing<[u8;
     masked
 }
 
-/// HMAC fills a short key up with zeros to its block (RFC 2104), so this is HMAC of the 32 bytes.
-fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
-    let mut block = Zeroizing::new([0; 64]);
-    block[..32].copy_from_slice(key);
-    Hmac::new((&*block).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +258,21 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_one_kind_never_passes_as_another() {
+        let tokens = tokens();
+        for kind in TokenKind::ALL {
+            let text = tokens.encode(kind, &tokens.mint(kind, id(), 1));
+            let body = text.strip_prefix(kind.prefix()).expect("its own prefix");
+            assert!(tokens.open(kind, &text).is_ok());
+            for other in TokenKind::ALL.into_iter().filter(|other| *other != kind) {
+                assert!(tokens.open(other, &text).is_err(), "{kind:?} as {other:?}");
+                let renamed = format!("{}{body}", other.prefix());
+                assert!(tokens.open(other, &renamed).is_err(), "{renamed}");
+            }
+        }
+    }
+
+    #[test]
     fn a_successor_is_readable_with_its_predecessor_alone() {
         let tokens = tokens();
         let before = tokens.mint(TokenKind::Refresh, id(), 7);
@@ -273,17 +288,5 @@ mod tests {
         assert_ne!(wrong.secret, next.secret);
         assert!(tokens.unwrap(&before, "zz").is_err());
         assert!(tokens.unwrap(&before, &wrapped[2..]).is_err());
-    }
-
-    /// RFC 4231, test case 1 (a key of 20 bytes, so filled up to our 32 with zeros, which changes nothing).
-    #[test]
-    fn hmac_is_hmac() {
-        let mut key = [0; 32];
-        key[..20].fill(0x0b);
-        let mac = hmac(&key).chain_update(b"Hi There").finalize().into_bytes();
-        assert_eq!(
-            hex::encode(mac),
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
-        );
     }
 }

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, USER_AGENT};
+use hyper::header::{ACCEPT_LANGUAGE, HeaderName, USER_AGENT};
 use ipnet::IpNet;
+
+use crate::auth::Language;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -57,6 +59,13 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let address = bare.unwrap_or(text).parse::<IpAddr>();
     let address = address.or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
     address.ok().map(|address| address.to_canonical())
+}
+
+/// What its owner reads, as far as the client says.
+pub(super) fn language(headers: &HeaderMap) -> Language {
+    let asked = headers.get(ACCEPT_LANGUAGE);
+    let asked = asked.and_then(|value| value.to_str().ok());
+    asked.map_or_else(Language::default, Language::preferred)
 }
 
 /// What the client calls itself: at most 512 bytes, without anything that could break a line.

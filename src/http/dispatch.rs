@@ -115,6 +115,7 @@ fn identify(house: &House, peer: IpAddr, headers: &HeaderMap) -> Client {
         address: house.proxies.client_address(peer, headers),
         user_agent: client::user_agent(headers),
         request_id: house.request_ids.name(headers),
+        language: client::language(headers),
         asked: Asked::default(),
     }
 }

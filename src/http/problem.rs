@@ -38,15 +38,21 @@ kinds! {
     MalformedRequest 400 "malformed_request" "Malformed request";
     MalformedJson 400 "malformed_json" "Malformed JSON";
     InvalidInput 400 "invalid_input" "Invalid input";
+    InvalidCode 400 "invalid_code" "Invalid code";
     InvalidCredentials 401 "invalid_credentials" "Invalid credentials";
     Unauthenticated 401 "unauthenticated" "Not authenticated";
+    ChallengeExpired 401 "challenge_expired" "The challenge is over, log in again";
     ReauthenticationRequired 403 "reauthentication_required" "Recent authentication required";
+    EmailNotVerified 403 "email_not_verified" "Verify the e-mail address first";
     CsrfFailed 403 "csrf_failed" "Cross-site request refused";
     NotFound 404 "not_found" "Not found";
     MethodNotAllowed 405 "method_not_allowed" "Method not allowed";
     RequestTimeout 408 "request_timeout" "The request did not arrive in time";
     EmailTaken 409 "email_taken" "Email already registered";
     UsernameTaken 409 "username_taken" "Username already taken";
+    EnrolmentExpired 409 "enrolment_expired" "Nothing is being set up, begin again";
+    MethodNotAvailable 409 "method_not_available" "This method is not available";
+    TwoFactorNotEnabled 409 "two_factor_not_enabled" "Two-factor authentication is not enabled";
     BodyTooLarge 413 "body_too_large" "Request body too large";
     UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type";
     RateLimited 429 "rate_limited" "Too many requests";
@@ -184,6 +190,12 @@ impl From<auth::Error> for Problem {
             E::InvalidCredentials => Self::new(Kind::InvalidCredentials),
             E::Unauthenticated => Self::new(Kind::Unauthenticated),
             E::ReauthenticationRequired => Self::new(Kind::ReauthenticationRequired),
+            E::InvalidCode => Self::new(Kind::InvalidCode),
+            E::ChallengeExpired => Self::new(Kind::ChallengeExpired),
+            E::EnrolmentExpired => Self::new(Kind::EnrolmentExpired),
+            E::MethodNotAvailable => Self::new(Kind::MethodNotAvailable),
+            E::TwoFactorNotEnabled => Self::new(Kind::TwoFactorNotEnabled),
+            E::EmailNotVerified => Self::new(Kind::EmailNotVerified),
             E::EmailTaken => Self::new(Kind::EmailTaken),
             E::UsernameTaken => Self::new(Kind::UsernameTaken),
             E::NotFound => Self::new(Kind::NotFound),
@@ -242,15 +254,21 @@ mod tests {
     400 malformed_request Malformed request
     400 malformed_json Malformed JSON
     400 invalid_input Invalid input
+    400 invalid_code Invalid code
     401 invalid_credentials Invalid credentials
     401 unauthenticated Not authenticated
+    401 challenge_expired The challenge is over, log in again
     403 reauthentication_required Recent authentication required
+    403 email_not_verified Verify the e-mail address first
     403 csrf_failed Cross-site request refused
     404 not_found Not found
     405 method_not_allowed Method not allowed
     408 request_timeout The request did not arrive in time
     409 email_taken Email already registered
     409 username_taken Username already taken
+    409 enrolment_expired Nothing is being set up, begin again
+    409 method_not_available This method is not available
+    409 two_factor_not_enabled Two-factor authentication is not enabled
     413 body_too_large Request body too large
     415 unsupported_media_type Unsupported media type
     429 rate_limited Too many requests

@@ -55,6 +55,51 @@ pub enum Action {
     /// Its owner proved again who they are.
     #[serde(rename = "user.reauthenticated")]
     UserReauthenticated,
+    /// A second factor was enabled; `details.method` says which.
+    #[serde(rename = "2fa.enabled")]
+    FactorEnabled,
+    /// A second factor was removed; `details.last` says whether it was the last one.
+    #[serde(rename = "2fa.disabled")]
+    FactorRemoved,
+    /// A second factor was disabled by failures in a row.
+    #[serde(rename = "2fa.locked")]
+    FactorLocked,
+    /// A disabled second factor was enabled again by its owner.
+    #[serde(rename = "2fa.unlocked")]
+    FactorUnlocked,
+    /// Another second factor is asked for first.
+    #[serde(rename = "2fa.preferred")]
+    FactorPreferred,
+    /// A second factor was shown at a login.
+    #[serde(rename = "2fa.verified")]
+    FactorVerified,
+    /// A second factor was shown wrongly; `details.method` and `details.during` say which and where.
+    #[serde(rename = "2fa.failed")]
+    FactorFailed,
+    /// A code was sent; `details.method` says how.
+    #[serde(rename = "2fa.code_sent")]
+    CodeSent,
+    /// A message to the owner could not be delivered; `details.reason` says why.
+    #[serde(rename = "message.undelivered")]
+    MessageUndelivered,
+    /// A backup code was used; `details.left` says how many are left.
+    #[serde(rename = "backup_code.used")]
+    BackupCodeUsed,
+    /// A new set of backup codes was made.
+    #[serde(rename = "backup_codes.generated")]
+    BackupCodesGenerated,
+    /// A device was trusted.
+    #[serde(rename = "device.trusted")]
+    DeviceTrusted,
+    /// A trusted device got another name.
+    #[serde(rename = "device.renamed")]
+    DeviceRenamed,
+    /// A trusted device, or all of them, were removed.
+    #[serde(rename = "device.removed")]
+    DeviceRemoved,
+    /// A trusted device's token came back a second time and the device is trusted no more.
+    #[serde(rename = "device.token_reused")]
+    DeviceTokenReused,
     /// A session was ended by its owner; `details.count` tells how many for "all".
     #[serde(rename = "session.revoked")]
     SessionRevoked,
@@ -67,7 +112,15 @@ impl Action {
     /// Whether it tells of something that went through.
     #[must_use]
     pub fn is_success(self) -> bool {
-        !matches!(self, Self::UserLoginFailed | Self::SessionRefreshReused)
+        !matches!(
+            self,
+            Self::UserLoginFailed
+                | Self::SessionRefreshReused
+                | Self::FactorFailed
+                | Self::FactorLocked
+                | Self::MessageUndelivered
+                | Self::DeviceTokenReused
+        )
     }
 }
 

@@ -159,6 +159,42 @@ id_types! {
     SessionId;
     /// Names an audit entry.
     AuditId;
+    /// Names the second factors of an account; equals the account's id.
+    FactorsId;
+    /// Names one of them.
+    MethodId;
+    /// Names a login that waits for its second factor.
+    ChallengeId;
+    /// Names the codes sent to an account; equals the account's id.
+    CodesId;
+    /// Names a second factor that is being set up; equals the id of the session that does.
+    EnrolmentId;
+    /// Names a trusted device, which is also the family of its tokens.
+    DeviceId;
+    /// Names a message to a person.
+    LetterId;
+}
+
+impl UserId {
+    /// The account's second factors.
+    #[must_use]
+    pub fn factors(self) -> FactorsId {
+        FactorsId(self.0)
+    }
+
+    /// The codes sent to the account.
+    #[must_use]
+    pub fn codes(self) -> CodesId {
+        CodesId(self.0)
+    }
+}
+
+impl SessionId {
+    /// What the session is setting up.
+    #[must_use]
+    pub fn enrolment(self) -> EnrolmentId {
+        EnrolmentId(self.0)
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::rotation::{Family, Presented, Rotation, Successor};
 use super::{SessionId, Timestamp, User, UserId};
 
 /// A logged-in client. Tokens die with it at once.
@@ -27,6 +28,10 @@ pub struct Session {
     pub successor: Option<String>,
     /// When the newest refresh token was issued.
     pub rotated_at: Timestamp,
+    /// [`User::proof_epoch`] when its owner last proved who they are: after a change of factors only the
+    /// session that made it may go on with what is sensitive.
+    #[serde(default)]
+    pub proof_epoch: i64,
     /// How its owner proved who they are (RFC 8176: `pwd`, `otp`, …).
     pub amr: Vec<String>,
     /// When they last proved it; sensitive actions ask for a recent one.
@@ -45,28 +50,6 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// Ended by logout, revocation or reuse.
     pub deleted_at: Option<Timestamp>,
-}
-
-/// A refresh token as presented, after its MAC was checked.
-#[derive(Clone, Copy, Debug)]
-pub struct Presented<'a> {
-    /// The generation under the token's MAC.
-    pub generation: i64,
-    /// SHA-256 of its secret, hex.
-    pub hash: &'a str,
-}
-
-/// What a presented refresh token deserves. See [`Session::judge`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rotation {
-    /// It is the newest: rotate.
-    Current,
-    /// It is the one before, within the grace window, from the same client: hand out the newest again.
-    Grace,
-    /// It was used before: somebody else has a copy. The family dies.
-    Reused,
-    /// It is newer than what is stored: the store lost state. Log in again; no alarm.
-    Ahead,
 }
 
 /// Where a client was last seen.
@@ -103,14 +86,6 @@ pub struct Issue<'a> {
     pub lifetimes: Lifetimes,
 }
 
-/// The refresh token that takes the place of the newest.
-pub struct Successor {
-    /// SHA-256 of its secret, hex.
-    pub hash: String,
-    /// Its secret, masked for the holder of the one before.
-    pub wrapped: String,
-}
-
 impl Session {
     /// A session as a login leaves it, with the first refresh token of its family.
     #[must_use]
@@ -125,6 +100,7 @@ impl Session {
             previous_hash: None,
             successor: None,
             rotated_at: now,
+            proof_epoch: issue.user.proof_epoch,
             amr: issue.amr,
             auth_time: now,
             ip_address: issue.seen.ip_address,
@@ -155,17 +131,20 @@ impl Session {
         self.idle_expires_at = self.idle_expires_at.max(idle_expires_at);
     }
 
-    /// Notes that its owner proved again who they are, by `method`.
-    pub fn reauthenticated(&mut self, method: &str, now: Timestamp) {
+    /// Notes that the owner of `user` proved again who they are, by `method`.
+    pub fn reauthenticated(&mut self, user: &User, method: &str, now: Timestamp) {
         self.auth_time = now;
+        self.proof_epoch = user.proof_epoch;
         if !self.amr.iter().any(|known| known == method) {
             self.amr.push(method.to_owned());
         }
     }
 
-    /// Lets it live on when its account ends all others: see [`User::end_sessions`].
+    /// Lets it live on, and keep its right to what is sensitive, when its account takes both from all
+    /// others: see [`User::end_sessions`] and [`User::change_factors`].
     pub fn outlive(&mut self, user: &User) {
         self.epoch = user.session_epoch;
+        self.proof_epoch = user.proof_epoch;
     }
 
     /// Whether it still stands for `user` at `now`.
@@ -188,38 +167,19 @@ impl Session {
         grace: Duration,
         same_client: bool,
     ) -> Rotation {
-        if presented.generation > self.generation {
-            return Rotation::Ahead;
-        }
-        if presented.generation == self.generation {
-            return if same(presented.hash, &self.refresh_hash) {
-                Rotation::Current
-            } else {
-                Rotation::Reused
-            };
-        }
-        let before = self
-            .previous_hash
-            .as_deref()
-            .is_some_and(|hash| same(presented.hash, hash));
-        let in_time = now < self.rotated_at.after(grace);
-        if presented.generation == self.generation - 1 && before && in_time && same_client {
-            Rotation::Grace
-        } else {
-            Rotation::Reused
-        }
+        let family = Family {
+            generation: self.generation,
+            newest: &self.refresh_hash,
+            before: self.previous_hash.as_deref(),
+            rotated_at: self.rotated_at,
+        };
+        family.judge(presented, now, grace, same_client)
     }
 
     /// Ends it. Ending twice keeps the first time.
     pub fn end(&mut self, now: Timestamp) {
         self.deleted_at.get_or_insert(now);
     }
-}
-
-/// Compares two hashes in constant time.
-fn same(a: &str, b: &str) -> bool {
-    use subtle::ConstantTimeEq;
-    a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
 #[cfg(test)]

@@ -30,6 +30,10 @@ pub struct User {
     pub session_epoch: i64,
     /// Trusted devices issued under an older epoch are over.
     pub device_epoch: i64,
+    /// Grows with every change of the second factors: a session that proved who its owner is under an older
+    /// one must do so again before anything sensitive.
+    #[serde(default)]
+    pub proof_epoch: i64,
     /// Disabled by an administrator.
     pub disabled_at: Option<Timestamp>,
     /// When it was registered.
@@ -62,6 +66,7 @@ impl User {
             roles: Vec::new(),
             session_epoch: 0,
             device_epoch: 0,
+            proof_epoch: 0,
             disabled_at: None,
             created_at: now,
             updated_at: now,
@@ -94,6 +99,15 @@ impl User {
     /// Stores the same password under newer parameters. Nothing ends by it.
     pub fn rehash_password(&mut self, hash: String, now: Timestamp) {
         self.password_hash = Some(hash);
+        self.updated_at = now;
+    }
+
+    /// Notes a change of the second factors, which ends trusted devices and every session's right to
+    /// sensitive actions.
+    pub fn change_factors(&mut self, two_factor_enabled: bool, now: Timestamp) {
+        self.two_factor_enabled = two_factor_enabled;
+        self.device_epoch += 1;
+        self.proof_epoch += 1;
         self.updated_at = now;
     }
 

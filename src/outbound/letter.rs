@@ -171,6 +171,8 @@ pub enum Method {
     Sms,
     /// Codes by mail.
     Email,
+    /// Backup codes.
+    BackupCodes,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use quick_cache::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::outbox::Outbox;
 use super::partition::Partitions;
 use super::postgres::Postgres;
 use super::queue::Queue;
@@ -29,6 +30,8 @@ pub(super) struct Inner {
     pub(super) queue: Queue,
     /// One flush at a time.
     pub(super) flushing: tokio::sync::Mutex<()>,
+    /// Where parcels wait to be taken.
+    pub(super) outbox: Outbox,
     /// What PostgreSQL did not have: until when that is believed, and in which incarnation of the
     /// partition (0 for names). A commit of ours and a loss of Redis's state end the belief.
     pub(super) absent: Cache<Id, (Timestamp, i64)>,

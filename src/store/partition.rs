@@ -15,7 +15,7 @@ use super::Error;
 use super::inner::Inner;
 use super::redis::Op;
 use crate::clock;
-use crate::model::Partition;
+use crate::model::{Partition, Timestamp};
 use crate::telemetry::names;
 
 /// An incarnation waits this long for this process's own flush.
@@ -26,15 +26,18 @@ const FLUSH: Duration = Duration::from_secs(5);
 pub(super) struct Meta {
     pub(super) gen_: i64,
     pub(super) ver: i64,
+    /// When it was last found to have lost state; 0 for never.
+    pub(super) lost: Timestamp,
 }
 
 impl Meta {
-    /// Reads `gen ver bytes lost`.
+    /// Reads `gen ver bytes lost run`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         Some(Self {
             gen_: words.next()?.parse().ok()?,
             ver: words.next()?.parse().ok()?,
+            lost: Timestamp::from_micros(words.nth(1)?.parse().ok()?),
         })
     }
 }

@@ -12,7 +12,7 @@ use sqlx::{PgConnection, Row};
 use tokio::sync::watch;
 
 use super::Error;
-use super::record::Place;
+use super::record::{Owned, Place};
 use crate::clock::Stopwatch;
 use crate::config;
 use crate::model::{Id, Identifier, IdentifierKind, Partition, Timestamp, UserId};
@@ -285,8 +285,8 @@ impl Postgres {
             .map_err(|error: sqlx::Error| Error::Corrupt(error.to_string()))
     }
 
-    /// Ids of an account's newest sessions that are neither ended nor expired at `now`.
-    pub(crate) async fn live_sessions(
+    /// Ids of an account's newest records of a kind that are neither ended nor expired at `now`.
+    pub(crate) async fn live<R: Owned>(
         &self,
         owner: UserId,
         now: Timestamp,
@@ -298,40 +298,38 @@ impl Postgres {
             self.lend()
                 .await?
                 .ask(READ, |connection| {
-                    sqlx::query_scalar(
-                        "SELECT id FROM sessions WHERE user_id = $1 AND deleted_at IS NULL \
-             AND least(expires_at, idle_expires_at) > $2::text::timestamptz \
-             ORDER BY id DESC LIMIT $3",
-                    )
-                    .bind(owner.id().uuid())
-                    .bind(now.to_string())
-                    .bind(i64::try_from(most).unwrap_or(i64::MAX))
-                    .fetch_all(connection)
+                    sqlx::query_scalar(R::LIVE)
+                        .bind(owner.id().uuid())
+                        .bind(now.to_string())
+                        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+                        .fetch_all(connection)
                 })
                 .await
         }
         .await
-        .map_err(|error| self.failed("live_sessions", &error))?;
-        self.done("live_sessions", watch);
+        .map_err(|error| self.failed("live", &error))?;
+        self.done("live", watch);
         Ok(ids.into_iter().map(Id::from).collect())
     }
 
-    /// Removes sessions that ended or expired before `before`, a batch at a time. Returns how many.
-    pub(crate) async fn purge_sessions(&self, before: Timestamp, most: i64) -> Result<u64, Error> {
+    /// Removes rows that ended or expired before `before`, by a statement of which `$1` is that time and `$2`
+    /// how many at most. Returns how many.
+    pub(crate) async fn purge(
+        &self,
+        statement: &'static str,
+        before: Timestamp,
+        most: i64,
+    ) -> Result<u64, Error> {
         self.reachable()?;
         let watch = Stopwatch::start();
         let purged = async {
             self.lend()
                 .await?
                 .ask(READ, |connection| {
-                    sqlx::query(
-                        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
-             WHERE least(deleted_at, expires_at, idle_expires_at) < $1::text::timestamptz \
-             LIMIT $2 FOR UPDATE SKIP LOCKED)",
-                    )
-                    .bind(before.to_string())
-                    .bind(most)
-                    .execute(connection)
+                    sqlx::query(statement)
+                        .bind(before.to_string())
+                        .bind(most)
+                        .execute(connection)
                 })
                 .await
         }
@@ -339,6 +337,30 @@ impl Postgres {
         .map_err(|error| self.failed("purge", &error))?;
         self.done("purge", watch);
         Ok(purged.rows_affected())
+    }
+
+    /// Some accounts whose secrets are sealed with an older key than `version`.
+    pub(crate) async fn sealed_before(&self, version: i32) -> Result<Vec<UserId>, Error> {
+        self.reachable()?;
+        let watch = Stopwatch::start();
+        let ids: Vec<sqlx::types::Uuid> = async {
+            self.lend()
+                .await?
+                .ask(READ, |connection| {
+                    sqlx::query_scalar(
+                        "SELECT id FROM second_factors WHERE deleted_at IS NULL AND sealed_with < $1 \
+                         ORDER BY sealed_with LIMIT 100",
+                    )
+                    .bind(version)
+                    .fetch_all(connection)
+                })
+                .await
+        }
+        .await
+        .map_err(|error| self.failed("sealed_before", &error))?;
+        self.done("sealed_before", watch);
+        let users = ids.into_iter().map(|id| UserId::from(Id::from(id)));
+        Ok(users.collect())
     }
 
     /// The account of a name.

@@ -8,9 +8,9 @@ use fred::types::Value;
 use super::Error;
 use super::inner::Inner;
 use super::partition::Meta;
-use super::record::{self, Keys, Place, SESSIONS};
+use super::record::{self, Keys, Owned, Place};
 use super::redis::Op;
-use crate::model::{Id, Partition, Session, SessionId, UserId};
+use crate::model::{Id, Partition, UserId};
 use crate::telemetry::names;
 
 /// How often a read starts over because the partition changed under it.
@@ -20,9 +20,9 @@ pub(super) const ABSENT: Duration = Duration::from_secs(2);
 /// Redis keeps a hydrated record for a day, unless a commit says otherwise.
 const HYDRATED_STAYS: Duration = Duration::from_secs(24 * 3600);
 
-/// An account's sessions that are listed at most.
-const MOST_SESSIONS: usize = 200;
-/// Sessions read at the same time.
+/// An account's records of one kind that are listed at most.
+const MOST_OWNED: usize = 200;
+/// Records read at the same time.
 const ABREAST: usize = 32;
 
 /// Records of one partition at one moment.
@@ -71,9 +71,13 @@ impl Inner {
     pub(super) async fn snapshot<K: Keys>(self: &Arc<Self>, keys: &K) -> Result<Snapshot, Error> {
         let mut places = Vec::with_capacity(2);
         keys.places(&mut places);
-        let partition = one_partition(&places)?;
+        self.snapshot_of(&places).await
+    }
+
+    async fn snapshot_of(self: &Arc<Self>, places: &[Place]) -> Result<Snapshot, Error> {
+        let partition = one_partition(places)?;
         for _ in 0..ATTEMPTS {
-            if let Some(snapshot) = self.try_snapshot(partition, &places).await? {
+            if let Some(snapshot) = self.try_snapshot(partition, places).await? {
                 return Ok(snapshot);
             }
         }
@@ -101,6 +105,7 @@ impl Inner {
         for (place, value) in places.iter().zip(values) {
             let found = match value.and_then(|value| warm(&value, meta.gen_)) {
                 Some(found) => Some(found),
+                None if !place.table.durable => None,
                 None => match Box::pin(self.hydrate(meta, *place)).await? {
                     Hydrated::Found(found) => Some(found),
                     Hydrated::Absent => None,
@@ -181,11 +186,11 @@ impl Inner {
 }
 
 impl Inner {
-    /// See [`super::Store::sessions_of`].
-    pub(super) async fn sessions_of(
+    /// See [`super::Store::owned_by`].
+    pub(super) async fn owned_by<R: Owned>(
         self: &Arc<Self>,
         owner: UserId,
-    ) -> Result<Vec<Session>, Error> {
+    ) -> Result<Vec<R>, Error> {
         let now = self.clock.now();
         // The log first: what leaves it meanwhile is in PostgreSQL.
         let pend = self
@@ -195,28 +200,31 @@ impl Inner {
         let mut ids: Vec<Id> = pend
             .iter()
             .filter_map(|name| record::parse_name(name))
-            .filter_map(|(table, id)| (table.name == SESSIONS.name).then_some(id))
+            .filter_map(|(table, id)| (table.kind == R::TABLE.kind).then_some(id))
             .collect();
-        ids.extend(
-            self.postgres
-                .live_sessions(owner, now, MOST_SESSIONS)
-                .await?,
-        );
+        ids.extend(self.postgres.live::<R>(owner, now, MOST_OWNED).await?);
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.dedup();
-        let mut sessions = Vec::new();
+        let mut records = Vec::new();
         for abreast in ids.chunks(ABREAST) {
-            let reads = abreast.iter().map(async |id| {
-                let id = SessionId::from(*id);
-                self.snapshot(&id).await?.records(&id)
-            });
-            for session in futures_util::future::try_join_all(reads).await? {
-                sessions.extend(session.filter(|session| session.user_id == owner));
+            let reads = abreast.iter().map(|id| self.one::<R>(*id));
+            for record in futures_util::future::try_join_all(reads).await? {
+                records.extend(record.filter(|record| record.owner() == owner));
             }
         }
-        sessions.retain(|session| session.deleted_at.is_none());
-        sessions.truncate(MOST_SESSIONS);
-        Ok(sessions)
+        records.retain(|record| !record.is_deleted());
+        records.truncate(MOST_OWNED);
+        Ok(records)
+    }
+
+    async fn one<R: Owned>(self: &Arc<Self>, id: Id) -> Result<Option<R>, Error> {
+        let places = [Place {
+            table: R::TABLE,
+            id,
+        }];
+        let snapshot = self.snapshot_of(&places).await?;
+        let image = snapshot.stored.first().and_then(|one| one.found.as_ref());
+        image.map(|(_, image)| record::decode(image)).transpose()
     }
 }
 

@@ -41,6 +41,8 @@ struct Scripts {
     limit: Script,
     give_back: Script,
     release: Script,
+    collect: Script,
+    settle: Script,
 }
 
 /// Names a script.
@@ -54,6 +56,8 @@ pub(crate) enum Op {
     Limit,
     GiveBack,
     Release,
+    Collect,
+    Settle,
 }
 
 impl Op {
@@ -67,6 +71,8 @@ impl Op {
             Self::Limit => "limit",
             Self::GiveBack => "give_back",
             Self::Release => "release",
+            Self::Collect => "collect",
+            Self::Settle => "settle",
         }
     }
 }
@@ -82,10 +88,12 @@ impl Scripts {
             limit: Script::from_lua(include_str!("redis/scripts/limit.lua")),
             give_back: Script::from_lua(include_str!("redis/scripts/give_back.lua")),
             release: Script::from_lua(include_str!("redis/scripts/release.lua")),
+            collect: Script::from_lua(include_str!("redis/scripts/collect.lua")),
+            settle: Script::from_lua(include_str!("redis/scripts/settle.lua")),
         }
     }
 
-    fn all(&self) -> [&Script; 8] {
+    fn all(&self) -> [&Script; 10] {
         [
             &self.commit,
             &self.hydrate,
@@ -95,6 +103,8 @@ impl Scripts {
             &self.limit,
             &self.give_back,
             &self.release,
+            &self.collect,
+            &self.settle,
         ]
     }
 
@@ -108,6 +118,8 @@ impl Scripts {
             Op::Limit => &self.limit,
             Op::GiveBack => &self.give_back,
             Op::Release => &self.release,
+            Op::Collect => &self.collect,
+            Op::Settle => &self.settle,
         }
     }
 }

@@ -41,6 +41,7 @@ struct Glance {
     bytes: i64,
     entries: Vec<Entry>,
     moved: bool,
+    parcels_due: i64,
 }
 
 impl Inner {
@@ -126,6 +127,9 @@ impl Inner {
                 bytes += glance.bytes;
                 entries.extend(glance.entries);
                 moved.extend(glance.moved.then_some(*partition));
+                if glance.parcels_due > 0 {
+                    self.outbox.is_due(*partition);
+                }
             }
         }
         self.note(waiting, oldest, bytes);
@@ -182,6 +186,7 @@ impl Inner {
                     space.meta(partition),
                     space.log(partition),
                     space.lease(partition),
+                    space.outbox(partition),
                 ],
                 vec![
                     Value::from(sweeper),
@@ -203,6 +208,7 @@ impl Inner {
             oldest_millis: u64::try_from(number(1)).unwrap_or(0),
             bytes: number(2),
             moved: answer.get(4).and_then(Value::as_string).as_deref() == Some("1"),
+            parcels_due: number(5),
             entries: entries
                 .into_iter()
                 .filter_map(|entry| read_entry(partition, entry))

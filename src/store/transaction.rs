@@ -7,15 +7,16 @@ use fred::types::Value;
 use tokio::sync::oneshot;
 
 use super::inner::Inner;
+use super::outbox::Posted;
 use super::postgres::RowImage;
 use super::queue::{Change, Entry, Fate, Flag};
 use super::read::{Snapshot, Stored};
-use super::record::{self, AUDIT_LOGS, Keys, Place, Record};
+use super::record::{self, AUDIT_LOGS, Keys, Place, Record, Table};
 use super::redis::Op;
 use super::{Class, Durability, Error};
 use crate::clock::{self, Stopwatch};
 use crate::config;
-use crate::model::{AuditEvent, Timestamp};
+use crate::model::{AuditEvent, LetterId, Partition, Timestamp};
 use crate::telemetry::names;
 
 /// How often a transaction is decided again before it gives up.
@@ -27,8 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Draft {
     now: Timestamp,
+    lost: Timestamp,
     writes: Vec<Write>,
+    removed: Vec<Place>,
     traces: Vec<(Place, String)>,
+    posted: Vec<Posted>,
     failed: Option<Error>,
 }
 
@@ -41,17 +45,27 @@ struct Write {
 }
 
 impl Draft {
-    fn new(now: Timestamp) -> Self {
+    fn new(now: Timestamp, lost: Timestamp) -> Self {
         Self {
             now,
+            lost,
             writes: Vec::new(),
+            removed: Vec::new(),
             traces: Vec::new(),
+            posted: Vec::new(),
             failed: None,
         }
     }
 
-    /// Writes a durable record: it goes to Redis and to the log in one step. The last of several puts of
-    /// one record counts.
+    /// When Redis was last found to have lost state here. What was consumed shortly before may stand again:
+    /// whoever can tell by the time alone should not accept what is older.
+    #[must_use]
+    pub fn lost_at(&self) -> Timestamp {
+        self.lost
+    }
+
+    /// Writes a record: it goes to Redis, and to the log when it is durable, in one step. The last of several
+    /// puts of one record counts.
     pub fn put<R: Record>(&mut self, record: &R) {
         match record::image(record) {
             Ok(image) => {
@@ -71,6 +85,32 @@ impl Draft {
         }
     }
 
+    /// Removes a fleeting record. (A durable one is put with its tombstone.)
+    pub fn remove<R: Record>(&mut self, record: &R) {
+        if R::TABLE.durable {
+            self.failed = Some(Error::Corrupt(format!(
+                "{} cannot be removed",
+                R::TABLE.kind
+            )));
+        }
+        let place = Place {
+            table: R::TABLE,
+            id: record.id(),
+        };
+        self.writes.retain(|write| !write.place.is(place));
+        self.removed.push(place);
+    }
+
+    /// Posts a message with this commit: somebody takes it out of the outbox soon, until it expires.
+    /// `content` is not looked at; seal it.
+    pub fn post(&mut self, id: LetterId, content: String, expires_at: Timestamp) {
+        self.posted.push(Posted {
+            id,
+            content,
+            expires_at,
+        });
+    }
+
     /// Writes an audit entry into the log of this commit.
     pub fn trace(&mut self, event: &AuditEvent) {
         match record::image(event) {
@@ -86,7 +126,10 @@ impl Draft {
     }
 
     fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.traces.is_empty()
+        self.writes.is_empty()
+            && self.removed.is_empty()
+            && self.traces.is_empty()
+            && self.posted.is_empty()
     }
 }
 
@@ -172,7 +215,7 @@ impl Inner {
         let watch = Stopwatch::start();
         for attempt in 0..ATTEMPTS {
             let snapshot = self.snapshot(&keys).await?;
-            let mut draft = Draft::new(self.clock.now());
+            let mut draft = Draft::new(self.clock.now(), snapshot.meta.lost);
             let answer = decide(snapshot.records(&keys)?, &mut draft)?;
             if draft.is_empty() {
                 return Ok((
@@ -256,6 +299,15 @@ impl Inner {
             return Err(Error::Unknown);
         };
         self.partitions.saw(partition, ver);
+        if !draft.posted.is_empty() {
+            self.outbox.is_due(partition);
+        }
+        if changes.is_empty() {
+            return Ok(Answer::Committed(Receipt {
+                fate: None,
+                inner: Arc::clone(self),
+            }));
+        }
         for (place, ..) in &changes {
             self.absent.remove(&place.id);
         }
@@ -304,59 +356,70 @@ impl Inner {
             space.log(partition),
             space.pend(partition),
         ];
-        let mut args = vec![
-            Value::from(snapshot.meta.gen_.to_string()),
-            Value::from(format!(
-                "{} {}",
-                self.settings.loss_hold.as_micros(),
-                self.partitions.high(partition)
-            )),
-        ];
-        for stored in &snapshot.stored {
-            if draft
-                .writes
-                .iter()
-                .any(|write| write.place.is(stored.place))
-            {
-                continue;
-            }
-            keys.push(space.record(stored.place));
-            args.extend(["".into(), "=".into(), "-".into(), "".into()]);
-            let first = args.len() - 4;
-            args[first] = expected(stored);
-        }
+        let mut args = vec![Value::from(snapshot.meta.gen_.to_string()), Value::from("")];
         let mut logged = Vec::new();
         let mut items: Vec<Value> = Vec::new();
+        for stored in &snapshot.stored {
+            let place = stored.place;
+            if draft.writes.iter().any(|write| write.place.is(place)) {
+                continue;
+            }
+            keys.push(space.record(place));
+            if draft.removed.iter().any(|removed| removed.is(place)) {
+                args.extend([expected(stored), "x".into(), "-".into(), "".into()]);
+                continue;
+            }
+            let renewed = place
+                .table
+                .renewed_by_use
+                .filter(|_| stored.found.is_some());
+            let stays =
+                renewed.map_or_else(|| "-".to_owned(), |stays| stays.as_millis().to_string());
+            args.extend([expected(stored), "=".into(), Value::from(stays), "".into()]);
+        }
         for write in &draft.writes {
+            let table = write.place.table;
             let known = snapshot
                 .stored
                 .iter()
                 .find(|stored| stored.place.is(write.place));
-            let flag = if write.deleted {
-                Flag::Deleted
-            } else {
-                Flag::Record
-            };
             keys.push(space.record(write.place));
-            args.push(known.map_or_else(|| Value::from("-"), expected));
+            args.push(known.map_or_else(|| Value::from(absent(table)), expected));
             args.push("w".into());
             args.push(Value::from(write.stays.as_millis().max(1).to_string()));
             args.push(Value::from(write.image.clone()));
-            items.push(Value::from(record::name(write.place.table, write.place.id)));
-            items.push(Value::from(flag.letter().to_string()));
-            items.push(Value::from(format!("#{}", keys.len() - 3)));
-            logged.push((write.place, flag, Arc::from(write.image.as_str())));
+            if table.durable {
+                let flag = if write.deleted {
+                    Flag::Deleted
+                } else {
+                    Flag::Record
+                };
+                items.push(Value::from(record::name(table, write.place.id)));
+                items.push(Value::from(flag.letter().to_string()));
+                items.push(Value::from(format!("#{}", keys.len() - 3)));
+                logged.push((write.place, flag, Arc::from(write.image.as_str())));
+            }
         }
+        args[1] = Value::from(format!(
+            "{} {} {}",
+            self.settings.loss_hold.as_micros(),
+            self.partitions.high(partition),
+            keys.len() - 3
+        ));
         for (place, image) in &draft.traces {
             items.push(Value::from(record::name(place.table, place.id)));
             items.push(Value::from(Flag::Trace.letter().to_string()));
             items.push(Value::from(image.clone()));
             logged.push((*place, Flag::Trace, Arc::from(image.as_str())));
         }
-        if logged
-            .iter()
-            .any(|(place, ..)| place.id.partition() != partition)
-        {
+        if !draft.posted.is_empty() {
+            keys.extend([space.outbox(partition), space.parcels(partition)]);
+            items.extend(draft.posted.iter().flat_map(Posted::arguments));
+        }
+        let writes = draft.writes.iter().map(|write| write.place.id.partition());
+        let traces = draft.traces.iter().map(|(place, _)| place.id.partition());
+        let posted = draft.posted.iter().map(|one| one.id.partition());
+        if !all_in(partition, writes.chain(traces).chain(posted)) {
             return Err(Error::Corrupt(
                 "a transaction reaches over its partition".to_owned(),
             ));
@@ -369,7 +432,17 @@ impl Inner {
 /// The version that a record must still have.
 fn expected(stored: &Stored) -> Value {
     stored.found.as_ref().map_or_else(
-        || Value::from("-"),
+        || Value::from(absent(stored.place.table)),
         |found| Value::from(found.0.to_string()),
     )
+}
+
+/// How the absence of a record is told. A durable one of another incarnation may still come back; a fleeting
+/// one is gone.
+fn absent(table: &Table) -> &'static str {
+    if table.durable { "-" } else { "~" }
+}
+
+fn all_in(home: Partition, mut partitions: impl Iterator<Item = Partition>) -> bool {
+    partitions.all(|partition| partition == home)
 }

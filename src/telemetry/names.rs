@@ -137,13 +137,21 @@ pub const LOGINS: &str = "sallyport_logins_total";
 pub const REFRESHES: &str = "sallyport_refreshes_total";
 /// Sessions ended before their time, by reason.
 pub const SESSIONS_ENDED: &str = "sallyport_sessions_ended_total";
+/// Second factors shown at logins, by method and outcome.
+pub const SECOND_FACTORS: &str = "sallyport_second_factors_total";
+/// Set-ups of second factors, by method and outcome.
+pub const ENROLMENTS: &str = "sallyport_enrolments_total";
+/// Codes posted, by method and outcome.
+pub const CODES: &str = "sallyport_codes_total";
+/// Attempts to deliver a letter, by channel and outcome.
+pub const LETTERS: &str = "sallyport_letters_total";
 
 // What leaves the house
 
-/// Letters handed to a provider or not, by channel and outcome.
-pub const OUTBOUND_LETTERS: &str = "sallyport_outbound_letters_total";
-/// Time of one hand-over to a provider, by channel.
-pub const OUTBOUND_DELIVERY: &str = "sallyport_outbound_delivery_seconds";
+/// What providers said to letters, by channel and answer.
+pub const PROVIDER_ANSWERS: &str = "sallyport_provider_answers_total";
+/// Time a provider took for one letter, by channel.
+pub const PROVIDER_SECONDS: &str = "sallyport_provider_seconds";
 
 /// All of them.
 pub const METRICS: &[Metric] = &[
@@ -343,13 +351,33 @@ pub const METRICS: &[Metric] = &[
         help: "Sessions ended before their time, by reason.",
     },
     Metric {
-        name: OUTBOUND_LETTERS,
+        name: SECOND_FACTORS,
         kind: Kind::Counter,
-        help: "Letters handed to a provider or not, by channel and outcome.",
+        help: "Second factors shown at logins, by method and outcome.",
     },
     Metric {
-        name: OUTBOUND_DELIVERY,
+        name: ENROLMENTS,
+        kind: Kind::Counter,
+        help: "Set-ups of second factors, by method and outcome.",
+    },
+    Metric {
+        name: CODES,
+        kind: Kind::Counter,
+        help: "Codes posted, by method and outcome.",
+    },
+    Metric {
+        name: LETTERS,
+        kind: Kind::Counter,
+        help: "Attempts to deliver a letter, by channel and outcome.",
+    },
+    Metric {
+        name: PROVIDER_ANSWERS,
+        kind: Kind::Counter,
+        help: "What providers said to letters, by channel and answer.",
+    },
+    Metric {
+        name: PROVIDER_SECONDS,
         kind: Kind::Histogram(SLOW),
-        help: "Time of one hand-over to a provider, by channel.",
+        help: "Time a provider took for one letter, by channel.",
     },
 ];

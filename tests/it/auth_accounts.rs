@@ -136,6 +136,7 @@ async fn parallel_guesses_do_not_get_past_the_limit() {
         let input = sallyport::auth::Credentials {
             identifier: "alice".to_owned(),
             password: secret(&format!("guess {n}")),
+            device_token: None,
         };
         tokio::spawn(async move { auth.login(&curl(), input).await.map(|_| ()) })
     });

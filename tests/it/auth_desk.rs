@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use sallyport::auth::{
-    Asked, Auth, Caller, Client, Credentials, Error, LoginOutcome, Refreshed, Registration,
-    Settings, SignedIn,
+    Asked, Auth, Caller, Client, Credentials, Error, Language, LoginOutcome, Refreshed,
+    Registration, Settings, SignedIn,
 };
 use sallyport::clock::Clock;
 use sallyport::config;
-use sallyport::crypto::{AccessTokens, HashPool, Keys, OpaqueTokens};
+use sallyport::crypto::{HashPool, Keys};
 use sallyport::model::Password;
+use sallyport::outbound::Outbound;
 use sallyport::store::Store;
 
 use crate::lab::{Kind, Lab};
@@ -104,9 +105,12 @@ impl Desk {
         let input = Credentials {
             identifier: name.to_owned(),
             password: secret(password),
+            device_token: None,
         };
-        let LoginOutcome::SignedIn(signed_in) = self.auth.login(client, input).await?;
-        Ok(*signed_in)
+        match self.auth.login(client, input).await? {
+            LoginOutcome::SignedIn(signed_in) => Ok(*signed_in),
+            LoginOutcome::SecondFactorDue(_) => panic!("a second factor is due"),
+        }
     }
 
     pub async fn caller(&self, access_token: &str) -> Result<Caller, Error> {
@@ -139,8 +143,8 @@ fn auth(
     Auth::new(
         store.clone(),
         pool.clone(),
-        AccessTokens::new(&keys, &settings.tokens),
-        OpaqueTokens::new(&keys),
+        &keys,
+        Arc::new(Outbound::new(&config::Outbound::default()).expect("outbound")),
         clock.clone(),
         settings,
     )
@@ -167,6 +171,7 @@ pub fn from(address: &str, user_agent: &str) -> Client {
         address: address.parse().expect("address"),
         user_agent: user_agent.to_owned(),
         request_id: "test".to_owned(),
+        language: Language::default(),
         asked: Asked::default(),
     }
 }

@@ -98,6 +98,7 @@ fn credentials(name: &str, password: &str) -> Credentials {
     Credentials {
         identifier: name.to_owned(),
         password: secret(password),
+        device_token: None,
     }
 }
 

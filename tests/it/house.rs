@@ -12,8 +12,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use sallyport::auth::{Auth, Settings};
 use sallyport::config;
-use sallyport::crypto::{AccessTokens, HashPool, Keys, OpaqueTokens};
+use sallyport::crypto::{HashPool, Keys};
 use sallyport::http::Deps;
+use sallyport::outbound::Outbound;
 use sallyport::store::Store;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -38,6 +39,8 @@ pub struct House {
 pub struct Wishes {
     pub limits: config::Limits,
     pub tokens: config::Tokens,
+    pub second_factors: config::SecondFactors,
+    pub outbound: config::Outbound,
     pub http: config::Http,
     pub hashing: Option<config::Hashing>,
 }
@@ -79,13 +82,15 @@ impl House {
         let pool = HashPool::start(&wishes.hashing.unwrap_or_else(cheap_hashing)).expect("pool");
         let settings = Settings {
             tokens: wishes.tokens.clone(),
+            second_factors: wishes.second_factors,
             limits: wishes.limits,
         };
+        let outbound = Outbound::new(&wishes.outbound).expect("outbound");
         let auth = Auth::new(
             store.clone(),
             pool,
-            AccessTokens::new(&keys, &wishes.tokens),
-            OpaqueTokens::new(&keys),
+            &keys,
+            Arc::new(outbound),
             lab.clock.clone(),
             settings,
         );

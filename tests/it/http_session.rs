@@ -11,8 +11,9 @@ use hyper_util::rt::TokioIo;
 use sallyport::auth::{Auth, Settings};
 use sallyport::clock::Clock;
 use sallyport::config;
-use sallyport::crypto::{AccessTokens, HashPool, Keys, OpaqueTokens};
+use sallyport::crypto::{HashPool, Keys};
 use sallyport::http::{self, Deps};
+use sallyport::outbound::Outbound;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -77,8 +78,8 @@ impl Service {
         let auth = Auth::new(
             lab.running().await,
             HashPool::start(&hashing).unwrap(),
-            AccessTokens::new(&keys, &settings.tokens),
-            OpaqueTokens::new(&keys),
+            &keys,
+            Arc::new(Outbound::new(&config::Outbound::default()).expect("outbound")),
             lab.clock.clone(),
             settings,
         );

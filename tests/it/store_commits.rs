@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sallyport::model::{Action, User};
+use sallyport::model::{Action, Session, User};
 use sallyport::store::{Class, Durability, Error};
 
 use crate::lab::{self, BOTH, Kind, Lab};
@@ -244,7 +244,7 @@ async fn an_account_sees_its_own_sessions_flushed_or_not() {
             .await
             .expect("session");
         let ids: Vec<_> = store
-            .sessions_of(user.id)
+            .owned_by::<Session>(user.id)
             .await
             .expect("list")
             .into_iter()
@@ -294,6 +294,14 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
         (
             "sessions",
             serde_json::to_value(lab.session(&user)).expect("session"),
+        ),
+        (
+            "second_factors",
+            serde_json::to_value(lab.factors(&user)).expect("factors"),
+        ),
+        (
+            "trusted_devices",
+            serde_json::to_value(lab.device(&user)).expect("device"),
         ),
         (
             "audit_logs",
@@ -378,19 +386,31 @@ async fn a_list_of_sessions_is_bounded_and_holds_only_live_ones() {
             .expect("session");
     }
     assert_eq!(
-        store.sessions_of(user.id).await.expect("list").len(),
+        store
+            .owned_by::<Session>(user.id)
+            .await
+            .expect("list")
+            .len(),
         200,
         "not flushed"
     );
     store.flush().await.expect("flush");
     assert_eq!(
-        store.sessions_of(user.id).await.expect("list").len(),
+        store
+            .owned_by::<Session>(user.id)
+            .await
+            .expect("list")
+            .len(),
         200,
         "flushed"
     );
     lab.clock.advance(Duration::from_hours(3));
     assert_eq!(
-        store.sessions_of(user.id).await.expect("list").len(),
+        store
+            .owned_by::<Session>(user.id)
+            .await
+            .expect("list")
+            .len(),
         0,
         "expired"
     );

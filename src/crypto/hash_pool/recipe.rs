@@ -51,15 +51,19 @@ impl Recipe {
 
     /// Writes the PHC string.
     pub(super) fn write(&self, salt: &[u8], tag: &[u8]) -> String {
+        format!("{}${}", self.write_untagged(salt), write_tag(tag))
+    }
+
+    /// Writes what the PHC string says before the tag.
+    pub(super) fn write_untagged(&self, salt: &[u8]) -> String {
         format!(
-            "${}$v={}$m={},t={},p={}${}${}",
+            "${}$v={}$m={},t={},p={}${}",
             self.algorithm,
             u32::from(self.version),
             self.memory_kib,
             self.iterations,
             self.parallelism,
             STANDARD_NO_PAD.encode(salt),
-            STANDARD_NO_PAD.encode(tag),
         )
     }
 
@@ -67,6 +71,11 @@ impl Recipe {
     pub(super) fn cost_kib(&self) -> u64 {
         u64::from(self.memory_kib) * u64::from(self.iterations)
     }
+}
+
+/// A tag as PHC strings have it.
+pub(super) fn write_tag(tag: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(tag)
 }
 
 /// How costly a stored hash may be.
@@ -128,9 +137,28 @@ impl Stored {
     }
 }
 
+/// A recipe with its salt, for tags of [`TAG_LENGTH`] that are stored elsewhere; `None` when it is malformed, has a tag
+/// or is costlier than `bounds` allow.
+pub(super) fn parse_untagged(text: &str, bounds: &Bounds) -> Option<(Recipe, phc::Salt)> {
+    if text.len() > MAX_STORED_LENGTH || !text.starts_with("$argon2") {
+        return None;
+    }
+    let hash = PasswordHash::new(text).ok()?;
+    if hash.hash.is_some() {
+        return None;
+    }
+    let recipe = recipe_of(&hash, TAG_LENGTH, bounds)?;
+    Some((recipe, hash.salt?))
+}
+
 fn parse_argon2(text: &str, bounds: &Bounds) -> Option<Stored> {
     let hash = PasswordHash::new(text).ok()?;
     let (salt, tag) = (hash.salt?, hash.hash?);
+    let recipe = recipe_of(&hash, tag.len(), bounds)?;
+    Some(Stored::Argon2 { recipe, salt, tag })
+}
+
+fn recipe_of(hash: &PasswordHash, tag_length: usize, bounds: &Bounds) -> Option<Recipe> {
     // keyid and data never left the drafts: three parameters, no more.
     if hash.params.iter().count() != 3 {
         return None;
@@ -142,11 +170,9 @@ fn parse_argon2(text: &str, bounds: &Bounds) -> Option<Stored> {
         memory_kib: hash.params.get_decimal("m")?,
         iterations: hash.params.get_decimal("t")?,
         parallelism: hash.params.get_decimal("p")?,
-        tag_length: tag.len(),
+        tag_length,
     };
-    bounds
-        .allow(&recipe)
-        .then_some(Stored::Argon2 { recipe, salt, tag })
+    bounds.allow(&recipe).then_some(recipe)
 }
 
 /// `$2x$` marks hashes of a broken implementation, which no correct one can verify.
@@ -191,6 +217,14 @@ mod tests {
     }
 
     #[test]
+    fn a_recipe_without_its_tag_is_read_again() {
+        let recipe = Recipe::today(&config::Hashing::default());
+        let text = recipe.write_untagged(&[7; SALT_LENGTH]);
+        let (read, salt) = parse_untagged(&text, &bounds()).expect("our own string");
+        assert_eq!((read, salt.as_ref()), (recipe, [7; SALT_LENGTH].as_slice()));
+    }
+
+    #[test]
     fn hostile_and_malformed_hashes_are_refused() {
         let tail = "$BwcHBwcHBwcHBwcHBwcHBw$CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk";
         let heads = [
@@ -228,7 +262,17 @@ mod tests {
             let text = format!("$argon2id$v=19$m=19456,t=2,p=1{tail}");
             assert!(Stored::parse(&text, &bounds()).is_none(), "{text}");
         }
+        // A recipe without its tag is refused for the same reasons.
+        for head in heads {
+            let text = format!("{head}$BwcHBwcHBwcHBwcHBwcHBw");
+            assert!(parse_untagged(&text, &bounds()).is_none(), "{text}");
+        }
+        for tail in ["", "$", "$BwcH", tail] {
+            let text = format!("$argon2id$v=19$m=19456,t=2,p=1{tail}");
+            assert!(parse_untagged(&text, &bounds()).is_none(), "{text}");
+        }
         let endless = format!("$argon2id$v=19$m=19456,t=2,p=1{tail}{}", "A".repeat(4096));
+        assert!(parse_untagged(&endless, &bounds()).is_none());
         assert!(Stored::parse(&endless, &bounds()).is_none());
     }
 

@@ -13,8 +13,12 @@ pub(in crate::http) async fn login(call: Call) -> Result<Reply, Problem> {
     let input = Credentials {
         identifier: body.email_or_username,
         password: body.password,
+        device_token: None,
     };
     match call.auth()?.login(&call.client, input).await? {
         LoginOutcome::SignedIn(session) => signed_in(&call, "Logged in", &session),
+        LoginOutcome::SecondFactorDue(_) => {
+            Err(Problem::new(crate::http::problem::Kind::MethodNotAvailable))
+        }
     }
 }

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::{Issue, Lifetimes, Presented, Rotation, Seen, Session, Successor};
+use super::{Issue, Lifetimes, Seen, Session};
 use crate::model::{Email, Id, Timestamp, User, Username};
+use crate::model::{Presented, Rotation, Successor};
 
 const GRACE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_hours(7 * 24);
@@ -181,9 +182,9 @@ fn a_token_newer_than_the_store_is_no_theft() {
 fn proving_again_who_one_is_renews_the_time_and_adds_the_method_once() {
     let mut session = session_of(&alice());
     let now = start().after(DAY);
-    session.reauthenticated("pwd", now);
+    session.reauthenticated(&alice(), "pwd", now);
     assert_eq!(session.auth_time, now);
     assert_eq!(session.amr, ["pwd"]);
-    session.reauthenticated("otp", now);
+    session.reauthenticated(&alice(), "otp", now);
     assert_eq!(session.amr, ["pwd", "otp"]);
 }

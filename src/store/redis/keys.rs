@@ -21,7 +21,7 @@ impl KeySpace {
         format!("{}{{{partition}}}:{rest}", self.prefix)
     }
 
-    /// The partition's incarnation, clock, log size and last loss: `gen ver bytes lost`.
+    /// The partition's incarnation, clock, log size and last loss: `gen ver bytes lost run`.
     pub(crate) fn meta(&self, partition: Partition) -> String {
         self.tagged(partition, "meta")
     }
@@ -39,6 +39,16 @@ impl KeySpace {
     /// Who sweeps the partition at present.
     pub(crate) fn lease(&self, partition: Partition) -> String {
         self.tagged(partition, "lease")
+    }
+
+    /// Sorted set of parcels, by when they are due.
+    pub(crate) fn outbox(&self, partition: Partition) -> String {
+        self.tagged(partition, "outbox")
+    }
+
+    /// Hash of parcel to `attempts expires content`.
+    pub(crate) fn parcels(&self, partition: Partition) -> String {
+        self.tagged(partition, "parcels")
     }
 
     /// A record: `gen ver image`.
@@ -81,6 +91,8 @@ mod tests {
             keys.meta(id.partition()),
             keys.log(id.partition()),
             keys.pend(id.partition()),
+            keys.outbox(id.partition()),
+            keys.parcels(id.partition()),
             keys.record(Place { table: &USERS, id }),
             keys.bucket(id.partition(), "login", "ab"),
         ] {

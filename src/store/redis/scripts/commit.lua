@@ -1,12 +1,15 @@
 -- Commits a transaction: all of it or nothing.
 --
--- KEYS  1 meta, 2 log, 3 pend, 4… the records that were read or are written
+-- KEYS  1 meta, 2 log, 3 pend, 4… the records that were read or are written,
+--       then outbox and parcels, where there are parcels
 -- ARGV  1 incarnation that the reader saw
---       2 how long after a loss mutations wait, in µs, and highest version seen by the caller
---       3… for each record: expected version ('-' absent), action ('=' check, 'w' write),
---          time to live in ms ('0' for ever, '-' leave), image ('' for a check)
+--       2 how long after a loss mutations wait, in µs, highest version seen by the caller, number of records
+--       3… for each record: expected version ('-' absent; '~' absent or of another incarnation, which for
+--          a fleeting record is the same), action ('=' check, 'w' write, 'x' remove),
+--          time to live in ms ('0' for ever, '-' leave), image ('' for a check or a removal)
 --       then for each logged change: name, flag ('r' record, 'd' deleted record, 't' trace), image,
 --          or '#n' for the image of record n
+--       and for each parcel: its id, 'p', when it expires (µs), a space, its content
 -- Returns {'ok', ver, log id} | {'conflict', n} | {'stale', gen} | {'moved', gen} | {'held'}
 
 local meta = redis.call('GET', KEYS[1])
@@ -16,34 +19,39 @@ if gen ~= ARGV[1] then return {'stale', gen} end
 -- A server that is not the one that wrote last may have lost what that one acknowledged.
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if run ~= server then return {'moved', gen} end
-local hold, high = string.match(ARGV[2], '^(%d+) (%d+)$')
+local hold, high, records = string.match(ARGV[2], '^(%d+) (%d+) (%d+)$')
 if tonumber(ver) < tonumber(high) then return {'moved', gen} end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 if now < tonumber(lost) + tonumber(hold) then return {'held'} end
 
-local records = #KEYS - 3
+records = tonumber(records)
 for n = 1, records do
-    local value = redis.call('GET', KEYS[n + 3])
+    local value, expected = redis.call('GET', KEYS[n + 3]), ARGV[n * 4 - 1]
     local found = '-'
     if value then
         local record_gen, record_ver = string.match(value, '^(%d+) (%d+) ')
-        if record_gen ~= gen then return {'conflict', n} end
-        found = record_ver
+        if record_gen == gen then
+            found = record_ver
+        elseif expected ~= '~' then
+            return {'conflict', n}
+        end
     end
-    if found ~= ARGV[n * 4 - 1] then return {'conflict', n} end
+    if found ~= expected and not (found == '-' and expected == '~') then return {'conflict', n} end
 end
 
 local next_ver = string.format('%.0f', math.max(tonumber(ver) + 1, now))
 local first_change = records * 4 + 3
 local changes, added = {'g', gen, 'v', next_ver}, 0
 for i = first_change, #ARGV, 3 do
-    local image = ARGV[i + 2]
-    if string.sub(image, 1, 1) == '#' then image = ARGV[tonumber(string.sub(image, 2)) * 4 + 2] end
-    changes[#changes + 1] = ARGV[i]
-    changes[#changes + 1] = ARGV[i + 1] .. image
-    added = added + #ARGV[i] + #image + 64
+    local flag, image = ARGV[i + 1], ARGV[i + 2]
+    if flag ~= 'p' then
+        if string.sub(image, 1, 1) == '#' then image = ARGV[tonumber(string.sub(image, 2)) * 4 + 2] end
+        changes[#changes + 1] = ARGV[i]
+        changes[#changes + 1] = flag .. image
+        added = added + #ARGV[i] + #image + 64
+    end
 end
 
 -- Redis refuses a script only at its first write, so nothing below is ever half done.
@@ -59,11 +67,19 @@ for n = 1, records do
         else
             redis.call('SET', KEYS[n + 3], value, 'PX', ttl)
         end
+    elseif ARGV[n * 4] == 'x' then
+        redis.call('DEL', KEYS[n + 3])
     elseif ttl ~= '-' then
         redis.call('PEXPIRE', KEYS[n + 3], ttl)
     end
 end
 for i = first_change, #ARGV, 3 do
-    if ARGV[i + 1] ~= 't' then redis.call('HSET', KEYS[3], ARGV[i], next_ver) end
+    local flag = ARGV[i + 1]
+    if flag == 'p' then
+        redis.call('ZADD', KEYS[records + 4], math.floor(now / 1000), ARGV[i])
+        redis.call('HSET', KEYS[records + 5], ARGV[i], '0 ' .. ARGV[i + 2])
+    elseif flag ~= 't' then
+        redis.call('HSET', KEYS[3], ARGV[i], next_ver)
+    end
 end
 return {'ok', next_ver, id}

@@ -1,22 +1,23 @@
 -- Tells how much of a partition's log waits, and hands out what is old to whoever holds the lease.
 --
--- KEYS  1 meta, 2 log, 3 lease
+-- KEYS  1 meta, 2 log, 3 lease, 4 outbox
 -- ARGV  1 name of the sweeper ('' takes without a lease), 2 lease in ms, 3 minimum age in ms, 4 at most this many ('0': only tell)
 -- Returns {entries waiting, age of the oldest in ms, bytes waiting, {entry…}, '1' when another server
---         wrote here last}
+--         wrote here last, number of parcels that are due}
 
 local length = redis.call('XLEN', KEYS[2])
 local bytes, run = string.match(redis.call('GET', KEYS[1]) or '', '^%d+ %d+ (%-?%d+) %d+ (%x+)$')
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local moved = run and run ~= server and '1' or '0'
 bytes = bytes or '0'
-if length == 0 then return {0, 0, tonumber(bytes), {}, moved} end
-
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local due = redis.call('ZCOUNT', KEYS[4], '-inf', now)
+if length == 0 then return {0, 0, tonumber(bytes), {}, moved, due} end
+
 local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
 local age = math.max(0, now - tonumber(string.match(oldest[1], '^%d+')))
-local none = {length, age, tonumber(bytes), {}, moved}
+local none = {length, age, tonumber(bytes), {}, moved, due}
 if ARGV[4] == '0' or age < tonumber(ARGV[3]) then return none end
 
 if ARGV[1] ~= '' then
@@ -26,4 +27,4 @@ if ARGV[1] ~= '' then
 end
 -- '+': an entry may bear the clock of a server that was ahead of this one.
 local newest = ARGV[3] == '0' and '+' or string.format('%.0f', now - tonumber(ARGV[3]))
-return {length, age, tonumber(bytes), redis.call('XRANGE', KEYS[2], '-', newest, 'COUNT', ARGV[4]), moved}
+return {length, age, tonumber(bytes), redis.call('XRANGE', KEYS[2], '-', newest, 'COUNT', ARGV[4]), moved, due}

@@ -1,0 +1,221 @@
+//! Backup codes: a set shares one salt, so that an attempt costs one hash and not one for each code.
+//!
+//! What is stored is the recipe (a PHC string up to its salt) and a tag for each code: recipe, `$` and tag are the
+//! PHC string of that code, which any Argon2 verifies.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use zeroize::Zeroizing;
+
+use super::engine::Engine;
+use super::recipe::{self, Recipe, SALT_LENGTH, TAG_LENGTH};
+use super::{HashError, HashPool, failed};
+use crate::clock;
+use crate::model::BackupCode;
+
+/// Codes of a set.
+const CODES: usize = 10;
+
+/// What is stored of a set of backup codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeSet {
+    /// `$argon2id$v=19$m=…,t=…,p=…$salt`: what every attempt needs.
+    pub recipe: String,
+    /// One for each code, in their order: base64 without padding.
+    pub tags: Vec<String>,
+}
+
+/// Ten codes, no two alike.
+#[must_use]
+pub fn draw_backup_codes() -> Vec<BackupCode> {
+    let mut drawn = HashSet::with_capacity(CODES);
+    while drawn.len() < CODES {
+        drawn.insert(clock::random());
+    }
+    drawn.into_iter().map(BackupCode::from_random).collect()
+}
+
+impl HashPool {
+    /// Hashes a set of codes under one fresh salt. Each code is a job of its own, so that others get their turn in
+    /// between.
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`], [`HashError::Failed`].
+    pub async fn hash_codes(&self, codes: Vec<BackupCode>) -> Result<CodeSet, HashError> {
+        let salt: [u8; SALT_LENGTH] = clock::random();
+        let today = self.today;
+        let tags = codes.into_iter().map(|code| self.tag(code, today, salt));
+        // All at once, for then they are let in or refused together; but never more than there is room for.
+        let at_once = CODES.min(self.state().capacity).max(1);
+        Ok(CodeSet {
+            recipe: today.write_untagged(&salt),
+            tags: stream::iter(tags).buffered(at_once).try_collect().await?,
+        })
+    }
+
+    /// The tag that `code` has under a set's recipe: to be looked for among the set's tags.
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`], [`HashError::Failed`]; [`HashError::Unusable`] when the recipe is malformed or
+    /// costlier than allowed.
+    pub async fn tag_code(&self, code: BackupCode, recipe: &str) -> Result<String, HashError> {
+        let parsed = recipe::parse_untagged(recipe, &self.bounds);
+        let (recipe, salt) = parsed.ok_or(HashError::Unusable)?;
+        self.tag(code, recipe, salt).await
+    }
+
+    async fn tag<S>(&self, code: BackupCode, recipe: Recipe, salt: S) -> Result<String, HashError>
+    where
+        S: AsRef<[u8]> + Send + 'static,
+    {
+        self.submit(move |engine| tag(engine, &recipe, &code, salt.as_ref()))
+            .await
+    }
+}
+
+fn tag(
+    engine: &mut Engine,
+    recipe: &Recipe,
+    code: &BackupCode,
+    salt: &[u8],
+) -> Result<String, HashError> {
+    let mut tag = Zeroizing::new([0; TAG_LENGTH]);
+    engine
+        .compute(recipe, code.bytes(), salt, &mut *tag)
+        .map_err(|error| failed(&error))?;
+    Ok(recipe::write_tag(&*tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::{Argon2, PasswordVerifier};
+
+    use super::*;
+    use crate::config::{self, HashEngine};
+
+    fn cheap() -> config::Hashing {
+        config::Hashing {
+            memory_kib: 64,
+            iterations: 1,
+            parallelism: 1,
+            threads: 2,
+            ..config::Hashing::default()
+        }
+    }
+
+    fn pool(settings: &config::Hashing) -> HashPool {
+        HashPool::start(settings).expect("starts")
+    }
+
+    #[test]
+    fn ten_different_codes_are_drawn_each_time() {
+        let drawn: HashSet<_> = (0..20)
+            .flat_map(|_| draw_backup_codes())
+            .map(|code| code.shown().to_string())
+            .collect();
+        assert_eq!(draw_backup_codes().len(), 10);
+        assert_eq!(drawn.len(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_code_has_its_tag_in_its_own_set_alone() {
+        for engine in [HashEngine::Auto, HashEngine::Reference] {
+            let pool = pool(&config::Hashing { engine, ..cheap() });
+            let codes = draw_backup_codes();
+            let set = pool.hash_codes(codes.clone()).await.expect("hashes");
+            let other = pool.hash_codes(codes.clone()).await.expect("hashes");
+            assert!(set.recipe.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+            assert_ne!(set.recipe, other.recipe, "a salt of its own");
+            assert_eq!(set.tags.len(), 10);
+            for (index, code) in codes.into_iter().enumerate() {
+                let typed = BackupCode::parse(&code.shown().to_lowercase()).expect("a code");
+                let tag = pool.tag_code(typed, &set.recipe).await.expect("hashes");
+                let found = set.tags.iter().position(|stored| *stored == tag);
+                assert_eq!(found, Some(index));
+                assert!(!other.tags.contains(&tag));
+            }
+            let wrong = pool.tag_code(BackupCode::from_random(clock::random()), &set.recipe);
+            assert!(!set.tags.contains(&wrong.await.expect("hashes")));
+        }
+    }
+
+    /// The argon2 crate alone, from the text that is stored to its verdict, at the parameters of the product.
+    #[tokio::test]
+    async fn any_argon2_verifies_what_is_stored() {
+        let pool = pool(&config::Hashing {
+            threads: 2,
+            ..config::Hashing::default()
+        });
+        let codes = draw_backup_codes();
+        let set = pool.hash_codes(codes[..2].to_vec()).await.expect("hashes");
+        let stored = format!("{}${}", set.recipe, set.tags[1]);
+        let stored = argon2::PasswordHash::new(&stored).expect("a PHC string");
+        let verdict = |code: &BackupCode| {
+            Argon2::default().verify_password(code.shown().replace('-', "").as_bytes(), &stored)
+        };
+        assert!(verdict(&codes[1]).is_ok());
+        assert!(verdict(&codes[0]).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_set_keeps_its_parameters_when_those_of_the_day_change() {
+        let code = BackupCode::from_random([1, 2, 3, 4, 5]);
+        let set = pool(&cheap()).hash_codes(vec![code.clone()]).await;
+        let set = set.expect("hashes");
+        let later = pool(&config::Hashing {
+            memory_kib: 128,
+            iterations: 2,
+            ..cheap()
+        });
+        assert_eq!(
+            later.tag_code(code, &set.recipe).await,
+            Ok(set.tags[0].clone())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_recipe_that_is_too_costly_or_none_at_all_is_refused() {
+        let pool = pool(&config::Hashing {
+            max_memory_kib: 128,
+            ..cheap()
+        });
+        let code = BackupCode::from_random([0; 5]);
+        let set = pool.hash_codes(vec![code.clone()]).await.expect("hashes");
+        let whole = format!("{}${}", set.recipe, set.tags[0]);
+        for recipe in [
+            "",
+            "nonsense",
+            "$argon2id$v=19$m=129,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw",
+            "$argon2id$v=19$m=4294967295,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw",
+            "$argon2id$v=19$m=64,t=1,p=1",
+            "$2a$04$UuTkLRZZ6QofpDOlMz32MuuxEHA43WOemOYHPz6.SjsVsyO1tDU96",
+            &whole,
+        ] {
+            let tagged = pool.tag_code(code.clone(), recipe).await;
+            assert_eq!(tagged, Err(HashError::Unusable), "{recipe}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_set_is_hashed_even_where_one_job_may_wait() {
+        let pool = pool(&config::Hashing {
+            queue: 1,
+            threads: 1,
+            ..cheap()
+        });
+        let set = pool.hash_codes(draw_backup_codes()).await.expect("hashes");
+        assert_eq!(set.tags.len(), 10);
+        assert_eq!(pool.state().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn a_set_that_cannot_be_hashed_in_time_is_refused() {
+        let pool = pool(&config::Hashing {
+            deadline: std::time::Duration::from_nanos(1),
+            ..cheap()
+        });
+        let set = pool.hash_codes(draw_backup_codes()).await;
+        assert!(matches!(set, Err(HashError::Overloaded { .. })), "{set:?}");
+    }
+}

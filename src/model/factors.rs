@@ -1,0 +1,301 @@
+//! The second factors of an account: its methods and its backup codes.
+//!
+//! They are one record, so that its version is the lock for everything that may happen once: a TOTP step, a
+//! backup code, the last method's removal. Only those who log in with a second factor read it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::rotation::same;
+use super::{FactorsId, MethodId, Strikes, Timestamp, UserId};
+
+/// The second factors of an account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Factors {
+    /// Equals the account's id.
+    pub id: FactorsId,
+    /// At most one of each kind. Empty: no second factor is due.
+    pub methods: Vec<Method>,
+    /// Which one the owner wants to be asked for first.
+    pub preferred: Option<MethodKind>,
+    /// Codes for the day when all methods are lost.
+    pub backup: Option<BackupCodes>,
+    /// Version of the oldest key that any secret here is sealed with.
+    pub sealed_with: i32,
+    /// When the first method was enabled.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Erased with its account.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// A second factor that its owner has shown to work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Method {
+    /// Names it; its secret is sealed for it.
+    pub id: MethodId,
+    /// What it is.
+    pub kind: MethodKind,
+    /// TOTP secret, phone number or mail address, sealed.
+    pub secret: String,
+    /// The number or address, masked: `***4567`, `ali***@example.com`.
+    pub hint: Option<String>,
+    /// The newest TOTP step that was accepted; only later ones are.
+    pub last_step: i64,
+    /// How it has failed of late.
+    pub strikes: Strikes,
+    /// When it was enabled.
+    pub created_at: Timestamp,
+    /// When it last proved its owner.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Kinds of methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodKind {
+    /// Codes of an authenticator app (RFC 6238).
+    Totp,
+    /// Codes sent to a phone.
+    Sms,
+    /// Codes sent by mail.
+    Email,
+}
+
+/// What a second factor can be shown with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Authenticator {
+    /// One of the methods.
+    Method(MethodKind),
+    /// A backup code.
+    BackupCode,
+}
+
+/// Backup codes: one salt for the set, so that an attempt costs one hash however many are left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackupCodes {
+    /// Argon2id parameters and salt, as a PHC string without a hash.
+    pub recipe: String,
+    /// Tags of the codes that are left.
+    pub tags: Vec<String>,
+    /// How the set has failed of late.
+    pub strikes: Strikes,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What the removal of a method left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// Others.
+    Others(MethodKind),
+    /// Nothing: no second factor is due any more, and the backup codes are gone.
+    Nothing(MethodKind),
+}
+
+impl MethodKind {
+    /// As it stands in the API, in metrics and in audit entries.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Sms => "sms",
+            Self::Email => "email",
+        }
+    }
+
+    /// How a login with it is told to others (RFC 8176; mail has no name there).
+    #[must_use]
+    pub const fn reference(self) -> &'static str {
+        match self {
+            Self::Totp => "otp",
+            Self::Sms => "sms",
+            Self::Email => "email",
+        }
+    }
+}
+
+impl fmt::Display for MethodKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl Authenticator {
+    /// As it stands in the API, in metrics and in audit entries.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Method(kind) => kind.label(),
+            Self::BackupCode => "backup_code",
+        }
+    }
+
+    /// How a login with it is told to others.
+    #[must_use]
+    pub const fn reference(self) -> &'static str {
+        match self {
+            Self::Method(kind) => kind.reference(),
+            Self::BackupCode => "backup_code",
+        }
+    }
+}
+
+impl Factors {
+    /// Of an account that has none yet.
+    #[must_use]
+    pub fn none(user: UserId, now: Timestamp) -> Self {
+        Self {
+            id: user.factors(),
+            methods: Vec::new(),
+            preferred: None,
+            backup: None,
+            sealed_with: i32::MAX,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        }
+    }
+
+    /// Enables a method, in the place of the one of its kind. `sealed_with` is its key's version. Returns
+    /// whether it is the first of all.
+    pub fn enable(&mut self, method: Method, sealed_with: i32, now: Timestamp) -> bool {
+        let first = self.methods.is_empty();
+        if first {
+            self.created_at = now;
+            self.sealed_with = i32::MAX;
+        }
+        self.methods.retain(|other| other.kind != method.kind);
+        self.methods.push(method);
+        self.methods.sort_by_key(|method| method.kind);
+        self.sealed_with = self.sealed_with.min(sealed_with);
+        self.updated_at = now;
+        first
+    }
+
+    /// Puts a set of backup codes in the place of the old one.
+    pub fn renew_backup_codes(&mut self, recipe: String, tags: Vec<String>, now: Timestamp) {
+        self.backup = Some(BackupCodes {
+            recipe,
+            tags,
+            strikes: Strikes::default(),
+            created_at: now,
+        });
+        self.updated_at = now;
+    }
+
+    /// Removes a method. With the last one the backup codes go.
+    pub fn remove(&mut self, id: MethodId, now: Timestamp) -> Option<Removed> {
+        let place = self.methods.iter().position(|method| method.id == id)?;
+        let kind = self.methods.remove(place).kind;
+        if self.preferred == Some(kind) {
+            self.preferred = None;
+        }
+        self.updated_at = now;
+        if !self.methods.is_empty() {
+            return Some(Removed::Others(kind));
+        }
+        self.backup = None;
+        Some(Removed::Nothing(kind))
+    }
+
+    /// The method of a kind.
+    #[must_use]
+    pub fn method(&self, kind: MethodKind) -> Option<&Method> {
+        self.methods.iter().find(|method| method.kind == kind)
+    }
+
+    /// The method of a kind, to be changed.
+    pub fn method_mut(&mut self, kind: MethodKind) -> Option<&mut Method> {
+        self.methods.iter_mut().find(|method| method.kind == kind)
+    }
+
+    /// A method by its id, to be changed.
+    pub fn named_mut(&mut self, id: MethodId) -> Option<&mut Method> {
+        self.methods.iter_mut().find(|method| method.id == id)
+    }
+
+    /// Everything that can be used now, methods first.
+    #[must_use]
+    pub fn offered(&self) -> Vec<Authenticator> {
+        let usable = |method: &&Method| method.strikes.allow();
+        let methods = self.methods.iter().filter(usable);
+        let methods = methods.map(|method| Authenticator::Method(method.kind));
+        let backup = self.backup.as_ref().filter(|codes| codes.can_be_used());
+        let backup = backup.map(|_| Authenticator::BackupCode);
+        methods.chain(backup).collect()
+    }
+
+    /// What to ask for first: the owner's wish, or else whatever is at hand.
+    #[must_use]
+    pub fn asked_first(&self) -> Option<Authenticator> {
+        let offered = self.offered();
+        let wish = self.preferred.map(Authenticator::Method);
+        let wish = wish.filter(|wish| offered.contains(wish));
+        wish.or_else(|| offered.first().copied())
+    }
+
+    /// How an authenticator has failed of late, to be changed.
+    pub fn strikes_mut(&mut self, authenticator: Authenticator) -> Option<&mut Strikes> {
+        match authenticator {
+            Authenticator::Method(kind) => self.method_mut(kind).map(|method| &mut method.strikes),
+            Authenticator::BackupCode => self.backup.as_mut().map(|codes| &mut codes.strikes),
+        }
+    }
+
+    /// Notes that an authenticator proved its owner.
+    pub fn succeed(&mut self, authenticator: Authenticator, now: Timestamp) {
+        if let Some(strikes) = self.strikes_mut(authenticator) {
+            strikes.clear();
+        }
+        if let Authenticator::Method(kind) = authenticator
+            && let Some(method) = self.method_mut(kind)
+        {
+            method.last_used_at = Some(now);
+        }
+        self.updated_at = now;
+    }
+
+    /// How many backup codes are left.
+    #[must_use]
+    pub fn backup_codes_left(&self) -> usize {
+        self.backup.as_ref().map_or(0, |codes| codes.tags.len())
+    }
+}
+
+impl BackupCodes {
+    /// Whether there is one left, and the set was not disabled.
+    #[must_use]
+    pub fn can_be_used(&self) -> bool {
+        self.strikes.allow() && !self.tags.is_empty()
+    }
+
+    /// Takes the code with this tag away. Whether there was one; each tag is looked at.
+    pub fn consume(&mut self, tag: &str) -> bool {
+        let before = self.tags.len();
+        self.tags.retain(|known| !same(known, tag));
+        self.tags.len() < before
+    }
+}
+
+/// A phone number as its owner recognises it, and nobody else learns it: `***4567`.
+#[must_use]
+pub fn masked_phone(number: &str) -> String {
+    let from = number.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    format!("***{}", &number[from..])
+}
+
+/// A mail address as its owner recognises it: `ali***@example.com`.
+#[must_use]
+pub fn masked_email(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    // A short name would be told whole.
+    let shown = local.chars().count().saturating_sub(1).min(3);
+    let shown: String = local.chars().take(shown).collect();
+    format!("{shown}***@{domain}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Codes sent by SMS or e-mail for logins.
+//!
+//! They belong to the account, not to a challenge: a new code replaces the one before it, and neither a new
+//! code nor a new challenge gives new tries.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ChallengeId, CodesId, MethodKind, Timestamp};
+
+/// Tries at the codes of one method, across resends.
+const MOST_TRIES: u32 = 5;
+
+/// The codes that are on their way to an account. Lives in Redis alone, for as long as the newest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentCodes {
+    /// Equals the account's id.
+    pub id: CodesId,
+    /// At most one for each method.
+    pub sent: Vec<SentCode>,
+}
+
+/// A code and its tries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentCode {
+    /// How it was sent.
+    pub kind: MethodKind,
+    /// The only challenge that it is good for.
+    pub challenge_id: ChallengeId,
+    /// Keyed MAC of the code.
+    pub mac: String,
+    /// Tries at this code and those that it replaced.
+    pub tries: u32,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When it is over, and its tries are forgotten.
+    pub expires_at: Timestamp,
+}
+
+impl SentCodes {
+    /// Of an account to which nothing was sent.
+    #[must_use]
+    pub fn none(id: CodesId) -> Self {
+        Self {
+            id,
+            sent: Vec::new(),
+        }
+    }
+
+    /// The live code of a method, with whatever tries are left.
+    pub fn live(&mut self, kind: MethodKind, now: Timestamp) -> Option<&mut SentCode> {
+        let live = |code: &&mut SentCode| code.kind == kind && now < code.expires_at;
+        self.sent.iter_mut().find(live)
+    }
+
+    /// The method whose code was sent last for this challenge and is live.
+    #[must_use]
+    pub fn latest_for(&self, challenge: ChallengeId, now: Timestamp) -> Option<MethodKind> {
+        let live = |code: &&SentCode| code.challenge_id == challenge && now < code.expires_at;
+        let latest = self
+            .sent
+            .iter()
+            .filter(live)
+            .max_by_key(|code| code.sent_at);
+        latest.map(|code| code.kind)
+    }
+
+    /// Puts a new code in the place of the method's old one, whose tries it inherits while that lives.
+    pub fn replace(&mut self, mut code: SentCode, now: Timestamp) {
+        code.tries = self.live(code.kind, now).map_or(0, |old| old.tries);
+        self.drop_code(code.kind);
+        self.sent.push(code);
+    }
+
+    /// Takes a method's code away: it was used.
+    pub fn drop_code(&mut self, kind: MethodKind) {
+        self.sent.retain(|code| code.kind != kind);
+    }
+
+    /// When the last of them is over.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        let ends = self.sent.iter().map(|code| code.expires_at);
+        ends.max().unwrap_or(Timestamp::from_micros(0))
+    }
+}
+
+impl SentCode {
+    /// Whether tries are left.
+    #[must_use]
+    pub fn has_tries(&self) -> bool {
+        self.tries < MOST_TRIES
+    }
+
+    /// Counts a try, before its outcome is told.
+    pub fn count_try(&mut self) {
+        self.tries = self.tries.saturating_add(1);
+    }
+}

@@ -1,0 +1,65 @@
+//! Failures in a row against one authenticator. They outlive challenges, resends and successful first
+//! factors; only a success of the same authenticator clears them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// So many failures in a row disable an authenticator (NIST SP 800-63B-4, 3.2.2).
+const MOST: u32 = 100;
+
+/// How an authenticator has failed of late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strikes {
+    /// Failures since the last success.
+    pub failures: u32,
+    /// Refused since then, until its owner enables it again.
+    pub disabled_at: Option<Timestamp>,
+}
+
+impl Strikes {
+    /// Whether the authenticator may be used.
+    #[must_use]
+    pub fn allow(&self) -> bool {
+        self.disabled_at.is_none()
+    }
+
+    /// Counts a failure. Whether it was the one that disables.
+    pub fn strike(&mut self, now: Timestamp) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        let last = self.failures >= MOST && self.disabled_at.is_none();
+        if last {
+            self.disabled_at = Some(now);
+        }
+        last
+    }
+
+    /// Forgets all failures: the authenticator proved its owner, or its owner enabled it again.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hundredth_failure_in_a_row_disables_and_says_so_once() {
+        let now = Timestamp::from_micros(1);
+        let mut strikes = Strikes::default();
+        for _ in 0..99 {
+            assert!(!strikes.strike(now));
+        }
+        assert!(strikes.allow());
+        strikes.clear();
+        let disabling = (0..150).filter(|_| strikes.strike(now)).count();
+        assert_eq!(
+            disabling, 1,
+            "cleared in between, so it took a hundred more"
+        );
+        assert!(!strikes.allow());
+        strikes.clear();
+        assert!(strikes.allow());
+    }
+}

@@ -1,0 +1,177 @@
+//! The outbox: messages that were posted with a commit, and wait to be taken and delivered.
+//!
+//! A parcel enters Redis in the same step as the change that it belongs to, so neither exists without the
+//! other. Whoever takes one has it alone for the time of a lease, and settles it: done, or again later. A
+//! process that dies in between leaves it to the next, so a parcel is delivered at least once, and more than
+//! once only when its carrier died, or hung longer than the lease, between delivering and settling.
+//!
+//! What is posted here knows itself; the store sees an id, an expiry and sealed content. Like codes and
+//! challenges it lives in Redis alone.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fred::types::Value;
+use tokio::sync::Notify;
+
+use super::Error;
+use super::inner::Inner;
+use super::redis::Op;
+use crate::model::{LetterId, Partition, Timestamp};
+
+/// A carrier that has not settled after this has lost its parcel to whoever comes next.
+const LEASE: Duration = Duration::from_secs(60);
+/// Parcels taken from one partition at a time.
+const PER_PARTITION: usize = 32;
+/// Partitions emptied at a time.
+const ABREAST: usize = 8;
+
+/// A message on its way into the outbox.
+#[derive(Debug)]
+pub(super) struct Posted {
+    pub(super) id: LetterId,
+    pub(super) content: String,
+    pub(super) expires_at: Timestamp,
+}
+
+/// A message taken out of the outbox, to be settled within a minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// Names it.
+    pub id: LetterId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// When nobody needs it any more.
+    pub expires_at: Timestamp,
+    /// What was posted.
+    pub content: String,
+}
+
+/// Partitions in which parcels may be due.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    due: Mutex<BTreeSet<Partition>>,
+    arrived: Notify,
+}
+
+impl Outbox {
+    /// Notes that something may be due in a partition.
+    pub(super) fn is_due(&self, partition: Partition) {
+        self.lock().insert(partition);
+        self.arrived.notify_one();
+    }
+
+    fn take(&self) -> Vec<Partition> {
+        let mut due = self.lock();
+        let taken: Vec<Partition> = due.iter().copied().take(ABREAST).collect();
+        for partition in &taken {
+            due.remove(partition);
+        }
+        taken
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<Partition>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Posted {
+    /// As `commit.lua` wants it.
+    pub(super) fn arguments(&self) -> [Value; 3] {
+        let content = format!("{} {}", self.expires_at.micros(), self.content);
+        [
+            Value::from(self.id.to_string()),
+            Value::from("p"),
+            Value::from(content),
+        ]
+    }
+}
+
+impl Inner {
+    /// Returns when something may be due.
+    pub(super) async fn wait_for_parcels(&self) {
+        while self.outbox.lock().is_empty() {
+            self.outbox.arrived.notified().await;
+        }
+    }
+
+    /// Takes what is due in some partitions.
+    pub(super) async fn collect(self: &Arc<Self>) -> Result<Vec<Parcel>, Error> {
+        let partitions = self.outbox.take();
+        let collected = partitions.iter().map(|partition| self.empty(*partition));
+        let collected = futures_util::future::join_all(collected).await;
+        let (mut parcels, mut failure) = (Vec::new(), None);
+        for (partition, taken) in partitions.into_iter().zip(collected) {
+            match taken {
+                Ok(taken) => {
+                    if taken.len() == PER_PARTITION {
+                        self.outbox.is_due(partition);
+                    }
+                    parcels.extend(taken);
+                }
+                // The next round of the sweep finds what was left behind.
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            Some(error) if parcels.is_empty() => Err(error),
+            _ => Ok(parcels),
+        }
+    }
+
+    async fn empty(&self, partition: Partition) -> Result<Vec<Parcel>, Error> {
+        let space = &self.redis.keys;
+        let answer: Vec<String> = self
+            .redis
+            .run(
+                Op::Collect,
+                vec![space.outbox(partition), space.parcels(partition)],
+                vec![
+                    Value::from(LEASE.as_millis().to_string()),
+                    Value::from(PER_PARTITION.to_string()),
+                ],
+            )
+            .await
+            .map_err(|_| Error::Unavailable("redis"))?;
+        let parcels = answer.chunks_exact(4).map(Parcel::parse);
+        Ok(parcels.collect::<Option<_>>().unwrap_or_default())
+    }
+
+    /// See [`super::Store::settle`].
+    pub(super) async fn settle_parcel(
+        &self,
+        parcel: &Parcel,
+        later: Option<Duration>,
+    ) -> Result<(), Error> {
+        let (partition, space) = (parcel.id.partition(), &self.redis.keys);
+        let later = later.map_or_else(|| "-".to_owned(), |later| later.as_millis().to_string());
+        let _: i64 = self
+            .redis
+            .run(
+                Op::Settle,
+                vec![space.outbox(partition), space.parcels(partition)],
+                vec![
+                    Value::from(parcel.id.to_string()),
+                    Value::from(parcel.attempt.to_string()),
+                    Value::from(later),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+impl Parcel {
+    fn parse(parts: &[String]) -> Option<Self> {
+        let [id, attempt, expires_at, content] = parts else {
+            return None;
+        };
+        Some(Self {
+            id: id.parse().ok()?,
+            attempt: attempt.parse().ok()?,
+            expires_at: Timestamp::from_micros(expires_at.parse().ok()?),
+            content: content.clone(),
+        })
+    }
+}
