@@ -100,10 +100,16 @@ fn sealing(criterion: &mut Criterion) {
         row: clock.new_id(),
         column: "secret",
     };
-    let text = sealer.seal(place, b"JBSWY3DPEHPK3PXP").unwrap();
+    let text = sealer
+        .seal(place, b"JBSWY3DPEHPK3PXP", clock.now())
+        .unwrap();
     let mut group = criterion.benchmark_group("sealed secret");
     group.bench_function("seal", |bencher| {
-        bencher.iter(|| sealer.seal(place, b"JBSWY3DPEHPK3PXP").unwrap());
+        bencher.iter(|| {
+            sealer
+                .seal(place, b"JBSWY3DPEHPK3PXP", clock.now())
+                .unwrap()
+        });
     });
     group.bench_function("open", |bencher| {
         bencher.iter(|| sealer.open(place, black_box(&text)).unwrap());

@@ -8,6 +8,10 @@ step() { say ""; say "== $*"; }
 
 need_cargo
 need_packages
+# Codes are checked against a program that others wrote.
+missing=""
+need_program oathtool oathtool
+[ -z "$missing" ] || install_packages $missing
 
 step "formatting"
 cargo fmt --all --check

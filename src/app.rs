@@ -2,8 +2,8 @@
 //!
 //! Start: configuration, listeners, logs and metrics, keys, stores, hash pool, use cases, server.
 //! Shutdown: at the first SIGTERM or SIGINT readiness goes off, nothing new is accepted and open requests
-//! finish within their deadline; then the hash pool goes, then the store brings what it holds to
-//! PostgreSQL. A second signal ends the process at once.
+//! finish within their deadline; then letters that are under way are delivered, then the store brings what
+//! it holds to PostgreSQL. A second signal ends the process at once.
 
 mod dev_mode;
 mod error;
@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::auth::{self, Auth};
 use crate::clock::{self, Clock, Stopwatch};
@@ -32,6 +33,8 @@ use crate::telemetry;
 
 /// How long the store may take to bring what waits to PostgreSQL; the rest stays in Redis's log for others.
 const STORE_CLOSES_WITHIN: Duration = Duration::from_secs(10);
+/// How long letters that are under way may take; others take them up a minute later.
+const LETTERS_LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// Histograms grow until somebody looks at them or does this.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -122,8 +125,10 @@ async fn run(
         "ready"
     );
     when_ready();
+    let work = house.start_work(config);
     let served = Box::pin(house.serve(config, listeners, metrics, stop)).await;
     tracing::info!("no request is open any more; closing the stores");
+    work.finish().await;
     house.store.close(STORE_CLOSES_WITHIN).await;
     tracing::info!("ended");
     served
@@ -137,7 +142,37 @@ struct House {
     clock: Clock,
 }
 
+/// What runs beside the requests.
+struct Work {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Work {
+    async fn finish(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        let finished = tokio::time::timeout(LETTERS_LEAVE_WITHIN, self.tasks.wait()).await;
+        if finished.is_err() {
+            tracing::warn!("some letters are left for others to deliver");
+        }
+    }
+}
+
 impl House {
+    /// Starts to deliver letters and to seal anew what old keys sealed, where this process does such work.
+    fn start_work(&self, config: &Config) -> Work {
+        let work = Work {
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        if config.store.workers {
+            let auth = Arc::clone(&self.auth);
+            work.tasks.spawn(auth.carry_letters(work.stop.clone()));
+        }
+        work
+    }
+
     async fn open(config: &Config) -> Result<Self, Error> {
         let clock = Clock::system();
         let keys = Keys::load(&config.keys_file).map_err(Error::keys(&config.keys_file))?;

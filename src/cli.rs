@@ -14,6 +14,7 @@ use std::future::Future;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -51,7 +52,7 @@ enum Command {
     Dev,
     /// Bring the schema of DATABASE_URL up to date. Needs nothing else. Safe to run again.
     Migrate,
-    /// Make and show the keys that sign access tokens.
+    /// Make, show and rotate the keys that sign access tokens and seal secrets.
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
@@ -81,11 +82,23 @@ enum KeysCommand {
         #[arg(long)]
         file: Option<PathBuf>,
     },
-    /// Show the signing keys of a key file: id and time of validity, no secrets.
+    /// Show the keys of a key file: id and time of validity, no secrets.
     List {
         /// Which; KEYS_FILE when not given.
         #[arg(long)]
         file: Option<PathBuf>,
+    },
+    /// Add a signing key and a sealing key that begin after a delay. Nobody is logged out.
+    ///
+    /// Every instance has to be restarted with the file before that. Keys of access tokens that have all
+    /// expired are removed; sealing keys stay. Refused while keys that were added before have not begun.
+    Rotate {
+        /// Which; KEYS_FILE when not given.
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// Until the new keys begin: time to restart every instance. 0s to 30d.
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = keys::delay)]
+        delay: Duration,
     },
 }
 

@@ -16,6 +16,7 @@ mod unknown;
 
 pub use self::described::{Described, Source};
 pub use self::dev::Dev;
+pub use self::form::parse_span;
 pub use self::outbound::{Email, EmailSecurity, Outbound, Sms};
 pub use self::read::Problem;
 

@@ -21,6 +21,8 @@ const DATABASE: &str = "sallyport";
 /// to do.
 pub async fn dev(mut config: Config) -> Result<(), Error> {
     refuse_the_world(&config)?;
+    // What has no provider is kept where a developer can read it.
+    config.outbound.local_outbox = true;
     let metrics = start_telemetry(&config.telemetry)?;
     let stop = Signals::listen()?.into_token();
     let listeners = Listeners::bind(&config.http).await?;

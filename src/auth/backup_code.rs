@@ -16,7 +16,7 @@ use crate::store::{Class, Draft, Durability};
 struct Counted {
     /// Salt and parameters of the set that it was counted against.
     recipe: String,
-    /// It was the failure that disables the set, unless it turns out right.
+    /// If it is wrong, it is the failure that disables the set.
     locked: bool,
 }
 
@@ -85,8 +85,7 @@ impl Auth {
             let mut case = ticket.admit(records)?;
             let codes = case.factors.backup.as_mut();
             let codes = codes.filter(|codes| codes.recipe == counted.recipe);
-            // Disabled meanwhile by others, it takes no more codes; by this very try, it does.
-            let codes = codes.filter(|codes| codes.strikes.allow() || counted.locked);
+            // Disabled meanwhile or not: this try was counted while the set took codes.
             if codes.is_some_and(|codes| codes.consume(tag)) {
                 let left = case.factors.backup_codes_left();
                 let completed = self.write_backup_login(client, case, ticket, left, draft)?;

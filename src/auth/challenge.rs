@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::arrival::Arrival;
+use super::audit::Trail;
 use super::device::{NewDevice, Trust, Trusted};
 use super::sign_in::{Family, FirstFactor, Standing, Step, standing, write_login};
-use super::{Auth, Client, Error, LoginOutcome};
+use super::{Auth, Client, Error, LoginOutcome, SignedIn};
 use crate::crypto::{Opened, TokenKind};
 use crate::model::{
-    Action, Authenticator, Challenge, ChallengeId, DeviceId, Factors, SentCodes, Session, Spent,
-    Timestamp, TrustedDevice, User, UserId,
+    Action, Authenticator, Challenge, ChallengeId, CodesId, DeviceId, Factors, FactorsId,
+    Partition, SentCodes, Session, Spent, Timestamp, TrustedDevice, User, UserId,
 };
 use crate::store::{Class, Draft, Durability};
 
@@ -24,6 +26,25 @@ pub struct ChallengeIssued {
     /// How long it is open.
     pub expires_in: Duration,
 }
+
+/// Somebody at the second door.
+struct Coming<'a> {
+    trail: Trail,
+    client: &'a Client,
+    proof: &'a FirstFactor,
+    /// A device token of the account's partition.
+    arrival: Option<&'a Arrival>,
+    /// The session that awaits them.
+    family: Family,
+    /// The token of the challenge that awaits them otherwise.
+    ticket: Opened,
+}
+
+/// What they are judged by.
+type Records = (
+    (Option<User>, Option<Factors>),
+    Option<Option<TrustedDevice>>,
+);
 
 /// What becomes of somebody at the second door.
 enum Second {
@@ -57,10 +78,7 @@ pub(super) struct Case {
 }
 
 /// Ids of a [`Case`].
-pub(super) type CaseKeys = (
-    (ChallengeId, UserId),
-    (crate::model::FactorsId, crate::model::CodesId),
-);
+pub(super) type CaseKeys = ((ChallengeId, UserId), (FactorsId, CodesId));
 /// Records of a [`Case`], as far as they are there.
 pub(super) type CaseRecords = (
     (Option<Challenge>, Option<User>),
@@ -81,80 +99,103 @@ impl Auth {
         client: &Client,
         proof: &FirstFactor,
     ) -> Result<Step, Error> {
-        let family = self.new_family(proof.user_id);
-        let challenge_id: ChallengeId = self.clock.new_id_in(proof.user_id.partition());
-        let ticket = (self.opaque_tokens).mint(TokenKind::Challenge, challenge_id.id(), 1);
         let home = proof.user_id.partition();
-        let arrival = proof.device.as_ref();
-        let arrival = arrival.filter(|arrival| arrival.presented.id.partition() == home);
-        let device_id = arrival.map(|arrival| DeviceId::from(arrival.presented.id));
-        let keys = ((proof.user_id, proof.user_id.factors()), device_id);
-        type Records = (
-            (Option<User>, Option<Factors>),
-            Option<Option<TrustedDevice>>,
-        );
-        let decide = |((user, factors), device): Records, draft: &mut Draft| {
-            let mut user = match standing(user, proof) {
-                Standing::SecondFactorDue(user) => *user,
-                Standing::Inactive => return Ok::<_, Error>(Second::Turned(Step::Inactive)),
-                Standing::Moved | Standing::Welcome(_) => {
-                    return Ok(Second::Turned(Step::Moved));
-                }
-            };
-            let trail = self.trail(client);
-            let trusted = match arrival {
-                Some(arrival) => self.judge_device(device.flatten(), &user, arrival),
-                None => Trusted::No,
-            };
-            match trusted {
-                Trusted::Rotated(device) | Trusted::Again(device) => {
-                    let amr = [proof.method, "trusted_device"];
-                    let session = self.session(&user, &family, client, &amr, trail.now);
-                    draft.put(&device);
-                    write_login(draft, &trail, &mut user, &session, proof);
-                    return Ok(Second::Trusted(user, session, device));
-                }
-                Trusted::Reused(device) => {
-                    draft.put(&device);
-                    draft.trace(&trail.entry(Action::DeviceTokenReused, user.id));
-                }
-                Trusted::No => {}
-            }
-            let factors = factors.ok_or_else(|| missing(user.id))?;
-            let challenge = self.challenge(&user, &ticket, client, proof, trail.now);
-            draft.put(&challenge);
-            proof.write_rehash(draft, &trail, &mut user);
-            Ok::<_, Error>(Second::Asked(self.issued(&ticket, &factors)))
+        let challenge_id: ChallengeId = self.clock.new_id_in(home);
+        let coming = Coming {
+            trail: self.trail(client),
+            client,
+            proof,
+            arrival: proof.device_in(home),
+            family: self.new_family(proof.user_id),
+            ticket: (self.opaque_tokens).mint(TokenKind::Challenge, challenge_id.id(), 1),
         };
+        let device_id = coming.arrival.map(|one| DeviceId::from(one.presented.id));
+        let keys = ((proof.user_id, proof.user_id.factors()), device_id);
+        let decide = |records: Records, draft: &mut Draft| self.judge(&coming, records, draft);
         let (second, _) = self.store.transact(Class::Session, keys, decide).await?;
         Ok(match second {
             Second::Turned(step) => step,
             Second::Asked(issued) => Step::Done(LoginOutcome::SecondFactorDue(issued)),
             Second::Trusted(user, session, device) => {
-                let token = arrival.and_then(|one| self.device_token_again(&device, one));
-                let mut signed_in =
-                    self.signed_in(user, &session, &family.newest, Durability::Committed);
-                signed_in.device_token = token;
-                Step::Done(LoginOutcome::SignedIn(Box::new(signed_in)))
+                let token = coming.arrival;
+                let token = token.and_then(|one| self.device_token_again(&device, one));
+                let (newest, durability) = (&coming.family.newest, Durability::Committed);
+                Step::Done(LoginOutcome::SignedIn(Box::new(SignedIn {
+                    device_token: token,
+                    ..self.signed_in(user, &session, newest, durability)
+                })))
             }
         })
     }
 
-    fn challenge(
+    /// Judges by the account as it is now, not as it was at the first door.
+    fn judge(
         &self,
-        user: &User,
-        ticket: &Opened,
-        client: &Client,
-        proof: &FirstFactor,
-        now: Timestamp,
-    ) -> Challenge {
+        coming: &Coming<'_>,
+        ((user, factors), device): Records,
+        draft: &mut Draft,
+    ) -> Result<Second, Error> {
+        let user = match standing(user, coming.proof) {
+            Standing::SecondFactorDue(user) => *user,
+            Standing::Inactive => return Ok(Second::Turned(Step::Inactive)),
+            Standing::Moved | Standing::Welcome(_) => return Ok(Second::Turned(Step::Moved)),
+        };
+        let trusted = match coming.arrival {
+            Some(arrival) => self.judge_device(device.flatten(), &user, arrival),
+            None => Trusted::No,
+        };
+        match trusted {
+            Trusted::Rotated(device) | Trusted::Again(device) => {
+                Ok(self.let_through(coming, user, device, draft))
+            }
+            Trusted::Reused(device) => {
+                draft.put(&device);
+                let details = serde_json::json!({ "device": device.id });
+                let entry = coming.trail.entry(Action::DeviceTokenReused, user.id);
+                draft.trace(&entry.with(details));
+                self.ask(coming, user, factors, draft)
+            }
+            Trusted::No => self.ask(coming, user, factors, draft),
+        }
+    }
+
+    fn let_through(
+        &self,
+        coming: &Coming<'_>,
+        mut user: User,
+        device: TrustedDevice,
+        draft: &mut Draft,
+    ) -> Second {
+        let amr = [coming.proof.method, "trusted_device"];
+        let now = coming.trail.now;
+        let session = self.session(&user, &coming.family, coming.client, &amr, now);
+        draft.put(&device);
+        write_login(draft, &coming.trail, &mut user, &session, coming.proof);
+        Second::Trusted(user, session, device)
+    }
+
+    fn ask(
+        &self,
+        coming: &Coming<'_>,
+        mut user: User,
+        factors: Option<Factors>,
+        draft: &mut Draft,
+    ) -> Result<Second, Error> {
+        let factors = factors.ok_or_else(|| missing(user.id))?;
+        draft.put(&self.challenge(&user, coming));
+        coming.proof.write_rehash(draft, &coming.trail, &mut user);
+        Ok(Second::Asked(self.issued(&coming.ticket, &factors)))
+    }
+
+    fn challenge(&self, user: &User, coming: &Coming<'_>) -> Challenge {
+        let now = coming.trail.now;
         Challenge {
-            id: ChallengeId::from(ticket.id),
+            id: ChallengeId::from(coming.ticket.id),
             user_id: user.id,
-            secret_hash: ticket.hash(),
+            secret_hash: coming.ticket.hash(),
             session_epoch: user.session_epoch,
-            user_agent: client.user_agent.clone(),
-            first_factor: proof.method.to_owned(),
+            user_agent: coming.client.user_agent.clone(),
+            first_factor: coming.proof.method.to_owned(),
             tries: 0,
             created_at: now,
             expires_at: now.after(self.settings.second_factors.challenge_ttl),
@@ -191,6 +232,14 @@ impl Auth {
             family: self.new_family(user_id),
             device: trust.map(|trust| self.new_device(client, user_id, trust)),
         })
+    }
+}
+
+impl FirstFactor {
+    /// The device token, if it belongs to an account of this partition.
+    fn device_in(&self, home: Partition) -> Option<&Arrival> {
+        let arrival = self.device.as_ref();
+        arrival.filter(|one| one.presented.id.partition() == home)
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn letter(id: LetterId) -> Place {
 impl Auth {
     /// Seals a secret with today's key.
     pub(super) fn seal(&self, place: Place, secret: &[u8]) -> Result<String, Error> {
-        let sealed = self.sealer.seal(place, secret);
+        let sealed = self.sealer.seal(place, secret, self.clock.now());
         sealed.map_err(|error| Error::Internal(format!("{}: {error}", place.table)))
     }
 

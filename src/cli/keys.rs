@@ -1,21 +1,31 @@
-//! `sallyport keys`: makes and shows the keys that sign access tokens.
+//! `sallyport keys`: makes, shows and rotates the keys that sign access tokens and seal secrets.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{KeysCommand, print};
 use crate::app::Error;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::crypto::{KeyInfo, Keys};
+use crate::config::{self, Config};
+use crate::crypto::{KeyError, KeyInfo, Keys, Rotation, SealingKeyInfo};
 use crate::model::Timestamp;
+
+/// Keys that begin later are forgotten about.
+const MAX_DELAY: Duration = Duration::from_hours(30 * 24);
 
 pub(super) fn run(command: KeysCommand, config: &Config) -> Result<(), Error> {
     let now = Clock::system().now();
     match command {
         KeysCommand::Generate { file } => generate(file, config, now),
         KeysCommand::List { file } => list(file, config, now),
+        KeysCommand::Rotate { file, delay } => rotate(file, delay, config, now),
     }
+}
+
+/// Reads `--delay`, in the form of the settings.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    config::parse_span(text, Duration::ZERO..=MAX_DELAY)
 }
 
 fn generate(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<(), Error> {
@@ -35,6 +45,9 @@ fn list(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<(), Er
     for key in keys.list(now) {
         let _ = writeln!(text, "{}", line(&key));
     }
+    for key in keys.list_sealing(now) {
+        let _ = writeln!(text, "{}", sealing_line(&key));
+    }
     print(&text);
     Ok(())
 }
@@ -50,4 +63,60 @@ fn line(key: &KeyInfo) -> String {
         "{}  from {}  {until}{active}",
         key.kid, key.window.not_before
     )
+}
+
+/// Version, from when, and whether it seals now.
+fn sealing_line(key: &SealingKeyInfo) -> String {
+    let active = if key.active { "  seals now" } else { "" };
+    format!(
+        "sealing key {}  from {}{active}",
+        key.version, key.not_before
+    )
+}
+
+fn rotate(
+    file: Option<PathBuf>,
+    delay: Duration,
+    config: &Config,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let file = file.unwrap_or_else(|| config.keys_file.clone());
+    let overlap = config.tokens.access_ttl + config.tokens.leeway;
+    let done = Keys::rotate(&file, now, delay, overlap).map_err(|error| match error {
+        KeyError::Pending(_) => Error::NotReady(format!("{}: {error}", file.display())),
+        other => Error::keys(&file)(other),
+    })?;
+    print(&told(&file.display().to_string(), &done, overlap));
+    Ok(())
+}
+
+/// What was done, and what is left to do.
+fn told(file: &str, done: &Rotation, overlap: Duration) -> String {
+    let Rotation { begins, ends, .. } = done;
+    let mut text = format!(
+        "Added to {file}, to begin at {begins}:\n  signing key {}\n  sealing key {}\n",
+        done.kid, done.sealing_version
+    );
+    if done.forgotten > 0 {
+        let _ = writeln!(
+            text,
+            "Removed: {} signing keys that had ended.",
+            done.forgotten
+        );
+    }
+    let _ = write!(
+        text,
+        "
+To do before then: give this file to every instance and restart it. An instance without it would refuse the
+tokens and could not open the secrets of the others. Whoever verifies access tokens elsewhere finds the new key in
+/.well-known/paseto-keys.json as soon as an instance was restarted.
+
+Nobody is logged out: the signing key before counts until {ends}, which is {} seconds longer
+(ACCESS_TOKEN_TTL and TOKEN_LEEWAY as this command sees them; they must not be longer where the service runs).
+Stored secrets are sealed anew in the background. Sealing keys stay in the file, for backups need them.
+Keep a copy of the file in a safe place.
+",
+        overlap.as_secs()
+    );
+    text
 }

@@ -69,6 +69,16 @@ fn show_units(value: u64, units: &[(&str, u64)]) -> String {
 /// A span of time within bounds.
 pub(super) struct Span(pub(super) RangeInclusive<Duration>);
 
+/// Reads a span of time as settings have it, for options of commands.
+///
+/// # Errors
+/// What would be allowed.
+pub fn parse_span(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, String> {
+    let form = Span(range);
+    form.parse(text)
+        .ok_or_else(|| format!("allowed: {}", form.allowed()))
+}
+
 const TIME: &[(&str, u64)] = &[
     ("ms", 1),
     ("", 1000),

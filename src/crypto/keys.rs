@@ -1,10 +1,13 @@
-//! The key file: signing keys with validity windows, and the master secret that derives all others.
+//! The key file: signing keys with validity windows, versioned sealing keys, and the master secret that derives all
+//! others.
 //!
 //! A key signs from its `notBefore` until a newer one begins, and its tokens are accepted until its `notAfter`. A new
 //! key begins a while after it was added, so that every instance and everybody who verifies elsewhere has it by then,
-//! and the one before ends only when its last token has expired: nobody is logged out by a rotation.
+//! and the one before ends only when its last token has expired: nobody is logged out by a rotation. A sealing key seals likewise, and opens what it sealed without end.
 
 mod file;
+mod rotation;
+mod sealing;
 mod signing;
 
 use std::path::Path;
@@ -15,16 +18,20 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+pub use self::rotation::Rotation;
+pub(super) use self::sealing::{SealingKey, active as active_sealing};
 pub(super) use self::signing::SigningKey;
 pub use self::signing::Window;
 use crate::clock;
 use crate::model::Timestamp;
 
-/// Signing keys and master secret of a deployment. Wiped on drop, never printed.
+/// Signing keys, sealing keys and master secret of a deployment. Wiped on drop, never printed.
 pub struct Keys {
     master: Zeroizing<[u8; 32]>,
     /// Oldest first. Never empty, without a gap, and the last one does not end.
     signing: Vec<Arc<SigningKey>>,
+    /// Oldest first. Never empty.
+    sealing: Vec<Arc<SealingKey>>,
 }
 
 /// Why a key file cannot be used.
@@ -36,6 +43,9 @@ pub enum KeyError {
     /// It is not a key file, or has no key that is active now.
     #[error("{0}")]
     Invalid(String),
+    /// Its newest keys have yet to begin.
+    #[error("keys that were added before begin at {0}; only then can others be added")]
+    Pending(Timestamp),
 }
 
 /// A signing key as `keys list` shows it.
@@ -49,17 +59,33 @@ pub struct KeyInfo {
     pub active: bool,
 }
 
+/// A sealing key as `keys list` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealingKeyInfo {
+    /// What sealed texts name.
+    pub version: u32,
+    /// When it begins.
+    pub not_before: Timestamp,
+    /// Whether it seals now.
+    pub active: bool,
+}
+
 impl Keys {
-    /// Writes a new key file (mode 0600) with one signing key that is valid from `now`. Never overwrites one.
+    /// Writes a new key file (mode 0600) with one signing key and one sealing key that are valid from `now`. Never
+    /// overwrites one.
     ///
     /// # Errors
     /// [`KeyError::Io`] when the file exists or cannot be written.
     pub fn generate(path: &Path, now: Timestamp) -> Result<(), KeyError> {
-        let keys = Self {
+        file::create(path, &Self::draw(now)?.to_text()?)
+    }
+
+    fn draw(now: Timestamp) -> Result<Self, KeyError> {
+        Ok(Self {
             master: Zeroizing::new(clock::random()),
             signing: vec![Arc::new(SigningKey::generate(now)?)],
-        };
-        file::create(path, &keys.to_text()?)
+            sealing: vec![Arc::new(SealingKey::generate(1, now))],
+        })
     }
 
     /// Reads a key file. Refuses one that others can read.
@@ -118,18 +144,25 @@ impl Keys {
         self.signing.iter().map(info).collect()
     }
 
+    /// All sealing keys, oldest first.
+    #[must_use]
+    pub fn list_sealing(&self, now: Timestamp) -> Vec<SealingKeyInfo> {
+        let active = active_sealing(&self.sealing, now).version;
+        let info = |key: &Arc<SealingKey>| SealingKeyInfo {
+            version: key.version,
+            not_before: key.not_before,
+            active: key.version == active,
+        };
+        self.sealing.iter().map(info).collect()
+    }
+
     /// A key for one purpose: HKDF-SHA-256 (RFC 5869) of the master secret.
     ///
     /// # Panics
     /// Never: 32 bytes are far below what HKDF can give.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
-        let mut key = Zeroizing::new([0; 32]);
-        let hkdf = Hkdf::<Sha256>::new(Some(b"sallyport"), &*self.master);
-        if hkdf.expand(purpose.as_bytes(), &mut *key).is_err() {
-            unreachable!("HKDF-SHA-256 gives up to 8160 bytes");
-        }
-        key
+        derive(&self.master, purpose)
     }
 
     /// The key that signs at `now`.
@@ -142,24 +175,63 @@ impl Keys {
         &self.signing
     }
 
+    /// All sealing keys, oldest first. Never empty.
+    pub(super) fn sealing(&self) -> &[Arc<SealingKey>] {
+        &self.sealing
+    }
+
     fn to_text(&self) -> Result<Zeroizing<String>, KeyError> {
-        let entries = self.signing.iter().map(|key| key.to_entry());
-        file::Content::new(&self.master, entries.collect::<Result<_, _>>()?).to_text()
+        let signing = self.signing.iter().map(|key| key.to_entry());
+        let sealing = self.sealing.iter().map(|key| key.to_entry());
+        let signing = signing.collect::<Result<_, _>>()?;
+        file::Content::new(&self.master, signing, sealing.collect()).to_text()
     }
 
     fn from_text(text: &str) -> Result<Self, KeyError> {
         let content = file::Content::parse(text)?;
-        let signing = content.signing_keys.iter().map(SigningKey::from_entry);
-        let mut signing = signing
-            .map(|key| key.map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
-        signing.sort_by_key(|key| key.window.not_before);
-        check(&signing)?;
+        let master = content.master()?;
         Ok(Self {
-            master: content.master()?,
-            signing,
+            signing: signing_keys(&content)?,
+            sealing: sealing_keys(&content, &master)?,
+            master,
         })
     }
+}
+
+fn signing_keys(content: &file::Content) -> Result<Vec<Arc<SigningKey>>, KeyError> {
+    let keys = content.signing_keys.iter().map(SigningKey::from_entry);
+    let mut keys = keys
+        .map(|key| key.map(Arc::new))
+        .collect::<Result<Vec<_>, _>>()?;
+    keys.sort_by_key(|key| key.window.not_before);
+    check(&keys)?;
+    Ok(keys)
+}
+
+fn sealing_keys(
+    content: &file::Content,
+    master: &[u8; 32],
+) -> Result<Vec<Arc<SealingKey>>, KeyError> {
+    if content.derives_sealing_key() {
+        let secret = derive(master, "sealing 1");
+        return Ok(vec![Arc::new(SealingKey::derived(secret))]);
+    }
+    let keys = content.sealing_keys.iter().map(SealingKey::from_entry);
+    let mut keys = keys
+        .map(|key| key.map(Arc::new))
+        .collect::<Result<Vec<_>, _>>()?;
+    keys.sort_by_key(|key| key.version);
+    sealing::check(&keys)?;
+    Ok(keys)
+}
+
+fn derive(master: &[u8; 32], purpose: &str) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    let hkdf = Hkdf::<Sha256>::new(Some(b"sallyport"), master);
+    if hkdf.expand(purpose.as_bytes(), &mut *key).is_err() {
+        unreachable!("HKDF-SHA-256 gives up to 8160 bytes");
+    }
+    key
 }
 
 /// The newest of `keys` that has begun; before the first begins, the first.
@@ -199,8 +271,33 @@ mod tests;
 /// Keys that never were in a file.
 #[cfg(test)]
 pub(in crate::crypto) fn for_tests(now: Timestamp) -> Keys {
-    Keys {
-        master: Zeroizing::new(clock::random()),
-        signing: vec![Arc::new(SigningKey::generate(now).expect("generates"))],
+    Keys::draw(now).expect("generates")
+}
+
+/// Keys as they are read from a file from before there were sealing keys.
+#[cfg(test)]
+pub(in crate::crypto) fn of_version_1(master: [u8; 32]) -> Keys {
+    let mut keys = Keys::draw(Timestamp::from_micros(0)).expect("generates");
+    keys.master = Zeroizing::new(master);
+    let text = keys.to_text().expect("writes");
+    let mut file: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
+    file["version"] = 1.into();
+    file.as_object_mut()
+        .expect("an object")
+        .remove("sealingKeys");
+    Keys::from_text(&file.to_string()).expect("loads")
+}
+
+#[cfg(test)]
+impl Keys {
+    /// With one more sealing key.
+    pub(in crate::crypto) fn with_sealing_key(&self, begins: Timestamp) -> Self {
+        let version = u32::try_from(self.sealing.len() + 1).expect("few");
+        let added = Arc::new(SealingKey::generate(version, begins));
+        Self {
+            master: self.master.clone(),
+            signing: self.signing.clone(),
+            sealing: self.sealing.iter().cloned().chain([added]).collect(),
+        }
     }
 }

@@ -116,18 +116,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_purpose_cannot_borrow_from_the_code() {
-        let codes = codes();
-        let mac = codes.mac(row(1), "sms1", &SixDigits::of(234_567));
-        for purpose in ["sms", "sms12", "1sms", ""] {
-            for code in ["123456", "345671", "234567"] {
-                let code = SixDigits::parse(code).expect("six digits");
-                assert!(!codes.matches(row(1), purpose, &code, &mac));
-            }
-        }
-    }
-
     /// What is stored must be known again by the next version. (Computed with Python's hmac.)
     #[test]
     fn the_mac_is_fixed() {

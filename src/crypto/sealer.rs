@@ -1,9 +1,11 @@
 //! Sealing of secrets at rest: XChaCha20-Poly1305 under a versioned key, bound to the place where the
 //! secret is stored, so that a sealed value moved to another row or column does not open there.
 //!
-//! Form: `s1.` + base64url of nonce (24 bytes) ‖ ciphertext ‖ tag (16 bytes); 1 is the version of the key.
+//! Form: `s1.` + base64url of nonce (24 bytes) ‖ ciphertext ‖ tag (16 bytes); 1 is the version of the key. What
+//! stands before the dot is under the tag too.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,11 +14,10 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use super::Keys;
+use super::keys::{SealingKey, active_sealing};
 use crate::clock;
-use crate::model::Id;
+use crate::model::{Id, Timestamp};
 
-/// Names form and key version of what is sealed today.
-const PREFIX: &str = "s1.";
 const NONCE: usize = 24;
 
 /// Where a sealed secret is stored.
@@ -32,11 +33,11 @@ pub struct Place {
 
 impl Place {
     /// Each part with its length before it: no two places look alike.
-    fn associated_data(&self) -> Vec<u8> {
+    fn associated_data(&self, version: u32) -> Vec<u8> {
         let mut data = Vec::with_capacity(64);
         let row = self.row.to_bytes();
         for part in [
-            PREFIX.as_bytes(),
+            prefix(version).as_bytes(),
             self.table.as_bytes(),
             &row,
             self.column.as_bytes(),
@@ -53,9 +54,10 @@ impl Place {
 #[error("the sealed secret does not open")]
 pub struct SealError;
 
-/// Seals and opens secrets. Never printed; the cipher wipes its key on drop.
+/// Seals and opens secrets. Never printed; keys are wiped on drop.
 pub struct Sealer {
-    cipher: XChaCha20Poly1305,
+    /// Oldest first. Never empty.
+    keys: Vec<Arc<SealingKey>>,
 }
 
 impl fmt::Debug for Sealer {
@@ -65,135 +67,77 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// With a key derived from the master secret.
+    /// With every sealing key of the key file.
     #[must_use]
     pub fn new(keys: &Keys) -> Self {
-        let key = keys.derive("sealing 1");
         Self {
-            cipher: XChaCha20Poly1305::new((&*key).into()),
+            keys: keys.sealing().to_vec(),
         }
     }
 
-    /// Seals `secret` for `place`.
+    /// Seals `secret` for `place` with the newest key that has begun at `now`.
     ///
     /// # Errors
     /// [`SealError`] when it is longer than the cipher can take (256 GiB).
-    pub fn seal(&self, place: Place, secret: &[u8]) -> Result<String, SealError> {
+    pub fn seal(&self, place: Place, secret: &[u8], now: Timestamp) -> Result<String, SealError> {
+        let key = active_sealing(&self.keys, now);
         let nonce: [u8; NONCE] = clock::random();
         let payload = Payload {
             msg: secret,
-            aad: &place.associated_data(),
+            aad: &place.associated_data(key.version),
         };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
-        let mut text = PREFIX.to_owned();
+        let sealed = cipher(key).encrypt(&XNonce::from(nonce), payload);
+        let mut text = prefix(key.version);
         let whole = [nonce.as_slice(), &sealed.map_err(|_| SealError)?].concat();
         URL_SAFE_NO_PAD.encode_string(whole, &mut text);
         Ok(text)
     }
 
-    /// Opens what was sealed for `place`.
+    /// Opens what was sealed for `place`, with whichever key.
     ///
     /// # Errors
     /// [`SealError`].
     pub fn open(&self, place: Place, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let encoded = sealed.strip_prefix(PREFIX).ok_or(SealError)?;
+        let (key, encoded) = self.split(sealed).ok_or(SealError)?;
         let whole = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| SealError)?;
         let (nonce, msg) = whole.split_first_chunk::<NONCE>().ok_or(SealError)?;
         let payload = Payload {
             msg,
-            aad: &place.associated_data(),
+            aad: &place.associated_data(key.version),
         };
-        let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload);
+        let opened = cipher(key).decrypt(&XNonce::from(*nonce), payload);
         opened.map(Zeroizing::new).map_err(|_| SealError)
     }
+
+    /// Version of the key that seals at `now`: what is of another [`Sealer::version_of`] is to be sealed anew.
+    #[must_use]
+    pub fn current(&self, now: Timestamp) -> u32 {
+        active_sealing(&self.keys, now).version
+    }
+
+    /// Version of the key that `sealed` names; `None` when it is no sealed text, or of a key that is not known here.
+    #[must_use]
+    pub fn version_of(&self, sealed: &str) -> Option<u32> {
+        self.split(sealed).map(|(key, _)| key.version)
+    }
+
+    /// The key that a text names, and what follows.
+    fn split<'a>(&self, sealed: &'a str) -> Option<(&SealingKey, &'a str)> {
+        self.keys
+            .iter()
+            .find_map(|key| Some((&**key, sealed.strip_prefix(&prefix(key.version))?)))
+    }
+}
+
+/// What a text begins with whose key has this version.
+fn prefix(version: u32) -> String {
+    format!("s{version}.")
+}
+
+/// Wipes its copy of the key on drop.
+fn cipher(key: &SealingKey) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new((&*key.secret).into())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::keys::for_tests;
-    use crate::model::Timestamp;
-
-    fn place() -> Place {
-        Place {
-            table: "two_factor_methods",
-            row: Id::from_bytes([7; 16]),
-            column: "secret",
-        }
-    }
-
-    fn fresh() -> Sealer {
-        Sealer::new(&for_tests(Timestamp::from_micros(0)))
-    }
-
-    #[test]
-    fn what_was_sealed_opens_at_its_place_alone() {
-        let sealer = fresh();
-        for secret in [b"".as_slice(), b"JBSWY3DPEHPK3PXP", &[0xff; 4096]] {
-            let text = sealer.seal(place(), secret).expect("seals");
-            assert_eq!(
-                sealer.open(place(), &text).expect("opens").as_slice(),
-                secret
-            );
-            let row = Id::from_bytes(clock::random());
-            for elsewhere in [
-                Place { row, ..place() },
-                Place {
-                    column: "secret2",
-                    ..place()
-                },
-                Place {
-                    table: "webhooks",
-                    ..place()
-                },
-                Place {
-                    table: "two_factor_method",
-                    column: "ssecret",
-                    ..place()
-                },
-            ] {
-                assert!(sealer.open(elsewhere, &text).is_err(), "{elsewhere:?}");
-            }
-            assert!(fresh().open(place(), &text).is_err());
-        }
-    }
-
-    #[test]
-    fn equal_secrets_look_different_and_every_change_is_noticed() {
-        let sealer = fresh();
-        let text = sealer.seal(place(), b"secret").expect("seals");
-        assert_ne!(text, sealer.seal(place(), b"secret").expect("seals"));
-        for index in 0..text.len() {
-            let mut forged = text.clone();
-            let other = if &text[index..=index] == "Q" {
-                "R"
-            } else {
-                "Q"
-            };
-            forged.replace_range(index..=index, other);
-            assert!(sealer.open(place(), &forged).is_err(), "{index}");
-        }
-        for bad in ["", "s1.", "s1.AAAA", "s2.AAAA", &text[3..]] {
-            assert!(sealer.open(place(), bad).is_err(), "{bad}");
-        }
-    }
-
-    /// Draft-irtf-cfrg-xchacha, A.3.1: the cipher is the one that others implement.
-    #[test]
-    fn the_cipher_meets_its_published_vector() {
-        let key: Vec<u8> = (0x80..0xa0).collect();
-        let nonce: Vec<u8> = (0x40..0x58).collect();
-        let msg = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
-        let cipher = XChaCha20Poly1305::new_from_slice(&key).expect("32 bytes");
-        let payload = Payload {
-            msg,
-            aad: &hex::decode("50515253c0c1c2c3c4c5c6c7").expect("hex"),
-        };
-        let nonce = XNonce::try_from(nonce.as_slice()).expect("24 bytes");
-        let sealed = hex::encode(cipher.encrypt(&nonce, payload).expect("seals"));
-        assert!(
-            sealed.starts_with("bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb")
-        );
-        assert!(sealed.ends_with("c0875924c1c7987947deafd8780acf49"));
-    }
-}
+mod tests;

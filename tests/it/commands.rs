@@ -60,6 +60,55 @@ fn keys_are_made_once_and_listed() {
 }
 
 #[test]
+fn keys_are_rotated_and_the_operator_is_told_what_to_do() {
+    let folder = own_folder();
+    let file = folder.path().join("keys.json").display().to_string();
+    let run = |arguments: &[&str]| {
+        let variables = [("KEYS_FILE", file.clone())];
+        let output = sallyport(arguments, &variables).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    assert_eq!(run(&["keys", "generate"]).0, Some(0));
+    let before = run(&["keys", "list"]).1;
+    assert!(before.contains("sealing key 1  from "), "{before}");
+    assert!(before.contains("seals now"), "{before}");
+
+    let (code, told) = run(&["keys", "rotate", "--delay", "45m"]);
+    assert_eq!(code, Some(0), "{told}");
+    for part in [
+        "k4.pid.",
+        "sealing key 2",
+        "restart",
+        "Nobody is logged out",
+        "930 seconds",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let after = run(&["keys", "list"]).1;
+    assert_eq!(after.lines().count(), 4, "{after}");
+    assert_eq!(after.matches("signs now").count(), 1, "{after}");
+    let old = after
+        .lines()
+        .find(|line| line.contains("signs now"))
+        .unwrap();
+    assert!(
+        before.starts_with(old.split(' ').next().unwrap()),
+        "{after}"
+    );
+
+    let bytes = std::fs::read(&file).unwrap();
+    let (code, told) = run(&["keys", "rotate"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("added before begin at"), "{told}");
+    assert!(!told.contains("keys generate"), "{told}");
+    for delay in ["soon", "31d", "-1s", ""] {
+        let (code, told) = run(&["keys", "rotate", &format!("--delay={delay}")]);
+        assert_eq!(code, Some(2), "{delay}: {told}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+}
+
+#[test]
 fn mistakes_in_the_configuration_are_told_all_at_once() {
     let variables = [
         ("PORT", "many".to_owned()),

@@ -9,7 +9,8 @@ use fred::types::{Builder, ClusterHash, CustomCommand};
 use sallyport::clock::Clock;
 use sallyport::config;
 use sallyport::model::{
-    Action, AuditEvent, Identifier, Session, SessionId, Timestamp, User, UserId,
+    Action, AuditEvent, Challenge, Factors, Identifier, Method, MethodKind, Seen, Session,
+    SessionId, Strikes, Timestamp, TrustedDevice, User, UserId,
 };
 use sallyport::store::{Class, Error, Receipt, Store};
 
@@ -214,6 +215,7 @@ impl Lab {
             let value = match ask("TYPE", &[]).await.as_str().as_deref() {
                 Some("string") => ask("GET", &[]).await,
                 Some("hash") => ask("HGETALL", &[]).await,
+                Some("zset") => ask("ZRANGE", &["0", "-1", "WITHSCORES"]).await,
                 Some("stream") => ask("XRANGE", &["-", "+"]).await,
                 Some("none") => continue,
                 other => panic!("a scan must learn to read {other:?}"),
@@ -296,6 +298,58 @@ impl Lab {
             expires_at: now.after(Duration::from_hours(2)),
             deleted_at: None,
         }
+    }
+
+    /// A challenge as the first door leaves it.
+    pub fn challenge(&self, user: &User) -> Challenge {
+        let now = self.clock.now();
+        Challenge {
+            id: self.clock.new_id_in(user.id.partition()),
+            user_id: user.id,
+            secret_hash: "00".repeat(32),
+            session_epoch: user.session_epoch,
+            user_agent: "test".to_owned(),
+            first_factor: "pwd".to_owned(),
+            tries: 0,
+            created_at: now,
+            expires_at: now.after(Duration::from_mins(5)),
+        }
+    }
+
+    /// Second factors with one method and a set of backup codes.
+    pub fn factors(&self, user: &User) -> Factors {
+        let now = self.clock.now();
+        let mut factors = Factors::none(user.id, now);
+        let method = Method {
+            id: self.clock.new_id_in(user.id.partition()),
+            kind: MethodKind::Totp,
+            secret: "s1.sealed".to_owned(),
+            hint: None,
+            last_step: 0,
+            strikes: Strikes::default(),
+            created_at: now,
+            last_used_at: None,
+        };
+        factors.enable(method, 1, now);
+        factors.renew_backup_codes("$argon2id$…".to_owned(), vec!["tag".to_owned()], now);
+        factors
+    }
+
+    /// A device that the account trusts.
+    pub fn device(&self, user: &User) -> TrustedDevice {
+        let seen = Seen {
+            ip_address: "192.0.2.7".parse().expect("address"),
+            user_agent: "test".to_owned(),
+        };
+        TrustedDevice::trust(
+            self.clock.new_id_in(user.id.partition()),
+            user,
+            "00".repeat(32),
+            "Laptop".to_owned(),
+            seen,
+            self.clock.now(),
+            Duration::from_hours(1),
+        )
     }
 
     pub fn event(&self, user: &User, action: Action) -> AuditEvent {

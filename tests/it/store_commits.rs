@@ -296,6 +296,14 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
             serde_json::to_value(lab.session(&user)).expect("session"),
         ),
         (
+            "second_factors",
+            serde_json::to_value(lab.factors(&user)).expect("factors"),
+        ),
+        (
+            "trusted_devices",
+            serde_json::to_value(lab.device(&user)).expect("device"),
+        ),
+        (
             "audit_logs",
             serde_json::to_value(lab.event(&user, Action::UserLogin)).expect("event"),
         ),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -16,7 +16,9 @@ use crate::clock;
 use crate::model::Timestamp;
 
 /// Of this file's form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The form before: without sealing keys.
+const VERSION_BEFORE: u32 = 1;
 /// Longer is nobody's key file: room for two thousand keys.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -27,12 +29,30 @@ pub(super) struct Content {
     version: u32,
     master_secret: Secret,
     pub(super) signing_keys: Vec<Entry>,
+    #[serde(default)]
+    pub(super) sealing_keys: Vec<SealingEntry>,
 }
 
-/// Text that is wiped on drop.
+/// 32 bytes in base64url, wiped on drop.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
-struct Secret(String);
+pub(super) struct Secret(String);
+
+impl Secret {
+    pub(super) fn of(bytes: &[u8; 32]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub(super) fn bytes(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        match URL_SAFE_NO_PAD.decode_slice(&self.0, &mut *bytes) {
+            Ok(32) => Ok(bytes),
+            _ => Err(KeyError::Invalid(format!(
+                "{name} must be 32 bytes in base64url"
+            ))),
+        }
+    }
+}
 
 /// One signing key.
 #[derive(Serialize, Deserialize)]
@@ -46,6 +66,15 @@ pub(super) struct Entry {
     pub(super) not_after: Option<Timestamp>,
 }
 
+/// One sealing key.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SealingEntry {
+    pub(super) version: u32,
+    pub(super) secret: Secret,
+    pub(super) not_before: Timestamp,
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         self.secret.zeroize();
@@ -53,17 +82,23 @@ impl Drop for Entry {
 }
 
 impl Content {
-    pub(super) fn new(master: &[u8; 32], signing_keys: Vec<Entry>) -> Self {
+    pub(super) fn new(
+        master: &[u8; 32],
+        signing_keys: Vec<Entry>,
+        sealing_keys: Vec<SealingEntry>,
+    ) -> Self {
         Self {
             version: VERSION,
-            master_secret: Secret(URL_SAFE_NO_PAD.encode(master)),
+            master_secret: Secret::of(master),
             signing_keys,
+            sealing_keys,
         }
     }
 
     pub(super) fn to_text(&self) -> Result<Zeroizing<String>, KeyError> {
         // Big enough at once: growing would leave copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(512 + 512 * self.signing_keys.len()));
+        let entries = self.signing_keys.len() + self.sealing_keys.len();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(512 + 512 * entries));
         serde_json::to_writer_pretty(&mut *bytes, self).map_err(io::Error::from)?;
         bytes.push(b'\n');
         let text = String::from_utf8(std::mem::take(&mut *bytes));
@@ -77,23 +112,24 @@ impl Content {
             let (line, column) = (error.line(), error.column());
             KeyError::Invalid(format!("not a key file (line {line}, column {column})"))
         })?;
-        if content.version != VERSION {
-            return Err(KeyError::Invalid(format!(
-                "key file of version {}, this build reads version {VERSION}",
-                content.version
-            )));
+        match (content.version, content.sealing_keys.is_empty()) {
+            (VERSION, _) | (VERSION_BEFORE, true) => Ok(content),
+            (VERSION_BEFORE, false) => Err(KeyError::Invalid(format!(
+                "a key file of version {VERSION_BEFORE} has no sealingKeys"
+            ))),
+            (version, _) => Err(KeyError::Invalid(format!(
+                "key file of version {version}, this build reads versions {VERSION_BEFORE} and {VERSION}"
+            ))),
         }
-        Ok(content)
+    }
+
+    /// Whether it is from before there were sealing keys.
+    pub(super) fn derives_sealing_key(&self) -> bool {
+        self.version == VERSION_BEFORE
     }
 
     pub(super) fn master(&self) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-        let mut master = Zeroizing::new([0; 32]);
-        match URL_SAFE_NO_PAD.decode_slice(&self.master_secret.0, &mut *master) {
-            Ok(32) => Ok(master),
-            _ => Err(KeyError::Invalid(
-                "masterSecret must be 32 bytes in base64url".to_owned(),
-            )),
-        }
+        self.master_secret.bytes("masterSecret")
     }
 }
 
@@ -106,14 +142,22 @@ pub(super) fn create(path: &Path, text: &str) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Writes beside the file and renames over it.
+/// Holds off everybody else who would change the file, until the answer is dropped.
+pub(super) fn lock(path: &Path) -> Result<File, KeyError> {
+    let file = File::open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Writes beside the file and renames over it. It belongs to whom it belonged before.
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), KeyError> {
     let mut name = OsString::from(path);
     let suffix: [u8; 8] = clock::random();
     name.push(format!(".{}", hex::encode(suffix)));
     let beside = PathBuf::from(name);
     let file = open_new(&beside)?;
-    write_all(file, text)
+    keep_owner(&file, path)
+        .and_then(|()| write_all(file, text))
         .and_then(|()| fs::rename(&beside, path))
         .inspect_err(|_| drop(fs::remove_file(&beside)))?;
     Ok(sync_folder(path)?)
@@ -145,6 +189,15 @@ fn open_new(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
+}
+
+/// An administrator rotates keys, and the service must still be able to read them.
+fn keep_owner(file: &File, before: &Path) -> io::Result<()> {
+    let owner = fs::metadata(before)?.uid();
+    if file.metadata()?.uid() == owner {
+        return Ok(());
+    }
+    fchown(file, Some(owner), None)
 }
 
 fn write_all(mut file: File, text: &str) -> io::Result<()> {

@@ -134,9 +134,19 @@ fn a_file_with_gaps_foreign_ids_or_other_nonsense_is_refused() {
         (String::new(), "not a key file"),
         ("{}".to_owned(), "not a key file"),
         (
-            good.replace("\"version\": 1", "\"version\": 2"),
-            "version 2",
+            good.replace("\"version\": 2", "\"version\": 3"),
+            "version 3",
         ),
+        (
+            good.replace("\"version\": 2", "\"version\": 1"),
+            "version 1 has no sealingKeys",
+        ),
+        (
+            good.replace("\"version\": 1", "\"version\": 0"),
+            "counted from 1",
+        ),
+        (good.replace("sealingKeys", "sealing"), "not a key file"),
+        (without_sealing_keys(&good), "has no sealing key"),
         (good.replace("masterSecret", "master"), "not a key file"),
         (good.replace(&kid, "k4.pid.x"), "not the id"),
         (
@@ -155,11 +165,70 @@ fn a_file_with_gaps_foreign_ids_or_other_nonsense_is_refused() {
     }
 }
 
+fn without_sealing_keys(text: &str) -> String {
+    let mut file: serde_json::Value = serde_json::from_str(text).expect("is JSON");
+    let members = file.as_object_mut().expect("an object");
+    members.remove("sealingKeys").expect("had some");
+    serde_json::to_string_pretty(&file).expect("writes")
+}
+
+#[test]
+fn sealing_keys_out_of_order_are_refused() {
+    let (_folder, path) = generated();
+    let two = Keys::load(&path).expect("loads");
+    let two = two.with_sealing_key(NOW.after(MINUTE));
+    let text = two.to_text().expect("writes");
+    assert_eq!(Keys::from_text(&text).expect("loads").sealing().len(), 2);
+    let begins = NOW.after(MINUTE).to_string();
+    for bad in [
+        text.replace(&begins, &NOW.to_string()),
+        text.replace(&begins, &NOW.before(MINUTE).to_string()),
+        text.replacen(
+            "\"version\": 2,\n      \"secret",
+            "\"version\": 1,\n      \"secret",
+            1,
+        ),
+    ] {
+        let error = refusal(Keys::from_text(&bad));
+        assert!(error.contains("must begin later"), "{error}");
+    }
+    let secret = hex::encode(*two.sealing()[0].secret);
+    assert!(!format!("{:?}", two.sealing()).contains(&secret));
+}
+
+/// The key of such a file seals as it always did, and goes on doing so when the file is written anew.
+#[test]
+fn a_file_without_sealing_keys_derives_its_one() {
+    let (_folder, path) = generated();
+    let text = fs::read_to_string(&path).expect("reads");
+    let old = without_sealing_keys(&text).replace("\"version\": 2", "\"version\": 1");
+    fs::write(&path, &old).expect("writes");
+    let keys = Keys::load(&path).expect("loads");
+    let listed = keys.list_sealing(NOW);
+    assert_eq!((listed.len(), listed[0].version), (1, 1));
+    assert!(listed[0].active && listed[0].not_before < NOW);
+    assert_eq!(keys.sealing()[0].secret, keys.derive("sealing 1"));
+
+    keys.save(&path).expect("saves");
+    let saved = Keys::load(&path).expect("loads");
+    assert_eq!(saved.sealing()[0].secret, keys.derive("sealing 1"));
+    assert_eq!(saved.list_sealing(NOW), listed);
+    assert_eq!(saved.list(NOW), keys.list(NOW));
+}
+
+#[test]
+fn a_new_file_has_a_sealing_key_of_its_own() {
+    let (_folder, path) = generated();
+    let keys = Keys::load(&path).expect("loads");
+    assert_ne!(keys.sealing()[0].secret, keys.derive("sealing 1"));
+    assert_eq!(keys.list_sealing(NOW)[0].not_before, NOW);
+}
+
 #[test]
 fn errors_never_quote_the_file() {
     let (_folder, path) = generated();
     let good = fs::read_to_string(&path).expect("reads");
     let secret = "SECRETSECRET";
-    let bad = good.replace("\"version\": 1", &format!("\"version\": \"{secret}\""));
+    let bad = good.replace("\"version\": 2", &format!("\"version\": \"{secret}\""));
     assert!(!refusal(Keys::from_text(&bad)).contains(secret));
 }
