@@ -10,6 +10,7 @@ mod factors;
 mod id;
 mod identifier;
 mod password;
+mod phone_number;
 mod rotation;
 mod sent_codes;
 mod session;
@@ -32,6 +33,7 @@ pub use id::{
 };
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
 pub use password::{Password, PasswordError};
+pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use rotation::{Presented, Rotation, Successor};
 pub use sent_codes::{SentCode, SentCodes};
 pub use session::{Issue, Lifetimes, Seen, Session};

@@ -75,17 +75,15 @@ impl Auth {
 
     /// Refuses a caller whose last proof of identity is older than `RECENT_AUTH_TTL`: both what the token
     /// says and what the session says must be recent, so that neither an older token of a session that was
-    /// proven again nor a session that lost its state passes.
+    /// proven again nor a session that lost its state passes. A proof from before another session changed
+    /// the second factors is none.
     ///
     /// # Errors
     /// [`Error::ReauthenticationRequired`].
     pub fn require_recent(&self, caller: &Caller) -> Result<(), Error> {
         let proven = caller.claims.auth_time.min(caller.session.auth_time);
-        if is_recent(
-            proven,
-            self.clock.now(),
-            self.settings.tokens.recent_auth_ttl,
-        ) {
+        let ttl = self.settings.tokens.recent_auth_ttl;
+        if caller.session.has_proven(&caller.user) && is_recent(proven, self.clock.now(), ttl) {
             Ok(())
         } else {
             Err(Error::ReauthenticationRequired)

@@ -1,5 +1,6 @@
 //! Rate limits: the general ones, taken before a handler runs. Those of login failures are in `attempt`.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -46,6 +47,25 @@ impl Auth {
         Ok(Held(Some(self.store.take(&[bucket]).await?)))
     }
 
+    /// Takes a place for a code that is about to be sent: for the account and for where it goes, in both or
+    /// in none. `destination` names it unmistakably; the store keeps a keyed hash of it.
+    pub(super) async fn hold_send(&self, id: UserId, destination: &str) -> Result<Held, Error> {
+        let limits = &self.settings.limits;
+        if !limits.enabled {
+            return Ok(Held(None));
+        }
+        let bucket = |subject| Bucket {
+            policy: "code_sends",
+            quota: limits.code_sends,
+            subject,
+        };
+        let to = Subject::Text(format!("code:{destination}"));
+        let buckets = [bucket(Subject::Account(id)), bucket(to)];
+        let mut taken = self.store.take(&buckets).await?;
+        taken.verdicts = tightest(&taken.verdicts).into_iter().collect();
+        Ok(Held(Some(taken)))
+    }
+
     /// Gives a held place back: the limit was not the caller's to take from.
     pub(super) async fn let_go(&self, place: Held) {
         if let Held(Some(taken)) = place {
@@ -55,6 +75,14 @@ impl Auth {
 }
 
 impl Held {
+    /// Whether there was a place: else it is over here, and the refusal shows.
+    pub(super) fn admitted(self, client: &Client) -> Result<Self, Error> {
+        if self.0.as_ref().is_none_or(Taken::allowed) {
+            return Ok(self);
+        }
+        self.settle(client).map(|()| Self(None))
+    }
+
     /// Lets the place count: the caller comes in, or is refused by the limit.
     pub(super) fn settle(self, client: &Client) -> Result<(), Error> {
         let Self(Some(taken)) = self else {
@@ -77,6 +105,12 @@ fn gate_bucket(limits: &Limits, address: IpAddr, gate: Gate) -> Bucket {
         quota,
         subject,
     }
+}
+
+/// Of several verdicts of one policy the one that decides: a refusal, then the one with the fewest left.
+fn tightest(verdicts: &[Verdict]) -> Option<Verdict> {
+    let order = |said: &&Verdict| (said.allowed, said.remaining, Reverse(said.reset_seconds));
+    verdicts.iter().min_by_key(order).copied()
 }
 
 pub(super) fn by_address(address: IpAddr) -> Subject {
@@ -134,6 +168,28 @@ mod tests {
         assert_eq!(line, "2001:db8:1:2::/64");
         assert_eq!(network(ip("2001:db8:1:2:ffff::9")), line);
         assert_ne!(network(ip("2001:db8:1:3::1")), line);
+    }
+
+    #[test]
+    fn of_two_verdicts_the_one_that_decides_is_shown() {
+        let left = |remaining, allowed| Verdict {
+            remaining,
+            ..verdict("code_sends", 900, allowed)
+        };
+        assert_eq!(
+            tightest(&[left(2, true), left(1, true)]),
+            Some(left(1, true))
+        );
+        assert_eq!(
+            tightest(&[left(0, true), left(1, false)]),
+            Some(left(1, false))
+        );
+        let both = [
+            verdict("code_sends", 30, false),
+            verdict("code_sends", 90, false),
+        ];
+        assert_eq!(tightest(&both), Some(both[1]));
+        assert_eq!(tightest(&[]), None);
     }
 
     #[test]

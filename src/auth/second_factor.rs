@@ -12,7 +12,7 @@ use super::sealing;
 use super::{Auth, Client, DeviceToken, Error, SignedIn};
 use crate::crypto::{TotpSecret, step_at};
 use crate::model::{
-    Action, Authenticator, Factors, Method, MethodKind, Session, SixDigits, Timestamp,
+    Action, Authenticator, Factors, MethodId, MethodKind, SentCodes, Session, SixDigits, Timestamp,
     TrustedDevice, User,
 };
 use crate::outbound::Event;
@@ -81,7 +81,7 @@ impl Auth {
                 }
             };
             let authenticator = Authenticator::Method(kind);
-            case.write_codes(draft);
+            write_codes(&case.codes, draft);
             if right {
                 let completed = self.complete(client, case, &ticket, authenticator, draft)?;
                 return Ok(Verified::Right(Box::new(completed)));
@@ -114,7 +114,7 @@ impl Auth {
         let Some(method) = factors.method_mut(MethodKind::Totp) else {
             return Ok(false);
         };
-        let secret = self.totp_secret(method)?;
+        let secret = self.totp_secret(method.id, &method.secret)?;
         let lost_at = draft.lost_at();
         // What was used shortly before Redis lost its state may look unused: only what comes after counts.
         let lost = (method.created_at < lost_at).then(|| step_at(lost_at) + i64::from(skew));
@@ -126,10 +126,10 @@ impl Auth {
         Ok(step.is_some())
     }
 
-    fn totp_secret(&self, method: &Method) -> Result<TotpSecret, Error> {
-        let opened = self.unseal(sealing::method_secret(method.id), &method.secret)?;
-        let unusable =
-            || Error::Internal(format!("the secret of method {} is no secret", method.id));
+    /// The secret of an authenticator app, enabled or on its way to be.
+    pub(super) fn totp_secret(&self, id: MethodId, sealed: &str) -> Result<TotpSecret, Error> {
+        let opened = self.unseal(sealing::method_secret(id), sealed)?;
+        let unusable = || Error::Internal(format!("the secret of method {id} is no secret"));
         TotpSecret::from_bytes(&opened).ok_or_else(unusable)
     }
 
@@ -295,12 +295,13 @@ impl Case {
         };
         kind.filter(usable).ok_or(Error::MethodNotAvailable)
     }
+}
 
-    fn write_codes(&self, draft: &mut Draft) {
-        if self.codes.sent.is_empty() {
-            draft.remove(&self.codes);
-        } else {
-            draft.put(&self.codes);
-        }
+/// Writes what was sent to an account, or that nothing is left of it.
+pub(super) fn write_codes(codes: &SentCodes, draft: &mut Draft) {
+    if codes.sent.is_empty() {
+        draft.remove(codes);
+    } else {
+        draft.put(codes);
     }
 }

@@ -59,12 +59,18 @@ impl Challenge {
         if admitted { Ok(()) } else { Err(Spent) }
     }
 
+    /// Whether tries are left.
+    #[must_use]
+    pub fn has_tries(&self) -> bool {
+        self.tries < MOST_TRIES
+    }
+
     /// Counts a try, before its outcome is told.
     ///
     /// # Errors
     /// [`Spent`] when none is left.
     pub fn count_try(&mut self) -> Result<(), Spent> {
-        if self.tries >= MOST_TRIES {
+        if !self.has_tries() {
             return Err(Spent);
         }
         self.tries += 1;

@@ -186,6 +186,16 @@ impl Factors {
         self.updated_at = now;
     }
 
+    /// Asks for the methods of a kind first, or takes that wish back. Whether anything changed by it.
+    pub fn prefer(&mut self, kind: MethodKind, preferred: bool, now: Timestamp) -> bool {
+        let changes = preferred != (self.preferred == Some(kind));
+        if changes {
+            self.preferred = preferred.then_some(kind);
+            self.updated_at = now;
+        }
+        changes
+    }
+
     /// Removes a method. With the last one the backup codes go.
     pub fn remove(&mut self, id: MethodId, now: Timestamp) -> Option<Removed> {
         let place = self.methods.iter().position(|method| method.id == id)?;

@@ -147,6 +147,12 @@ impl Session {
         self.proof_epoch = user.proof_epoch;
     }
 
+    /// Whether its owner proved who they are since the second factors of `user` last changed.
+    #[must_use]
+    pub fn has_proven(&self, user: &User) -> bool {
+        self.proof_epoch == user.proof_epoch
+    }
+
     /// Whether it still stands for `user` at `now`.
     #[must_use]
     pub fn is_live(&self, user: &User, now: Timestamp) -> bool {

@@ -111,6 +111,12 @@ impl User {
         self.updated_at = now;
     }
 
+    /// Ends every trusted device.
+    pub fn distrust_devices(&mut self, now: Timestamp) {
+        self.device_epoch += 1;
+        self.updated_at = now;
+    }
+
     /// Ends every session issued so far.
     pub fn end_sessions(&mut self, now: Timestamp) {
         self.session_epoch += 1;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport::auth::{Error, PasswordChange};
+use sallyport::auth::{Error, PasswordChange, Reproof};
 use sallyport::model::User;
 use sallyport::store::{self, Class};
 
@@ -225,7 +225,10 @@ async fn proving_again_makes_an_old_login_recent() {
     let caller = desk.caller(&alice.access_token).await.expect("live");
     assert!(desk.auth.require_recent(&caller).is_err());
     let client = curl();
-    let prove = |password| desk.auth.reauthenticate(&client, &caller, secret(password));
+    let prove = |password| {
+        desk.auth
+            .reauthenticate(&client, &caller, Reproof::Password(secret(password)))
+    };
     let wrong = prove("wrong password").await;
     assert!(matches!(wrong, Err(Error::InvalidCredentials)));
     let fresh = prove(PASSWORD).await.expect("a token");

@@ -1,6 +1,6 @@
 //! `POST /auth/reauthenticate` and `POST /auth/password/change`
 
-use crate::auth::PasswordChange;
+use crate::auth::{PasswordChange, Reproof};
 use crate::http::call::Call;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
@@ -11,7 +11,7 @@ pub(in crate::http) async fn reauthenticate(call: Call) -> Result<Reply, Problem
     let body: ReauthenticateBody = call.json()?;
     let (auth, caller) = (call.auth()?, call.caller()?);
     let access_token = auth
-        .reauthenticate(&call.client, caller, body.password)
+        .reauthenticate(&call.client, caller, Reproof::Password(body.password))
         .await?;
     Reply::ok("Authenticated again", AccessTokenData { access_token })
 }
