@@ -8,7 +8,7 @@ mod undelivered;
 
 pub use language::Language;
 pub use letter::{Channel, Event, Letter, Message, Method, Notice};
-pub use local_outbox::LocalOutbox;
+pub use local_outbox::{Delivered, LocalOutbox};
 pub use undelivered::{NOT_CONFIGURED, Refusal, Undelivered};
 
 use crate::config;
