@@ -169,6 +169,8 @@ impl House {
         if config.store.workers {
             let auth = Arc::clone(&self.auth);
             work.tasks.spawn(auth.carry_letters(work.stop.clone()));
+            let auth = Arc::clone(&self.auth);
+            work.tasks.spawn(auth.run_reseal(work.stop.clone()));
         }
         work
     }

@@ -163,7 +163,7 @@ impl Auth {
             destination: &destination,
             code: &code,
         };
-        let proposing = self.propose(caller, &trail, &enrolment, Some(posting));
+        let proposing = Box::pin(self.propose(caller, &trail, &enrolment, Some(posting)));
         self.within_send_limits(client, caller.user.id, &destination, proposing)
             .await?;
         Ok(CodePosted {

@@ -21,8 +21,16 @@ impl Auth {
     /// # Errors
     /// [`Error::StoreAway`], [`Error::Overloaded`]: the rest waits for another round.
     pub async fn reseal(&self) -> Result<usize, Error> {
+        self.reseal_until(&CancellationToken::new()).await
+    }
+
+    async fn reseal_until(&self, stop: &CancellationToken) -> Result<usize, Error> {
+        let outdated = self.store.sealed_before(self.sealing_version()).await?;
         let mut sealed = 0;
-        for user_id in self.store.sealed_before(self.sealing_version()).await? {
+        for user_id in outdated {
+            if stop.is_cancelled() {
+                break;
+            }
             match self.reseal_account(user_id).await {
                 Ok(changed) => sealed += usize::from(changed),
                 Err(Error::Internal(error)) => {
@@ -37,7 +45,7 @@ impl Auth {
     /// Seals what older keys have sealed, until told to stop. Run by every process that has workers.
     pub async fn run_reseal(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            match self.reseal().await {
+            match self.reseal_until(&stop).await {
                 // There may be more than one round takes.
                 Ok(1..) if !stop.is_cancelled() => continue,
                 Ok(_) => {}

@@ -40,14 +40,15 @@ impl Auth {
         sealed.map_err(|error| Error::Internal(format!("{}: {error}", place.table)))
     }
 
-    /// Version of the key that a text is sealed with.
-    pub(super) fn sealed_with(&self, _sealed: &str) -> i32 {
-        self.sealing_version()
+    /// Version of the key that a text is sealed with. What names no key that is known here is to be looked
+    /// at again by whoever seals anew.
+    pub(super) fn sealed_with(&self, sealed: &str) -> i32 {
+        self.sealer.version_of(sealed).map_or(0, version)
     }
 
     /// Version of the key that seals now.
     pub(super) fn sealing_version(&self) -> i32 {
-        1
+        version(self.sealer.current(self.clock.now()))
     }
 
     /// Opens what was sealed, with whichever key.
@@ -55,4 +56,9 @@ impl Auth {
         let opened = self.sealer.open(place, sealed);
         opened.map_err(|error| Error::Internal(format!("{}: {error}", place.table)))
     }
+}
+
+/// As the record and its column hold it.
+fn version(of_key: u32) -> i32 {
+    i32::try_from(of_key).unwrap_or(i32::MAX)
 }

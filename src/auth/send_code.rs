@@ -107,7 +107,7 @@ impl Auth {
         let case = ticket.admit(self.store.read(ticket.keys()).await?)?;
         let method = sendable(&case, kind, ticket.now)?;
         let destination = self.destination(method)?;
-        let posting = self.post_login_code(client, &ticket, method.id, &destination);
+        let posting = Box::pin(self.post_login_code(client, &ticket, method.id, &destination));
         self.within_send_limits(client, ticket.user_id, &destination, posting)
             .await?;
         Ok(CodePosted {
