@@ -1,5 +1,9 @@
 //! The whole service in this process, as its clients see it: a real listener over a lab's stores.
 
+mod app;
+
+pub use app::{App, temp_token, texts};
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +50,12 @@ pub struct Wishes {
 }
 
 impl Wishes {
+    /// What has no provider stays in the house, as in dev mode.
+    pub fn with_outbox(mut self) -> Self {
+        self.outbound.local_outbox = true;
+        self
+    }
+
     /// Limits so wide that they are not in the way.
     pub fn unlimited() -> Self {
         Self {
@@ -107,8 +117,12 @@ impl House {
             stop: stop.clone(),
             keys,
         };
+        let auth = Arc::new(auth);
+        if auth.outbox().is_some() {
+            tokio::spawn(Arc::clone(&auth).carry_letters(stop.clone()));
+        }
         let deps = Deps {
-            auth: Arc::new(auth),
+            auth,
             settings: wishes.http,
             clock: lab.clock.clone(),
             metrics: Arc::new(String::new),
