@@ -56,6 +56,20 @@ need_packages() {
     has_postgres || fail "PostgreSQL is still missing (is it elsewhere? set PG_BIN to the folder of its programs)"
 }
 
+# The mail server of the tests is a Python package; the tests start the system's Python, too.
+has_mail_server() {
+    /usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1
+}
+
+# What only the tests need: a mail server and a second opinion on TOTP that nobody here wrote.
+need_test_packages() {
+    missing=""
+    has_mail_server || missing="$missing python3-aiosmtpd"
+    need_program oathtool oathtool
+    [ -z "$missing" ] || install_packages $missing
+    has_mail_server || fail "/usr/bin/python3 still has no aiosmtpd"
+}
+
 # Debian's packages make and start services after installing where they can. For the time of the
 # installation that is forbidden; what was there before is not touched.
 install_packages() {

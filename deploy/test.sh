@@ -8,10 +8,7 @@ step() { say ""; say "== $*"; }
 
 need_cargo
 need_packages
-# Codes are checked against a program that others wrote.
-missing=""
-need_program oathtool oathtool
-[ -z "$missing" ] || install_packages $missing
+need_test_packages
 
 step "formatting"
 cargo fmt --all --check

@@ -59,8 +59,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::crypto::{AccessTokens, Claims, HashPool, Keys, OneTimeCodes, OpaqueTokens, Sealer};
 use crate::model::{Lifetimes, Seen, Session, Timestamp, User};
-pub use crate::outbound::Language;
-use crate::outbound::Outbound;
+pub use crate::outbound::{Delivered, Language};
+use crate::outbound::{LocalOutbox, Outbound};
 use crate::store::Store;
 pub use crate::store::{Durability, Verdict};
 
@@ -184,6 +184,12 @@ impl Auth {
             touching: authenticate::Touching::default(),
             lines: line::Lines::default(),
         }
+    }
+
+    /// Letters that stayed in the house. Only dev mode has any.
+    #[must_use]
+    pub fn outbox(&self) -> Option<&LocalOutbox> {
+        self.outbound.outbox()
     }
 }
 

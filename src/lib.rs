@@ -7,9 +7,10 @@
 //! | [`cli`] | subcommands of the one binary | everything |
 //! | [`app`] | wiring, start order, two-stage shutdown | everything below |
 //! | [`http`] | the only place that knows hyper: server, route table, dispatch, handlers | `auth`, `model`, `clock` |
-//! | [`auth`] | use cases: register, login, refresh, sessions | `crypto`, `store`, `model`, `clock` |
+//! | [`auth`] | use cases: register, login, refresh, sessions | `crypto`, `store`, `outbound`, `model`, `clock` |
 //! | [`crypto`] | CPU only: password hashing and its pool, tokens, keys, sealing | `model`, `clock` |
 //! | [`store`] | the only place that knows Redis and PostgreSQL clients | `model`, `clock` |
+//! | [`outbound`] | what leaves the house: SMS, mail, their words; the only place that knows SMTP and Twilio | `model`, `clock` |
 //! | [`dev`] | private Redis and PostgreSQL for one machine, tests and benches | `clock` |
 //! | [`model`] | plain data and its legal transitions | nobody |
 //! | [`config`], [`telemetry`], [`clock`] | leaves: environment, metric names, time and randomness | nobody |

@@ -49,7 +49,7 @@ type Records = (
 /// What becomes of somebody at the second door.
 enum Second {
     /// A trusted device let them in.
-    Trusted(User, Session, TrustedDevice),
+    Trusted(Box<(User, Session, TrustedDevice)>),
     /// They must show a second factor.
     Asked(ChallengeIssued),
     /// What was proven no longer holds.
@@ -116,7 +116,8 @@ impl Auth {
         Ok(match second {
             Second::Turned(step) => step,
             Second::Asked(issued) => Step::Done(LoginOutcome::SecondFactorDue(issued)),
-            Second::Trusted(user, session, device) => {
+            Second::Trusted(records) => {
+                let (user, session, device) = *records;
                 let token = coming.arrival;
                 let token = token.and_then(|one| self.device_token_again(&device, one));
                 let (newest, durability) = (&coming.family.newest, Durability::Committed);
@@ -171,7 +172,7 @@ impl Auth {
         let session = self.session(&user, &coming.family, coming.client, &amr, now);
         draft.put(&device);
         write_login(draft, &coming.trail, &mut user, &session, coming.proof);
-        Second::Trusted(user, session, device)
+        Second::Trusted(Box::new((user, session, device)))
     }
 
     fn ask(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 
 use super::budget::Reserved;
@@ -15,11 +15,11 @@ use super::house::House;
 use super::json;
 use super::problem::{Kind, Problem};
 use super::reply::Reply;
-use crate::auth::{Auth, Caller, Client, RefreshToken};
+use crate::auth::{Auth, Caller, Client, DeviceToken, RefreshToken};
 
 const DELIVERY: HeaderName = HeaderName::from_static("x-token-delivery");
 
-/// Where the client wants its refresh token.
+/// Where the client wants its refresh token, and the one of its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     /// In the cookie that scripts cannot read.
@@ -36,6 +36,33 @@ impl Delivery {
             _ => Self::Cookie,
         }
     }
+
+    /// The way of a token that is the first of its family.
+    pub(super) fn first(self) -> Way {
+        Way {
+            in_data: self == Self::Body,
+            in_cookie: self == Self::Cookie,
+        }
+    }
+
+    /// The way of a token that takes the place of another: as that one came. One from the cookie stays in
+    /// the cookie whatever the request asks for, or a script could read what is kept from it. Who sent it in
+    /// the body while keeping cookies has it both ways, unless only the body is asked for.
+    pub(super) fn next(self, came_in_body: bool, keeps_cookie: bool) -> Way {
+        Way {
+            in_data: came_in_body,
+            in_cookie: !came_in_body || (self == Self::Cookie && keeps_cookie),
+        }
+    }
+}
+
+/// How a token travels to its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// In `data`.
+    pub(super) in_data: bool,
+    /// In its cookie.
+    pub(super) in_cookie: bool,
 }
 
 /// A refresh cookie and whether the request may use it.
@@ -54,6 +81,10 @@ pub(super) struct Call {
     pub(super) bearer: Option<String>,
     /// Refresh cookie, on lines that take it.
     pub(super) cookie: Option<CookieToken>,
+    /// Cookie of a trusted device, on lines that look at it.
+    pub(super) device: Option<String>,
+    /// What the client would like to be answered with.
+    pub(super) accept: Option<HeaderValue>,
     pub(super) delivery: Delivery,
     pub(super) parameters: Vec<String>,
     pub(super) body: Bytes,
@@ -119,7 +150,18 @@ impl Call {
         Ok(reply.cookies(cookies))
     }
 
-    /// Takes the cookies away.
+    /// Puts the newest token of a trusted device into the cookies of `reply`.
+    pub(super) fn with_device_cookie(&self, reply: Reply, token: &DeviceToken) -> Reply {
+        let now = self.house.clock.now();
+        reply.cookies(cookies::issue_device(token, now, self.house.secure))
+    }
+
+    /// Takes the cookie of a trusted device away.
+    pub(super) fn without_device_cookie(&self, reply: Reply) -> Reply {
+        reply.cookies(cookies::clear_device(self.house.secure))
+    }
+
+    /// Takes the cookies of the session away.
     pub(super) fn without_cookies(&self, reply: Reply) -> Reply {
         reply.cookies(cookies::clear(self.house.secure))
     }
@@ -140,5 +182,50 @@ impl CookieToken {
             }
         };
         Some(Self { text, proven })
+    }
+}
+
+/// The cookie of a trusted device. It proves nothing without a password, and still a strange page cannot
+/// make use of it.
+pub(super) fn device_cookie(
+    house: &House,
+    headers: &HeaderMap,
+    host: Option<&str>,
+) -> Option<String> {
+    let text = Jar::Device.read(headers, house.secure)?;
+    (csrf::sender(headers, host, &house.origins) != Sender::Stranger).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_from_a_cookie_never_comes_out_where_a_script_could_read_it() {
+        for delivery in [Delivery::Cookie, Delivery::Body] {
+            for keeps_cookie in [false, true] {
+                let way = delivery.next(false, keeps_cookie);
+                assert!(!way.in_data && way.in_cookie, "{delivery:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_from_a_body_comes_back_in_one_and_renews_the_cookie_beside_it() {
+        let ways = |delivery: Delivery| {
+            [false, true].map(|keeps_cookie| {
+                let way = delivery.next(true, keeps_cookie);
+                (way.in_data, way.in_cookie)
+            })
+        };
+        assert_eq!(ways(Delivery::Cookie), [(true, false), (true, true)]);
+        assert_eq!(ways(Delivery::Body), [(true, false), (true, false)]);
+    }
+
+    #[test]
+    fn a_first_token_goes_where_the_client_wants_it() {
+        let way = |delivery: Delivery| (delivery.first().in_data, delivery.first().in_cookie);
+        assert_eq!(way(Delivery::Cookie), (false, true));
+        assert_eq!(way(Delivery::Body), (true, false));
     }
 }

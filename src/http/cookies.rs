@@ -1,5 +1,6 @@
-//! The two cookies: the refresh token, which scripts cannot read, and the double-submit token, which
-//! they must. Over HTTPS both carry `Secure` and the `__Host-` prefix (RFC 6265bis, ASVS 3.3).
+//! The cookies: the refresh token and the token of a trusted device, which scripts cannot read, and the
+//! double-submit token, which they must. Over HTTPS all carry `Secure` and the `__Host-` prefix (RFC 6265bis,
+//! ASVS 3.3).
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use cookie::{Cookie, SameSite};
 use hyper::HeaderMap;
 use hyper::header::{COOKIE, HeaderValue};
 
-use crate::auth::RefreshToken;
+use crate::auth::{DeviceToken, RefreshToken};
 use crate::model::Timestamp;
 
 /// A cookie of ours.
@@ -17,6 +18,8 @@ pub(super) enum Jar {
     Refresh,
     /// The double-submit token.
     Csrf,
+    /// The token of a trusted device. A logout leaves it.
+    Device,
 }
 
 impl Jar {
@@ -26,6 +29,8 @@ impl Jar {
             (Self::Refresh, true) => "__Host-refreshToken",
             (Self::Csrf, false) => "csrfToken",
             (Self::Csrf, true) => "__Host-csrfToken",
+            (Self::Device, false) => "deviceToken",
+            (Self::Device, true) => "__Host-deviceToken",
         }
     }
 
@@ -46,16 +51,21 @@ impl Jar {
         let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
         let cookie = Cookie::build((self.name(secure), value))
             .path("/")
-            .http_only(self == Self::Refresh)
+            .http_only(self != Self::Csrf)
             .same_site(SameSite::Strict)
             .secure(secure)
             .max_age(time::Duration::seconds(seconds))
             .build();
         HeaderValue::try_from(cookie.to_string()).ok()
     }
+
+    /// `Set-Cookie` that takes it away.
+    fn gone(self, secure: bool) -> Option<HeaderValue> {
+        self.write("", Duration::ZERO, secure)
+    }
 }
 
-/// Hands both cookies to a browser.
+/// Hands the cookies of a session to a browser.
 pub(super) fn issue(
     refresh: &RefreshToken,
     csrf: Option<&str>,
@@ -68,13 +78,27 @@ pub(super) fn issue(
     refresh.into_iter().chain(csrf).collect()
 }
 
-/// Takes both cookies away.
+/// Hands the cookie of a trusted device to a browser, for as long as the device is trusted.
+pub(super) fn issue_device(
+    token: &DeviceToken,
+    now: Timestamp,
+    secure: bool,
+) -> Option<HeaderValue> {
+    Jar::Device.write(&token.text, token.expires_at.since(now), secure)
+}
+
+/// Takes the cookies of a session away.
 pub(super) fn clear(secure: bool) -> Vec<HeaderValue> {
-    let gone = |jar: Jar| jar.write("", Duration::ZERO, secure);
+    let gone = |jar: Jar| jar.gone(secure);
     [Jar::Refresh, Jar::Csrf]
         .into_iter()
         .filter_map(gone)
         .collect()
+}
+
+/// Takes the cookie of a trusted device away.
+pub(super) fn clear_device(secure: bool) -> Option<HeaderValue> {
+    Jar::Device.gone(secure)
 }
 
 #[cfg(test)]
@@ -115,6 +139,28 @@ mod tests {
                 "refreshToken=refresh_abc-_9; HttpOnly; SameSite=Strict; Path=/; Max-Age=60",
                 "csrfToken=n.m; SameSite=Strict; Path=/; Max-Age=60",
             ]
+        );
+    }
+
+    #[test]
+    fn a_device_is_remembered_for_as_long_as_it_is_trusted() {
+        let device = DeviceToken {
+            text: "device_abc".to_owned(),
+            expires_at: Timestamp::from_micros(90_000_000),
+        };
+        let now = Timestamp::from_micros(30_000_000);
+        let written = |secure| issue_device(&device, now, secure).expect("a cookie");
+        assert_eq!(
+            written(true),
+            "__Host-deviceToken=device_abc; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=60"
+        );
+        assert_eq!(
+            written(false),
+            "deviceToken=device_abc; HttpOnly; SameSite=Strict; Path=/; Max-Age=60"
+        );
+        assert_eq!(
+            clear_device(false).expect("a cookie"),
+            "deviceToken=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0"
         );
     }
 

@@ -22,7 +22,7 @@ use metrics::Gauge;
 use tracing::Instrument as _;
 
 use super::admission::{admit, bearer};
-use super::call::{Call, CookieToken, Delivery};
+use super::call::{Call, CookieToken, Delivery, device_cookie};
 use super::house::House;
 use super::problem::{Kind, Problem};
 use super::reply::Reply;
@@ -37,7 +37,7 @@ use crate::telemetry::names;
 /// Most header fields that a request may have.
 const MAX_HEADERS: usize = 100;
 
-/// A route table and the house behind it: what one listener serves.
+/// Route tables and the house behind them: what one listener serves.
 pub(super) struct Site {
     pub(super) house: Arc<House>,
     router: Router,
@@ -45,9 +45,9 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(house: Arc<House>, routes: &'static [Route]) -> Self {
+    pub(super) fn new(house: Arc<House>, tables: &[&'static [Route]]) -> Self {
         Self {
-            router: Router::new(routes, &house.settings.base_path),
+            router: Router::new(tables, &house.settings.base_path),
             in_flight: metrics::gauge!(names::HTTP_IN_FLIGHT),
             house,
         }
@@ -180,6 +180,11 @@ where
             .cookie
             .then(|| CookieToken::read(house, headers, host))
             .flatten(),
+        device: route
+            .device
+            .then(|| device_cookie(house, headers, host))
+            .flatten(),
+        accept: headers.get(header::ACCEPT).cloned(),
         delivery: Delivery::asked(headers),
         parameters: found.parameters.clone(),
         house: Arc::clone(house),

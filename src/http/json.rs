@@ -64,7 +64,9 @@ fn explain(error: &serde_json::Error, text: &str) -> Problem {
         (name, "duplicate", "is given more than once".to_owned())
     } else {
         let field = field_before(text, offset(text, error.line(), error.column()));
-        (field, "invalid_type", expectation(&said))
+        let too_long = said.starts_with("invalid length");
+        let code = if too_long { "too_long" } else { "invalid_type" };
+        (field, code, expectation(&said))
     };
     let errors = vec![FieldProblem {
         field: Cow::Owned(field),

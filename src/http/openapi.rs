@@ -108,7 +108,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     if issues_tokens(route) {
         header(
             "X-Token-Delivery",
-            "`body` puts the refresh token into `data` instead of the cookie, unless it came in the cookie",
+            "`body` puts refresh and device token into `data` instead of the cookies, except one that came in its cookie",
         );
     }
     if route.cookie {
@@ -116,6 +116,13 @@ fn parameters(route: &Route) -> Vec<Value> {
             "X-CSRF-Token",
             "The csrfToken cookie, for clients that send neither Origin nor Sec-Fetch-Site",
         );
+    }
+    if route.device {
+        parameters.push(json!({
+            "name": "deviceToken", "in": "cookie", "required": false,
+            "description": "The newest token of a trusted device; `__Host-deviceToken` over HTTPS",
+            "schema": { "type": "string" },
+        }));
     }
     parameters
 }
@@ -125,7 +132,7 @@ fn issues_tokens(route: &Route) -> bool {
     let Success::Data(_, Some(data)) = &route.success else {
         return false;
     };
-    ["SignedInData", "RefreshedData"].contains(&(data.name)().as_ref())
+    ["SignedInData", "LoginData", "RefreshedData"].contains(&(data.name)().as_ref())
 }
 
 fn security(route: &Route) -> Value {

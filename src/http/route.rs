@@ -23,6 +23,7 @@ pub(super) type Handler = fn(Call) -> Work;
 pub(super) enum Verb {
     Get,
     Post,
+    Patch,
     Delete,
 }
 
@@ -32,6 +33,7 @@ impl Verb {
         match *method {
             Method::GET | Method::HEAD => Some(Self::Get),
             Method::POST => Some(Self::Post),
+            Method::PATCH => Some(Self::Patch),
             Method::DELETE => Some(Self::Delete),
             _ => None,
         }
@@ -42,6 +44,7 @@ impl Verb {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
     }
@@ -127,6 +130,8 @@ pub(super) struct Route {
     pub(super) body: BodyRule,
     /// The refresh cookie is accepted here, under the rules of `csrf`.
     pub(super) cookie: bool,
+    /// The cookie of a trusted device is looked at here.
+    pub(super) device: bool,
     /// An access token counts here although anybody may call.
     pub(super) token: bool,
     /// `operationId` and summary of the `OpenAPI` document.
@@ -148,6 +153,7 @@ impl Route {
             limit: Limit::General,
             body: BodyRule::None,
             cookie: false,
+            device: false,
             token: false,
             title: ("", ""),
             tag: "",
@@ -163,6 +169,10 @@ impl Route {
 
     pub(super) const fn post(path: &'static str, handler: Handler) -> Self {
         Self::new(Verb::Post, path, handler)
+    }
+
+    pub(super) const fn patch(path: &'static str, handler: Handler) -> Self {
+        Self::new(Verb::Patch, path, handler)
     }
 
     pub(super) const fn delete(path: &'static str, handler: Handler) -> Self {
@@ -216,6 +226,12 @@ impl Route {
     /// Takes the refresh cookie.
     pub(super) const fn takes_cookie(mut self) -> Self {
         self.cookie = true;
+        self
+    }
+
+    /// Looks at the cookie of a trusted device.
+    pub(super) const fn knows_devices(mut self) -> Self {
+        self.device = true;
         self
     }
 

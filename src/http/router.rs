@@ -86,10 +86,10 @@ pub(super) struct Router {
 }
 
 impl Router {
-    /// Of a route table. Every route answers with `base_path` before it and without.
-    pub(super) fn new(routes: &'static [Route], base_path: &str) -> Self {
+    /// Of route tables. Every route answers with `base_path` before it and without.
+    pub(super) fn new(tables: &[&'static [Route]], base_path: &str) -> Self {
         let (mut exact, mut templates) = (HashMap::new(), Vec::new());
-        for node in nodes(routes) {
+        for node in nodes(tables) {
             if node.template.contains("/:") {
                 templates.push(node);
             } else {
@@ -128,10 +128,10 @@ impl Router {
     }
 }
 
-/// One node for each path, in the order of the table.
-fn nodes(routes: &'static [Route]) -> Vec<Node> {
+/// One node for each path, in the order of the tables.
+fn nodes(tables: &[&'static [Route]]) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
-    for route in routes {
+    for route in tables.iter().copied().flatten() {
         let line = Line {
             route,
             meter: Meter::new(route.path, route.verb.name()),
@@ -196,7 +196,7 @@ mod tests {
     ];
 
     fn found(path: &str) -> Option<(&'static str, Vec<String>)> {
-        let router = Router::new(ROUTES, "/api");
+        let router = Router::new(&[ROUTES], "/api");
         let found = router.find(path);
         found.map(|found| (found.node.template, found.parameters))
     }
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_node_knows_its_methods() {
-        let router = Router::new(ROUTES, "");
+        let router = Router::new(&[ROUTES], "");
         let found = router.find("/a").expect("is there");
         assert_eq!(found.node.allow, "GET, POST, HEAD, OPTIONS");
         assert!(found.node.line(&Method::HEAD).is_some());

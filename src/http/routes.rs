@@ -1,14 +1,21 @@
 //! The plan of the API: one line for each route. Who may call, which limit counts, what body is taken
 //! and what the documents say comes from here and nowhere else.
 
-use super::handlers::{documents, health, login, password, register, session};
+use super::handlers::{
+    backup_codes, devices, documents, enrolment, health, login, methods, outbox, password,
+    register, second_factor, session,
+};
 use super::problem::Kind;
 use super::route::Access::{Public, RecentUser};
 use super::route::Limit::{LoginFailures, Register, Unlimited};
 use super::route::Route;
 use super::schema::{
-    AccessTokenData, ChangePasswordBody, LoginBody, ReauthenticateBody, RefreshBody, RefreshedData,
-    RegisterBody, RevokeSessionsBody, RevokedData, SessionsData, SignedInData, UserData,
+    AccessTokenData, BackupCodeCountData, BackupCodesData, ChangeMethodBody, ChangePasswordBody,
+    CodePostedData, DeviceData, DevicesData, EmailSetupBody, EnabledData, LoginBody, LoginData,
+    MethodData, MethodsData, ReauthenticateBody, RefreshBody, RefreshedData, RegisterBody,
+    RemovedDevicesData, RenameDeviceBody, ResendBody, RevokeSessionsBody, RevokedData,
+    SessionsData, SignedInData, SmsSetupBody, TotpSetupData, UserData, VerifyBackupCodeBody,
+    VerifyBody, VerifySetupBody, VerifyTotpSetupBody,
 };
 
 /// A handler as the table holds it.
@@ -17,6 +24,29 @@ macro_rules! run {
         |call| Box::pin($handler(call))
     };
 }
+
+const SECOND_FACTOR: &str = "Second factor";
+/// Why a code does not complete a login.
+const CHALLENGE: &[Kind] = &[
+    Kind::InvalidCode,
+    Kind::ChallengeExpired,
+    Kind::MethodNotAvailable,
+    Kind::OutcomeUnknown,
+];
+/// Why nothing is proposed.
+const PROPOSAL: &[Kind] = &[
+    Kind::EmailNotVerified,
+    Kind::MethodNotAvailable,
+    Kind::OutcomeUnknown,
+];
+/// Why what was proposed is not enabled.
+const ENROLMENT: &[Kind] = &[
+    Kind::InvalidCode,
+    Kind::EnrolmentExpired,
+    Kind::OutcomeUnknown,
+];
+/// Why one thing among several is not changed.
+const GONE: &[Kind] = &[Kind::NotFound, Kind::OutcomeUnknown];
 
 /// What the public listener serves.
 pub(super) const PUBLIC: &[Route] = &[
@@ -32,8 +62,9 @@ pub(super) const PUBLIC: &[Route] = &[
         .titled("Authentication", "login", "Log in with a password")
         .open_to(Public)
         .limited_by(LoginFailures)
+        .knows_devices()
         .takes::<LoginBody>()
-        .gives::<SignedInData>(200)
+        .gives::<LoginData>(200)
         .refuses(&[Kind::InvalidCredentials, Kind::OutcomeUnknown]),
     Route::post("/auth/refresh", run!(session::refresh))
         .titled(
@@ -89,7 +120,11 @@ pub(super) const PUBLIC: &[Route] = &[
         )
         .takes::<ReauthenticateBody>()
         .gives::<AccessTokenData>(200)
-        .refuses(&[Kind::InvalidCredentials]),
+        .refuses(&[
+            Kind::InvalidCredentials,
+            Kind::InvalidCode,
+            Kind::MethodNotAvailable,
+        ]),
     Route::post("/auth/password/change", run!(password::change))
         .titled(
             "Authentication",
@@ -99,6 +134,161 @@ pub(super) const PUBLIC: &[Route] = &[
         .open_to(RecentUser)
         .takes::<ChangePasswordBody>()
         .refuses(&[Kind::InvalidCredentials]),
+    // Second factor: the login
+    Route::post("/2fa/verify", run!(second_factor::verify))
+        .titled(SECOND_FACTOR, "verify", "Complete a login with a code")
+        .open_to(Public)
+        .takes::<VerifyBody>()
+        .gives::<SignedInData>(200)
+        .refuses(CHALLENGE),
+    Route::post(
+        "/2fa/verify-backup-code",
+        run!(second_factor::verify_backup_code),
+    )
+    .titled(
+        SECOND_FACTOR,
+        "verifyBackupCode",
+        "Complete a login with a backup code, which is used up",
+    )
+    .open_to(Public)
+    .takes::<VerifyBackupCodeBody>()
+    .gives::<SignedInData>(200)
+    .refuses(CHALLENGE),
+    Route::post("/2fa/resend", run!(second_factor::resend))
+        .titled(
+            SECOND_FACTOR,
+            "sendCode",
+            "Send a code by SMS or mail, the first or another",
+        )
+        .open_to(Public)
+        .takes::<ResendBody>()
+        .gives::<CodePostedData>(200)
+        .refuses(&[
+            Kind::ChallengeExpired,
+            Kind::MethodNotAvailable,
+            Kind::OutcomeUnknown,
+        ]),
+    // Second factor: to set one up
+    Route::post("/2fa/totp/setup", run!(enrolment::set_up_totp))
+        .titled(SECOND_FACTOR, "setUpTotp", "Propose an authenticator app")
+        .open_to(RecentUser)
+        .gives::<TotpSetupData>(200)
+        .refuses(&[Kind::EmailNotVerified, Kind::OutcomeUnknown]),
+    Route::post("/2fa/totp/verify-setup", run!(enrolment::verify_totp))
+        .titled(
+            SECOND_FACTOR,
+            "verifyTotpSetup",
+            "Enable the authenticator app that was proposed",
+        )
+        .open_to(RecentUser)
+        .takes::<VerifyTotpSetupBody>()
+        .gives::<EnabledData>(200)
+        .refuses(ENROLMENT),
+    Route::delete("/2fa/totp", run!(methods::remove_totp))
+        .titled(SECOND_FACTOR, "removeTotp", "Remove the authenticator app")
+        .open_to(RecentUser)
+        .refuses(GONE),
+    Route::post("/2fa/sms/setup", run!(enrolment::set_up_sms))
+        .titled(
+            SECOND_FACTOR,
+            "setUpSms",
+            "Propose a phone, and send it a code",
+        )
+        .open_to(RecentUser)
+        .takes::<SmsSetupBody>()
+        .gives::<CodePostedData>(200)
+        .refuses(PROPOSAL),
+    Route::post("/2fa/sms/verify-setup", run!(enrolment::verify_sms))
+        .titled(
+            SECOND_FACTOR,
+            "verifySmsSetup",
+            "Enable the phone that was proposed",
+        )
+        .open_to(RecentUser)
+        .takes::<VerifySetupBody>()
+        .gives::<EnabledData>(200)
+        .refuses(ENROLMENT),
+    Route::post("/2fa/email/setup", run!(enrolment::set_up_email))
+        .titled(
+            SECOND_FACTOR,
+            "setUpEmail",
+            "Propose a mailbox, and send it a code",
+        )
+        .open_to(RecentUser)
+        .takes::<EmailSetupBody>()
+        .gives::<CodePostedData>(200)
+        .refuses(PROPOSAL),
+    Route::post("/2fa/email/verify-setup", run!(enrolment::verify_email))
+        .titled(
+            SECOND_FACTOR,
+            "verifyEmailSetup",
+            "Enable the mailbox that was proposed",
+        )
+        .open_to(RecentUser)
+        .takes::<VerifySetupBody>()
+        .gives::<EnabledData>(200)
+        .refuses(ENROLMENT),
+    // Second factor: to look after them
+    Route::get("/2fa/methods", run!(methods::list))
+        .titled(SECOND_FACTOR, "listMethods", "The caller's second factors")
+        .gives::<MethodsData>(200),
+    Route::patch("/2fa/methods/:id", run!(methods::change))
+        .titled(
+            SECOND_FACTOR,
+            "changeMethod",
+            "Prefer a second factor, or enable a disabled one again",
+        )
+        .takes::<ChangeMethodBody>()
+        .gives::<MethodData>(200)
+        .refuses(&[
+            Kind::NotFound,
+            Kind::ReauthenticationRequired,
+            Kind::OutcomeUnknown,
+        ]),
+    Route::delete("/2fa/methods/:id", run!(methods::remove))
+        .titled(
+            SECOND_FACTOR,
+            "removeMethod",
+            "Remove a second factor; with the last one the backup codes go",
+        )
+        .open_to(RecentUser)
+        .refuses(GONE),
+    Route::get("/2fa/backup-codes/count", run!(backup_codes::count))
+        .titled(
+            SECOND_FACTOR,
+            "countBackupCodes",
+            "How many backup codes are left",
+        )
+        .gives::<BackupCodeCountData>(200)
+        .refuses(&[Kind::TwoFactorNotEnabled]),
+    Route::post("/2fa/backup-codes/generate", run!(backup_codes::generate))
+        .titled(
+            SECOND_FACTOR,
+            "generateBackupCodes",
+            "New backup codes in the place of the old ones",
+        )
+        .open_to(RecentUser)
+        .gives::<BackupCodesData>(200)
+        .refuses(&[Kind::TwoFactorNotEnabled, Kind::OutcomeUnknown]),
+    Route::get("/2fa/devices", run!(devices::list))
+        .titled(SECOND_FACTOR, "listDevices", "The caller's trusted devices")
+        .gives::<DevicesData>(200),
+    Route::delete("/2fa/devices", run!(devices::remove_all))
+        .titled(SECOND_FACTOR, "removeDevices", "Trust no device any more")
+        .gives::<RemovedDevicesData>(200)
+        .refuses(&[Kind::OutcomeUnknown]),
+    Route::patch("/2fa/devices/:id", run!(devices::rename))
+        .titled(
+            SECOND_FACTOR,
+            "renameDevice",
+            "Call a trusted device by another name",
+        )
+        .takes::<RenameDeviceBody>()
+        .gives::<DeviceData>(200)
+        .refuses(GONE),
+    Route::delete("/2fa/devices/:id", run!(devices::remove))
+        .titled(SECOND_FACTOR, "removeDevice", "Trust a device no more")
+        .refuses(GONE),
     // Documents
     Route::get(
         "/.well-known/paseto-keys.json",
@@ -122,6 +312,13 @@ pub(super) const PUBLIC: &[Route] = &[
     LIVE,
     READY,
 ];
+
+/// What the public listener serves besides in dev mode, and no document tells of.
+pub(super) const DEV: &[Route] = &[Route::get("/dev/outbox", run!(outbox::show))
+    .titled("Dev mode", "outbox", "Letters that stayed in the house")
+    .open_to(Public)
+    .limited_by(Unlimited)
+    .shows_document()];
 
 /// What the internal listener serves.
 pub(super) const ADMIN: &[Route] = &[
@@ -160,57 +357,4 @@ const READY: Route = Route::get("/health/ready", run!(health::ready))
     .shows::<health::StatusReport>(&[200, 503]);
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-    use crate::http::route::{Access, Limit, Verb};
-
-    #[test]
-    fn every_line_is_documented_and_stands_once() {
-        for table in [PUBLIC, ADMIN] {
-            let mut seen = HashSet::new();
-            for route in table {
-                assert!(
-                    seen.insert((route.verb.name(), route.path)),
-                    "{} twice",
-                    route.path
-                );
-                assert!(
-                    !route.title.0.is_empty() && !route.title.1.is_empty(),
-                    "{}",
-                    route.path
-                );
-                assert!(!route.tag.is_empty(), "{}", route.path);
-                assert!(!route.path.ends_with('/'), "{}", route.path);
-            }
-        }
-    }
-
-    #[test]
-    fn only_harmless_lines_are_unlimited_and_only_known_ones_public() {
-        let unlimited = |route: &&Route| route.limit == Limit::Unlimited;
-        for route in PUBLIC.iter().filter(unlimited) {
-            assert_eq!(route.verb, Verb::Get, "{}", route.path);
-            assert!(
-                ["Health", "Documents"].contains(&route.tag),
-                "{}",
-                route.path
-            );
-        }
-        let public = PUBLIC.iter().filter(|route| route.access == Access::Public);
-        let public: Vec<&str> = public.map(|route| route.path).collect();
-        let known = [
-            "/auth/register",
-            "/auth/login",
-            "/auth/refresh",
-            "/auth/logout",
-            "/.well-known/paseto-keys.json",
-            "/openapi.json",
-            "/health",
-            "/health/live",
-            "/health/ready",
-        ];
-        assert_eq!(public, known);
-    }
-}
+mod tests;

@@ -1,5 +1,23 @@
 //! The bodies that clients send and receive, as they stand in the `OpenAPI` document.
 
+mod bounded;
+mod enrolment;
+mod factors;
+mod second_factor;
+
+pub(super) use bounded::Code;
+pub(super) use enrolment::{
+    EmailSetupBody, EnabledData, SmsSetupBody, TotpSetupData, VerifySetupBody, VerifyTotpSetupBody,
+    png_url,
+};
+pub(super) use factors::{
+    BackupCodeCountData, BackupCodesData, ChangeMethodBody, DeviceData, DevicesData, MethodData,
+    MethodsData, RemovedDevicesData, RenameDeviceBody, shown,
+};
+pub(super) use second_factor::{
+    ChallengeData, CodePostedData, MethodName, ResendBody, VerifyBackupCodeBody, VerifyBody,
+};
+
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -9,6 +27,14 @@ use crate::model::{Password, SessionId, Timestamp, User, UserId};
 /// A password, moved out of the body without leaving copies behind.
 fn password<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Password, D::Error> {
     String::deserialize(deserializer).map(Password::new)
+}
+
+/// One that may be absent.
+fn maybe_password<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Password>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(Password::new))
 }
 
 /// What a person registers with.
@@ -38,6 +64,9 @@ pub(super) struct LoginBody {
     #[serde(deserialize_with = "password")]
     #[schema(value_type = String, format = Password, example = "SecurePass123!")]
     pub(super) password: Password,
+    /// The newest token of a trusted device, which skips the second factor; the cookie counts where it is
+    /// absent. One that is worth nothing is as good as none.
+    pub(super) device_token: Option<String>,
 }
 
 /// A refresh token, from clients that cannot keep cookies.
@@ -57,13 +86,16 @@ pub(super) struct RevokeSessionsBody {
     pub(super) keep_current: bool,
 }
 
-/// Proof of identity.
+/// Proof of identity: one of the two, not both.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct ReauthenticateBody {
     /// The password.
-    #[serde(deserialize_with = "password")]
-    #[schema(value_type = String, format = Password)]
-    pub(super) password: Password,
+    #[serde(default, deserialize_with = "maybe_password")]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub(super) password: Option<Password>,
+    /// Six digits of the account's authenticator app.
+    #[schema(value_type = Option<String>, max_length = 64, example = "123456")]
+    pub(super) code: Option<Code>,
 }
 
 /// A change of password.
@@ -118,6 +150,17 @@ pub(super) struct UserData<'a> {
     pub(super) user: UserView<'a>,
 }
 
+/// Where a right password leads: to a session, or to the second factor.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "tells the document what handlers answer with")]
+pub(super) enum LoginData<'a> {
+    /// To a session.
+    SignedIn(SignedInData<'a>),
+    /// To the second factor.
+    SecondFactorDue(ChallengeData<'a>),
+}
+
 /// A new session.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -128,6 +171,13 @@ pub(super) struct SignedInData<'a> {
     /// Only with `X-Token-Delivery: body`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refresh_token: Option<&'a str>,
+    /// The newest token of a trusted device: of one that was trusted just now with `X-Token-Delivery: body`,
+    /// of one whose token came in the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) device_token: Option<&'a str>,
+    /// How many backup codes are left, after one was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) backup_codes_left: Option<usize>,
 }
 
 /// New tokens.

@@ -63,7 +63,7 @@ pub async fn serve_admin(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let house = Arc::new(House::new(deps, stop.clone()));
-    let site = Site::new(house, routes::ADMIN);
+    let site = Site::new(house, &[routes::ADMIN]);
     Server::new(site, ADMIN_CONNECTIONS, None, false)
         .run(admin, stop)
         .await;
@@ -78,13 +78,13 @@ async fn serve_house(
 ) {
     let admin_stop = CancellationToken::new();
     let public = Server::new(
-        Site::new(Arc::clone(&house), routes::PUBLIC),
+        public_site(&house),
         descriptors::connections(house.settings.max_connections),
         tls,
         true,
     );
     let admin = Server::new(
-        Site::new(Arc::clone(&house), routes::ADMIN),
+        Site::new(Arc::clone(&house), &[routes::ADMIN]),
         ADMIN_CONNECTIONS,
         None,
         false,
@@ -94,6 +94,17 @@ async fn serve_house(
         admin_stop.cancel();
     };
     tokio::join!(public, admin.run(listeners.1, admin_stop.clone()));
+}
+
+/// What strangers reach. Only dev mode has an outbox, and only where there is one it is shown.
+fn public_site(house: &Arc<House>) -> Site {
+    let has_outbox = house.auth().is_ok_and(|auth| auth.outbox().is_some());
+    let tables: &[_] = if has_outbox {
+        &[routes::PUBLIC, routes::DEV]
+    } else {
+        &[routes::PUBLIC]
+    };
+    Site::new(Arc::clone(house), tables)
 }
 
 /// One listener and its connections.

@@ -146,6 +146,13 @@ pub const CODES: &str = "sallyport_codes_total";
 /// Attempts to deliver a letter, by channel and outcome.
 pub const LETTERS: &str = "sallyport_letters_total";
 
+// What leaves the house
+
+/// What providers said to letters, by channel and answer.
+pub const PROVIDER_ANSWERS: &str = "sallyport_provider_answers_total";
+/// Time a provider took for one letter, by channel.
+pub const PROVIDER_SECONDS: &str = "sallyport_provider_seconds";
+
 /// All of them.
 pub const METRICS: &[Metric] = &[
     Metric {
@@ -362,5 +369,15 @@ pub const METRICS: &[Metric] = &[
         name: LETTERS,
         kind: Kind::Counter,
         help: "Attempts to deliver a letter, by channel and outcome.",
+    },
+    Metric {
+        name: PROVIDER_ANSWERS,
+        kind: Kind::Counter,
+        help: "What providers said to letters, by channel and answer.",
+    },
+    Metric {
+        name: PROVIDER_SECONDS,
+        kind: Kind::Histogram(SLOW),
+        help: "Time a provider took for one letter, by channel.",
     },
 ];

@@ -19,6 +19,8 @@ mod hostile_input;
 mod house;
 mod http_session;
 mod lab;
+mod outbound_mail;
+mod outbound_sms;
 mod rate_limits;
 mod second_factors_desk;
 mod secrets_at_rest;

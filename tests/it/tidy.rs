@@ -10,6 +10,7 @@ const WALLS: &[(&str, &[&str])] = &[
         &[
             "crate::store",
             "crate::crypto",
+            "crate::outbound",
             "crate::auth",
             "crate::http",
             "crate::config",
@@ -22,6 +23,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "crate::store",
             "crate::auth",
             "crate::http",
+            "crate::outbound",
             "fred::",
             "sqlx::",
             "hyper::",
@@ -33,6 +35,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "crate::auth",
             "crate::http",
             "crate::crypto",
+            "crate::outbound",
             "hyper::",
             "http::",
         ],
@@ -69,6 +72,19 @@ const WALLS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "outbound",
+        &[
+            "crate::store",
+            "crate::auth",
+            "crate::http",
+            "crate::crypto",
+            "crate::app",
+            "crate::dev",
+            "fred::",
+            "sqlx::",
+        ],
+    ),
+    (
         "telemetry",
         &[
             "crate::store",
@@ -94,8 +110,11 @@ const WALLS: &[(&str, &[&str])] = &[
 const OWNED: &[(&str, &[&str])] = &[
     ("fred::", &["store"]),
     ("sqlx::", &["store"]),
-    ("hyper::", &["http"]),
-    ("hyper_util::", &["http"]),
+    ("hyper::", &["http", "outbound"]),
+    ("hyper_util::", &["http", "outbound"]),
+    ("hyper_rustls::", &["outbound"]),
+    // The configuration asks only whether a mailbox is one.
+    ("lettre::", &["outbound", "config/rows"]),
     ("std::env::var", &["config"]),
     ("SystemTime::now", &["clock"]),
     ("Instant::now", &["clock"]),

@@ -100,7 +100,7 @@ fn settings() -> config::Http {
 
 fn site(settings: config::Http) -> Arc<Site> {
     let house = House::without_stores(settings, CancellationToken::new());
-    Arc::new(Site::new(Arc::new(house), ROUTES))
+    Arc::new(Site::new(Arc::new(house), &[ROUTES]))
 }
 
 /// `"METHOD /path"`, headers, body.

@@ -2,18 +2,35 @@
 
 use crate::auth::{PasswordChange, Reproof};
 use crate::http::call::Call;
-use crate::http::problem::Problem;
+use crate::http::problem::{FieldProblem, Kind, Problem};
 use crate::http::reply::Reply;
 use crate::http::schema::{AccessTokenData, ChangePasswordBody, ReauthenticateBody};
 
 /// Proves again who the caller is.
 pub(in crate::http) async fn reauthenticate(call: Call) -> Result<Reply, Problem> {
-    let body: ReauthenticateBody = call.json()?;
+    let proof = reproof(call.json()?)?;
     let (auth, caller) = (call.auth()?, call.caller()?);
-    let access_token = auth
-        .reauthenticate(&call.client, caller, Reproof::Password(body.password))
-        .await?;
+    let access_token = auth.reauthenticate(&call.client, caller, proof).await?;
     Reply::ok("Authenticated again", AccessTokenData { access_token })
+}
+
+/// The one proof that was sent.
+fn reproof(body: ReauthenticateBody) -> Result<Reproof, Problem> {
+    let (field, code, message) = match (body.password, body.code) {
+        (Some(password), None) => return Ok(Reproof::Password(password)),
+        (None, Some(code)) => return Ok(Reproof::Code(code.into_string())),
+        (None, None) => ("password", "required", "is required, or else code"),
+        (Some(_), Some(_)) => ("code", "superfluous", "must not be sent beside password"),
+    };
+    let errors = vec![FieldProblem {
+        field: field.into(),
+        code,
+        message: message.to_owned(),
+    }];
+    Err(Problem {
+        errors,
+        ..Problem::new(Kind::InvalidInput)
+    })
 }
 
 /// Changes the password; other sessions end.

@@ -18,6 +18,6 @@ pub(in crate::http) async fn register(call: Call) -> Result<Reply, Problem> {
         password: body.password,
     };
     let session = call.auth()?.register(&call.client, input).await?;
-    let reply = signed_in(&call, "Account created", &session)?;
+    let reply = signed_in(&call, "Account created", &session, call.delivery.first())?;
     Ok(reply.status(StatusCode::CREATED))
 }

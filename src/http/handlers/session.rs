@@ -1,7 +1,7 @@
 //! A session's life after login: refresh, logout, me, list, revoke.
 
 use crate::auth;
-use crate::http::call::{Call, Delivery};
+use crate::http::call::Call;
 use crate::http::problem::{Kind, Problem};
 use crate::http::reply::Reply;
 use crate::http::schema::{
@@ -9,12 +9,10 @@ use crate::http::schema::{
 };
 use crate::model::SessionId;
 
-/// `POST /auth/refresh`: rotates. The new token goes the way that the old one came: one from the cookie
-/// stays in the cookie whatever the request asks for, or a script could read what is kept from it. Who sent
-/// it in the body while keeping cookies has it both ways, unless only the body is asked for.
+/// `POST /auth/refresh`: rotates. The new token goes the way that the old one came.
 pub(in crate::http) async fn refresh(call: Call) -> Result<Reply, Problem> {
     let body: RefreshBody = call.json_or_empty()?;
-    let from_body = body.refresh_token.is_some();
+    let way = (call.delivery).next(body.refresh_token.is_some(), call.cookie.is_some());
     let token = match &body.refresh_token {
         Some(token) => token.as_str(),
         None => call
@@ -25,14 +23,13 @@ pub(in crate::http) async fn refresh(call: Call) -> Result<Reply, Problem> {
     let refresh = &refreshed.refresh_token;
     let data = RefreshedData {
         access_token: &refreshed.access_token,
-        refresh_token: from_body.then_some(refresh.text.as_str()),
+        refresh_token: way.in_data.then_some(refresh.text.as_str()),
     };
     let reply = Reply::ok("Refreshed", data)?;
-    let keeps_no_cookie = call.delivery == Delivery::Body || call.cookie.is_none();
-    if from_body && keeps_no_cookie {
-        return Ok(reply);
+    if way.in_cookie {
+        return call.with_cookies(reply, refresh);
     }
-    call.with_cookies(reply, refresh)
+    Ok(reply)
 }
 
 /// `POST /auth/logout`: 200 whatever was sent, except a cookie that may not be used beside nothing that

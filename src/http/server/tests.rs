@@ -103,7 +103,7 @@ async fn start(settings: config::Http) -> Running {
     let places = settings.max_connections;
     let tls = super::tls::acceptor(&settings).expect("certificate and key");
     let house = House::without_stores(settings, stop.clone());
-    let server = Server::new(Site::new(Arc::new(house), ROUTES), places, tls, true);
+    let server = Server::new(Site::new(Arc::new(house), &[ROUTES]), places, tls, true);
     let done = tokio::spawn(server.run(listener, stop.clone()));
     Running {
         address,

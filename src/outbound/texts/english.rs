@@ -104,7 +104,7 @@ fn name(method: Method) -> &'static str {
         Method::Totp => "An authenticator app",
         Method::Sms => "A phone number",
         Method::Email => "A mail address",
-        Method::BackupCodes => "Backup codes",
+        Method::BackupCodes => "The set of backup codes",
     }
 }
 

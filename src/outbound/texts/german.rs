@@ -117,7 +117,7 @@ fn name(method: Method) -> &'static str {
         Method::Totp => "Eine Authenticator-App",
         Method::Sms => "Eine Telefonnummer",
         Method::Email => "Eine E-Mail-Adresse",
-        Method::BackupCodes => "Backup-Codes",
+        Method::BackupCodes => "Der Satz Backup-Codes",
     }
 }
 

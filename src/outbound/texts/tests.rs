@@ -45,7 +45,12 @@ fn events() -> Vec<Event> {
         },
         Event::PasswordChanged,
     ];
-    for method in [Method::Totp, Method::Sms, Method::Email] {
+    for method in [
+        Method::Totp,
+        Method::Sms,
+        Method::Email,
+        Method::BackupCodes,
+    ] {
         events.push(Event::SecondFactorAdded { method });
         events.push(Event::SecondFactorRemoved { method });
         events.push(Event::SecondFactorDisabled { method });
@@ -168,6 +173,9 @@ fn notices_by_sms() {
         id.example.com: A mail address now works as a second factor. Not you? Change your password now.
         id.example.com: A mail address was removed as a second factor. Not you? Change your password now.
         id.example.com: A mail address was disabled after too many wrong codes. Not you? Change your password now.
+        id.example.com: The set of backup codes now works as a second factor. Not you? Change your password now.
+        id.example.com: The set of backup codes was removed as a second factor. Not you? Change your password now.
+        id.example.com: The set of backup codes was disabled after too many wrong codes. Not you? Change your password now.
 
         id.example.com: Der zweite Faktor wurde abgeschaltet. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Neue Backup-Codes haben die alten ersetzt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
@@ -183,6 +191,9 @@ fn notices_by_sms() {
         id.example.com: Eine E-Mail-Adresse ist jetzt zweiter Faktor. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Eine E-Mail-Adresse wurde als zweiter Faktor entfernt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Eine E-Mail-Adresse wurde nach zu vielen falschen Codes gesperrt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
+        id.example.com: Der Satz Backup-Codes ist jetzt zweiter Faktor. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
+        id.example.com: Der Satz Backup-Codes wurde als zweiter Faktor entfernt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
+        id.example.com: Der Satz Backup-Codes wurde nach zu vielen falschen Codes gesperrt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         "#);
 }
 
