@@ -25,6 +25,7 @@ pub struct Desk {
     pub auth: Arc<Auth>,
     pub clock: Clock,
     pub pool: HashPool,
+    pub outbound: Arc<Outbound>,
     keys: tempfile::TempDir,
     settings: Settings,
 }
@@ -55,16 +56,32 @@ impl Desk {
     }
 
     pub async fn with(kind: Kind, settings: Settings) -> Self {
+        Self::sending(kind, settings, &config::Outbound::default()).await
+    }
+
+    /// With a way for letters to leave.
+    pub async fn sending(kind: Kind, settings: Settings, outbound: &config::Outbound) -> Self {
+        let outbound = Arc::new(Outbound::new(outbound).expect("outbound"));
         let lab = Lab::new(kind).await;
         let store = lab.running().await;
         let keys = tempfile::tempdir().expect("folder");
         let (path, now) = (keys.path().join("keys"), lab.clock.now());
         Keys::generate(&path, now).expect("keys");
         let pool = HashPool::start(&cheap()).expect("pool");
+        let keys_in_use = Keys::load(&path).expect("keys");
+        let auth = Auth::new(
+            store.clone(),
+            pool.clone(),
+            &keys_in_use,
+            Arc::clone(&outbound),
+            lab.clock.clone(),
+            settings.clone(),
+        );
         Self {
             clock: lab.clock.clone(),
-            auth: Arc::new(auth(&store, &lab.clock, &keys, &pool, settings.clone())),
+            auth: Arc::new(auth),
             pool,
+            outbound,
             store,
             lab,
             keys,
@@ -72,16 +89,26 @@ impl Desk {
         }
     }
 
+    /// Goes on as after a restart: with whatever keys, parameters and settings there are by now.
+    pub fn restart(&mut self) {
+        self.auth = Arc::new(Auth::new(
+            self.store.clone(),
+            self.pool.clone(),
+            &Keys::load(&self.keys_file()).expect("keys"),
+            Arc::clone(&self.outbound),
+            self.clock.clone(),
+            self.settings.clone(),
+        ));
+    }
+
+    pub fn keys_file(&self) -> std::path::PathBuf {
+        self.keys.path().join("keys")
+    }
+
     /// Goes on with other parameters for passwords, as after a change of configuration.
     pub fn hash_with(&mut self, hashing: &config::Hashing) {
         self.pool = HashPool::start(hashing).expect("pool");
-        self.auth = Arc::new(auth(
-            &self.store,
-            &self.clock,
-            &self.keys,
-            &self.pool,
-            self.settings.clone(),
-        ));
+        self.restart();
     }
 
     pub async fn register(&self, name: &str) -> SignedIn {
@@ -130,24 +157,6 @@ impl Desk {
             .await
             .expect("counted")
     }
-}
-
-fn auth(
-    store: &Store,
-    clock: &Clock,
-    keys: &tempfile::TempDir,
-    pool: &HashPool,
-    settings: Settings,
-) -> Auth {
-    let keys = Keys::load(&keys.path().join("keys")).expect("keys");
-    Auth::new(
-        store.clone(),
-        pool.clone(),
-        &keys,
-        Arc::new(Outbound::new(&config::Outbound::default()).expect("outbound")),
-        clock.clone(),
-        settings,
-    )
 }
 
 pub fn secret(text: &str) -> Password {

@@ -66,7 +66,7 @@ async fn a_login_by_mail_through_a_server_that_nobody_here_wrote() {
         .as_member(&alice, "POST /2fa/email/setup", Some(&address))
         .await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
-    let mail = mail_about(&mut server, "code").await;
+    let mail = mail_about(&mut server, "Confirm your address").await;
     assert_eq!(mail["rcpt_tos"], json!(["second@example.com"]));
     assert_eq!(mail["tls"], true);
     let code = json!({ "code": first_code(mail["text"].as_str().expect("text")) });
@@ -95,9 +95,9 @@ async fn a_login_by_mail_through_a_server_that_nobody_here_wrote() {
     ];
     let posted = house.send("POST /2fa/resend", &german, Some(&asked)).await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
-    let mail = mail_about(&mut server, "Code").await;
+    let mail = mail_about(&mut server, "Anmeldecode").await;
     let text = mail["text"].as_str().expect("text");
-    assert!(text.contains("gültig") || text.contains("Gültig"), "{text}");
+    assert!(text.contains("nur einmal"), "{text}");
     let done = house.verify(&token, &first_code(text)).await;
     assert_eq!(done.status, StatusCode::OK, "{}", done.text);
     house.close().await;
