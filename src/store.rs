@@ -240,12 +240,17 @@ impl Store {
         self.0.owned_by(user).await
     }
 
-    /// Some accounts whose secrets are sealed with an older key than `version`, at most 100.
+    /// Accounts whose secrets are sealed with an older key than `version`, in order of their ids: the first
+    /// 100 after `after`.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn sealed_before(&self, version: i32) -> Result<Vec<UserId>, Error> {
-        self.0.postgres.sealed_before(version).await
+    pub async fn sealed_before(
+        &self,
+        version: i32,
+        after: Option<UserId>,
+    ) -> Result<Vec<UserId>, Error> {
+        self.0.postgres.sealed_before(version, after).await
     }
 
     /// Waits until parcels may be due. May be dropped half-way.

@@ -77,7 +77,7 @@ impl Auth {
     ) -> Result<(), Error> {
         let due = !holder.factors.methods.is_empty();
         holder.user.change_factors(due, trail.now);
-        holder.session.outlive(&holder.user);
+        holder.session.keep_proof(&holder.user);
         draft.put(&holder.factors);
         draft.put(&holder.user);
         draft.put(&holder.session);

@@ -15,7 +15,7 @@ use crate::store::{Class, Draft};
 const PAUSE: Duration = Duration::from_mins(10);
 
 impl Auth {
-    /// One round: seals the secrets of some accounts with today's key, where an older one did. Returns of
+    /// One round: seals the secrets of all accounts with today's key, where an older one did. Returns of
     /// how many. An account whose secrets do not open is left as it is, and told of in the log.
     ///
     /// # Errors
@@ -25,30 +25,39 @@ impl Auth {
     }
 
     async fn reseal_until(&self, stop: &CancellationToken) -> Result<usize, Error> {
-        let outdated = self.store.sealed_before(self.sealing_version()).await?;
-        let mut sealed = 0;
-        for user_id in outdated {
-            if stop.is_cancelled() {
-                break;
-            }
-            match self.reseal_account(user_id).await {
-                Ok(changed) => sealed += usize::from(changed),
-                Err(Error::Internal(error)) => {
-                    tracing::error!(%user_id, error, "secrets of an account cannot be sealed anew");
+        let (mut sealed, mut last) = (0, None);
+        loop {
+            let version = self.sealing_version();
+            let outdated = self.store.sealed_before(version, last).await?;
+            for user_id in &outdated {
+                if stop.is_cancelled() {
+                    return Ok(sealed);
                 }
-                Err(error) => return Err(error),
+                sealed += usize::from(self.try_reseal(*user_id).await?);
+            }
+            match outdated.last() {
+                Some(user_id) => last = Some(*user_id),
+                None => return Ok(sealed),
             }
         }
-        Ok(sealed)
+    }
+
+    async fn try_reseal(&self, user_id: UserId) -> Result<bool, Error> {
+        match self.reseal_account(user_id).await {
+            Err(Error::Internal(error)) => {
+                tracing::error!(%user_id, error, "secrets of an account cannot be sealed anew");
+                Ok(false)
+            }
+            resealed => resealed,
+        }
     }
 
     /// Seals what older keys have sealed, until told to stop. Run by every process that has workers.
     pub async fn run_reseal(self: Arc<Self>, stop: CancellationToken) {
         loop {
             match self.reseal_until(&stop).await {
-                // There may be more than one round takes.
-                Ok(1..) if !stop.is_cancelled() => continue,
-                Ok(_) => {}
+                Ok(0) => {}
+                Ok(accounts) => tracing::info!(accounts, "sealed secrets with a newer key"),
                 Err(error) => tracing::warn!(%error, "secrets could not be sealed anew"),
             }
             tokio::select! {

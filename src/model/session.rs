@@ -140,10 +140,14 @@ impl Session {
         }
     }
 
-    /// Lets it live on, and keep its right to what is sensitive, when its account takes both from all
-    /// others: see [`User::end_sessions`] and [`User::change_factors`].
+    /// Lets it live on when its account ends all others: see [`User::end_sessions`].
     pub fn outlive(&mut self, user: &User) {
         self.epoch = user.session_epoch;
+    }
+
+    /// Lets it keep its right to what is sensitive when its account takes that from all others: see
+    /// [`User::change_factors`]. Only for the session that made the change.
+    pub fn keep_proof(&mut self, user: &User) {
         self.proof_epoch = user.proof_epoch;
     }
 

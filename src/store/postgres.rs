@@ -339,8 +339,12 @@ impl Postgres {
         Ok(purged.rows_affected())
     }
 
-    /// Some accounts whose secrets are sealed with an older key than `version`.
-    pub(crate) async fn sealed_before(&self, version: i32) -> Result<Vec<UserId>, Error> {
+    /// Some accounts whose secrets are sealed with an older key than `version`, in order, those after `after`.
+    pub(crate) async fn sealed_before(
+        &self,
+        version: i32,
+        after: Option<UserId>,
+    ) -> Result<Vec<UserId>, Error> {
         self.reachable()?;
         let watch = Stopwatch::start();
         let ids: Vec<sqlx::types::Uuid> = async {
@@ -349,9 +353,10 @@ impl Postgres {
                 .ask(READ, |connection| {
                     sqlx::query_scalar(
                         "SELECT id FROM second_factors WHERE deleted_at IS NULL AND sealed_with < $1 \
-                         ORDER BY sealed_with LIMIT 100",
+                         AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT 100",
                     )
                     .bind(version)
+                    .bind(after.map(|user| user.id().uuid()))
                     .fetch_all(connection)
                 })
                 .await

@@ -39,14 +39,30 @@ pub struct House {
 }
 
 /// How a test wants the service.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Wishes {
+    /// Whether letters are carried.
+    pub carries: bool,
     pub limits: config::Limits,
     pub tokens: config::Tokens,
     pub second_factors: config::SecondFactors,
     pub outbound: config::Outbound,
     pub http: config::Http,
     pub hashing: Option<config::Hashing>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            carries: true,
+            limits: config::Limits::default(),
+            tokens: config::Tokens::default(),
+            second_factors: config::SecondFactors::default(),
+            outbound: config::Outbound::default(),
+            http: config::Http::default(),
+            hashing: None,
+        }
+    }
 }
 
 impl Wishes {
@@ -118,7 +134,7 @@ impl House {
             keys,
         };
         let auth = Arc::new(auth);
-        if auth.outbox().is_some() {
+        if wishes.carries {
             tokio::spawn(Arc::clone(&auth).carry_letters(stop.clone()));
         }
         let deps = Deps {

@@ -30,14 +30,14 @@ fn certificate() -> PathBuf {
 }
 
 /// A server that ends with the test.
-struct Server {
+pub struct Server {
     port: u16,
     events: Lines<BufReader<ChildStdout>>,
     child: Child,
 }
 
 impl Server {
-    async fn start(options: &[&str]) -> Self {
+    pub async fn start(options: &[&str]) -> Self {
         let mut child = Command::new(PYTHON)
             .arg(file("tests/it/outbound/smtp_server.py"))
             .args(options)
@@ -69,7 +69,7 @@ impl Server {
     }
 
     /// The next mail, and how many connections were made before it.
-    async fn mail(&mut self) -> (usize, Value) {
+    pub async fn mail(&mut self) -> (usize, Value) {
         let mut connections = 0;
         loop {
             let event = self.event().await;
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// Settings by which this server is reached.
-    fn settings(&self, secure: EmailSecurity) -> config::Outbound {
+    pub fn settings(&self, secure: EmailSecurity) -> config::Outbound {
         settings(self.port, secure)
     }
 

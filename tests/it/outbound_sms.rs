@@ -27,7 +27,7 @@ const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "t0k:en";
 
 /// What the provider does after reading a request.
-enum Answer {
+pub enum Answer {
     /// Sends this, and goes on with the connection.
     Sends(String),
     /// Sends this, and closes.
@@ -39,12 +39,12 @@ enum Answer {
 }
 
 /// A request as it came in.
-struct Asked {
+pub struct Asked {
     /// Which connection brought it.
     connection: usize,
     line: String,
     headers: Vec<(String, String)>,
-    body: String,
+    pub body: String,
 }
 
 impl Asked {
@@ -54,13 +54,13 @@ impl Asked {
     }
 }
 
-struct Provider {
+pub struct Provider {
     address: SocketAddr,
-    asked: mpsc::UnboundedReceiver<Asked>,
+    pub asked: mpsc::UnboundedReceiver<Asked>,
 }
 
 impl Provider {
-    async fn start(answers: Vec<Answer>) -> Self {
+    pub async fn start(answers: Vec<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
@@ -79,7 +79,7 @@ impl Provider {
         Self { address, asked }
     }
 
-    fn settings(&self) -> config::Outbound {
+    pub fn settings(&self) -> config::Outbound {
         settings(&format!("http://{}/twilio", self.address))
     }
 
@@ -180,7 +180,7 @@ fn reply(status: &str, headers: &str, body: &str) -> String {
 }
 
 /// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>
-fn taken() -> Answer {
+pub fn taken() -> Answer {
     let body = json!({
         "account_sid": ACCOUNT, "api_version": "2010-04-01", "body": "…", "direction": "outbound-api",
         "error_code": null, "error_message": null, "from": "+15550006789", "num_media": "0",
@@ -191,7 +191,7 @@ fn taken() -> Answer {
 }
 
 /// <https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions>
-fn refused(status: u16, code: u32) -> Answer {
+pub fn refused(status: u16, code: u32) -> Answer {
     let body = json!({
         "code": code, "message": "The 'To' number +15551234567 …", "status": status,
         "more_info": format!("https://www.twilio.com/docs/errors/{code}"),

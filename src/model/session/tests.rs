@@ -188,3 +188,16 @@ fn proving_again_who_one_is_renews_the_time_and_adds_the_method_once() {
     session.reauthenticated(&alice(), "otp", now);
     assert_eq!(session.amr, ["pwd", "otp"]);
 }
+
+#[test]
+fn a_change_of_factors_takes_the_right_to_what_is_sensitive_from_all_but_its_own_session() {
+    let mut user = alice();
+    let (mut own, mut other) = (session_of(&user), session_of(&user));
+    user.change_factors(true, start());
+    own.keep_proof(&user);
+    other.outlive(&user);
+    assert!(own.has_proven(&user));
+    assert!(!other.has_proven(&user), "to live on is no proof");
+    other.reauthenticated(&user, "pwd", start());
+    assert!(other.has_proven(&user));
+}
