@@ -276,7 +276,7 @@ async fn login_with(house: &House, device_token: &str, cookie: Option<&str>) -> 
 #[tokio::test]
 async fn a_field_takes_its_own_kind_of_token_alone() {
     let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
+    let house = House::open(&lab, Wishes::unlimited().with_outbox()).await;
     let tokens = tokens(&lab, &house).await;
     for line in [
         "/api/2fa/verify",
