@@ -27,6 +27,7 @@ fn text(config: &Config, folder: &Path) -> String {
 Sallyport in dev mode
 
   API       {api}        document: {public}/openapi.json
+  outbox    {public}/dev/outbox            SMS and mail that have no provider
   internal  {admin}            /health /metrics
   data      {}
 ",
@@ -69,6 +70,10 @@ Lines to paste, in this order (on a later run register answers 409: the account 
   curl -i {api}/auth/register {json} -d '{{"email":"alice@example.com","username":"alice","password":"SecurePass123!"}}'
   TOKEN=$(curl -s -c '{jar}' {api}/auth/login {json} -d '{{"emailOrUsername":"alice","password":"SecurePass123!"}}' | tee /dev/stderr | sed -n 's/.*"accessToken":"\([^"]*\)".*/\1/p')
   curl -i {api}/auth/me -H "Authorization: Bearer $TOKEN"
+  SECRET=$(curl -s -X POST {api}/2fa/totp/setup -H "Authorization: Bearer $TOKEN" | tee /dev/stderr | sed -n 's/.*"secret":"\([^"]*\)".*/\1/p')
+  curl -i {api}/2fa/totp/verify-setup -H "Authorization: Bearer $TOKEN" {json} -d "{{\"code\":\"$(oathtool --totp -b "$SECRET")\"}}"
+  curl -i {api}/auth/login {json} -d '{{"emailOrUsername":"alice","password":"SecurePass123!"}}'
+  curl -i -X DELETE {api}/2fa/totp -H "Authorization: Bearer $TOKEN"
   curl -i -X POST -b '{jar}' -c '{jar}' {api}/auth/refresh -H 'Origin: {public}'
   curl -i -X POST -b '{jar}' -c '{jar}' {api}/auth/logout -H 'Origin: {public}'
   curl -i {public}/health
@@ -103,6 +108,8 @@ mod tests {
         let text = text(&config, Path::new("/d"));
         assert!(text.contains("curl -i http://127.0.0.1:4001/v1/auth/register"));
         assert!(text.contains("http://127.0.0.1:4002/metrics"));
+        assert!(text.contains("http://127.0.0.1:4001/dev/outbox"));
+        assert!(text.contains("http://127.0.0.1:4001/v1/2fa/totp/setup"));
         assert!(!text.contains("3001"));
     }
 }

@@ -163,7 +163,34 @@ async fn devices_are_listed_renamed_and_removed_by_their_owner_alone() {
         .await
         .data("deviceToken");
     let list = house.as_member(&alice, "GET /2fa/devices", None).await;
-    insta::assert_json_snapshot!(list.redacted(), @"");
+    insta::assert_json_snapshot!(list.redacted(), @r#"
+    {
+      "data": {
+        "devices": [
+          {
+            "createdAt": "(time)",
+            "deviceName": "My laptop",
+            "expiresAt": "(time)",
+            "id": "(id)",
+            "ipAddress": "127.0.0.1",
+            "lastUsedAt": "(time)",
+            "userAgent": ""
+          },
+          {
+            "createdAt": "(time)",
+            "deviceName": "Unknown device",
+            "expiresAt": "(time)",
+            "id": "(id)",
+            "ipAddress": "127.0.0.1",
+            "lastUsedAt": "(time)",
+            "userAgent": ""
+          }
+        ]
+      },
+      "message": "Your trusted devices",
+      "success": true
+    }
+    "#);
     let devices = names(&house, &alice).await;
     let laptop = devices.iter().find(|(_, name)| name == "My laptop");
     let (laptop, _) = laptop.expect("is there");
@@ -193,7 +220,23 @@ async fn devices_are_listed_renamed_and_removed_by_their_owner_alone() {
     }
     let renamed = json!({ "deviceName": "<b>Büro</b>" });
     let renamed = house.as_member(&alice, &line, Some(&renamed)).await;
-    insta::assert_json_snapshot!(renamed.redacted(), @"");
+    insta::assert_json_snapshot!(renamed.redacted(), @r#"
+    {
+      "data": {
+        "device": {
+          "createdAt": "(time)",
+          "deviceName": "<b>Büro</b>",
+          "expiresAt": "(time)",
+          "id": "(id)",
+          "ipAddress": "127.0.0.1",
+          "lastUsedAt": "(time)",
+          "userAgent": ""
+        }
+      },
+      "message": "Device renamed",
+      "success": true
+    }
+    "#);
 
     let line = format!("DELETE /2fa/devices/{laptop}");
     let removed = house.as_member(&alice, &line, None).await;

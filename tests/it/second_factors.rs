@@ -41,7 +41,30 @@ async fn an_authenticator_app_is_set_up_by_picture_and_code() {
     let alice = house.register("alice").await;
     let setup = house.as_member(&alice, "POST /2fa/totp/setup", None).await;
     assert_eq!(setup.header("cache-control"), "no-store");
-    insta::assert_json_snapshot!(setup.redacted(), @"");
+    insta::assert_json_snapshot!(setup.redacted(), @r#"
+    {
+      "data": {
+        "backupCodes": [
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)"
+        ],
+        "expiresIn": 600,
+        "otpauthUrl": "(secret)",
+        "qrCode": "(secret)",
+        "secret": "(secret)"
+      },
+      "message": "Scan the picture, then send a code",
+      "success": true
+    }
+    "#);
     let url = setup.data("otpauthUrl");
     assert_eq!(scanned(&setup.data("qrCode")), url);
     assert!(url.starts_with("otpauth://totp/"), "{url}");
@@ -61,7 +84,26 @@ async fn an_authenticator_app_is_set_up_by_picture_and_code() {
     let enabled = house
         .as_member(&alice, "POST /2fa/totp/verify-setup", Some(&enabled))
         .await;
-    insta::assert_json_snapshot!(enabled.redacted(), @"");
+    insta::assert_json_snapshot!(enabled.redacted(), @r#"
+    {
+      "data": {
+        "backupCodes": [
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)",
+          "(code)"
+        ]
+      },
+      "message": "Second factor enabled",
+      "success": true
+    }
+    "#);
     assert_eq!(
         texts(&enabled.json()["data"]["backupCodes"]),
         app.backup_codes
@@ -69,11 +111,39 @@ async fn an_authenticator_app_is_set_up_by_picture_and_code() {
     let me = house.get_as("/api/auth/me", &alice.access).await.json();
     assert_eq!(me["data"]["user"]["twoFactorEnabled"], true);
     let methods = house.as_member(&alice, "GET /2fa/methods", None).await;
-    insta::assert_json_snapshot!(methods.redacted(), @"");
+    insta::assert_json_snapshot!(methods.redacted(), @r#"
+    {
+      "data": {
+        "methods": [
+          {
+            "createdAt": "(time)",
+            "email": null,
+            "enabled": true,
+            "id": "(id)",
+            "lastUsedAt": null,
+            "phoneNumber": null,
+            "preferred": true,
+            "type": "totp",
+            "verifiedAt": "(time)"
+          }
+        ]
+      },
+      "message": "Your second factors",
+      "success": true
+    }
+    "#);
     let count = house
         .as_member(&alice, "GET /2fa/backup-codes/count", None)
         .await;
-    insta::assert_json_snapshot!(count.json(), @"");
+    insta::assert_json_snapshot!(count.json(), @r#"
+    {
+      "data": {
+        "count": 10
+      },
+      "message": "Your backup codes",
+      "success": true
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -114,11 +184,46 @@ async fn a_login_goes_through_both_doors() {
         let due = house.try_login("alice", PASSWORD).await;
         let temp = temp_token(&due);
         if kind == Kind::Single {
-            insta::assert_json_snapshot!(due.redacted(), @"");
+            insta::assert_json_snapshot!(due.redacted(), @r#"
+            {
+              "data": {
+                "availableMethods": [
+                  "totp",
+                  "backup_code"
+                ],
+                "expiresIn": 300,
+                "preferredMethod": "totp",
+                "requires2FA": true,
+                "requiresTwoFactor": true,
+                "tempToken": "(token)"
+              },
+              "message": "Second factor required",
+              "success": true
+            }
+            "#);
         }
         let done = house.verify(&temp, &app.code()).await;
         if kind == Kind::Single {
-            insta::assert_json_snapshot!(done.redacted(), @"");
+            insta::assert_json_snapshot!(done.redacted(), @r#"
+            {
+              "data": {
+                "accessToken": "(token)",
+                "refreshToken": "(token)",
+                "user": {
+                  "createdAt": "(time)",
+                  "email": "alice@example.com",
+                  "emailVerified": false,
+                  "id": "(id)",
+                  "roles": [],
+                  "twoFactorEnabled": true,
+                  "updatedAt": "(time)",
+                  "username": "alice"
+                }
+              },
+              "message": "Logged in",
+              "success": true
+            }
+            "#);
         }
         assert!(done.cookie("refreshToken").is_none());
         let member = Member::of(&done);
@@ -325,7 +430,38 @@ async fn codes_by_sms_and_mail_are_set_up_masked_and_log_in() {
         );
         let methods = house.as_member(&alice, "GET /2fa/methods", None).await;
         if kind == Kind::Single {
-            insta::assert_json_snapshot!(methods.redacted(), @"");
+            insta::assert_json_snapshot!(methods.redacted(), @r#"
+            {
+              "data": {
+                "methods": [
+                  {
+                    "createdAt": "(time)",
+                    "email": null,
+                    "enabled": true,
+                    "id": "(id)",
+                    "lastUsedAt": null,
+                    "phoneNumber": "***4567",
+                    "preferred": true,
+                    "type": "sms",
+                    "verifiedAt": "(time)"
+                  },
+                  {
+                    "createdAt": "(time)",
+                    "email": "ali***@example.com",
+                    "enabled": true,
+                    "id": "(id)",
+                    "lastUsedAt": null,
+                    "phoneNumber": null,
+                    "preferred": false,
+                    "type": "email",
+                    "verifiedAt": "(time)"
+                  }
+                ]
+              },
+              "message": "Your second factors",
+              "success": true
+            }
+            "#);
         }
         for method in ["sms", "email"] {
             let temp = house.challenge("alice").await;
@@ -333,7 +469,17 @@ async fn codes_by_sms_and_mail_are_set_up_masked_and_log_in() {
             let body = json!({ "tempToken": temp, "method": method });
             let sent = house.send("POST /2fa/resend", &[], Some(&body)).await;
             if kind == Kind::Single && method == "sms" {
-                insta::assert_json_snapshot!(sent.json(), @"");
+                insta::assert_json_snapshot!(sent.json(), @r#"
+                {
+                  "data": {
+                    "destination": "***4567",
+                    "expiresIn": 300,
+                    "method": "sms"
+                  },
+                  "message": "Code sent",
+                  "success": true
+                }
+                "#);
             }
             assert_eq!(
                 sent.status,

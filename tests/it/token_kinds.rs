@@ -1,4 +1,5 @@
-//! Every protected route against every kind of token: only a live access token of ours opens one.
+//! Every route against every kind of token, as bearer and in the fields that take one: each passes only where
+//! it should.
 
 use std::time::Duration;
 
@@ -8,13 +9,29 @@ use sallyport::config;
 use sallyport::crypto::{AccessTokens, Claims, Keys};
 use serde_json::{Value, json};
 
-use crate::house::{House, Member, PASSWORD, Wishes};
+use crate::house::{Answer, App, House, Member, PASSWORD, Wishes};
 use crate::lab::{Kind, Lab};
 
 const SOME_ID: &str = "01890000-0000-7000-8000-000000000001";
 
-/// Method and path of every documented operation that asks for somebody.
-async fn protected(house: &House) -> Vec<(Method, String)> {
+/// What asks for a proof of identity that is not older than ten minutes.
+const RECENT: &[&str] = &[
+    "POST /api/auth/password/change",
+    "POST /api/2fa/totp/setup",
+    "POST /api/2fa/totp/verify-setup",
+    "DELETE /api/2fa/totp",
+    "POST /api/2fa/sms/setup",
+    "POST /api/2fa/sms/verify-setup",
+    "POST /api/2fa/email/setup",
+    "POST /api/2fa/email/verify-setup",
+    "DELETE /api/2fa/methods/{id}",
+    "POST /api/2fa/backup-codes/generate",
+];
+/// Past `RECENT_AUTH_TTL`, and within the life of an access token.
+const STALE: Duration = Duration::from_secs(601);
+
+/// Method and path of every documented operation, and whether it asks for somebody.
+async fn operations(house: &House) -> Vec<(Method, String, bool)> {
     let document = house.ask(Method::GET, "/openapi.json", &[], Bytes::new());
     let document = document.await.json();
     let base = document["servers"][0]["url"].as_str().unwrap_or_default();
@@ -23,24 +40,25 @@ async fn protected(house: &House) -> Vec<(Method, String)> {
         for (verb, operation) in operations.as_object().expect("operations") {
             let ways = operation["security"].as_array().expect("a list");
             let only = ways.iter().all(|way| way.get("accessToken").is_some());
-            if only && !ways.is_empty() {
-                let verb = Method::from_bytes(verb.to_uppercase().as_bytes()).expect("method");
-                let path = path.replace("{id}", SOME_ID);
-                let base = base.trim_end_matches('/');
-                let path = if path.starts_with("/api") {
-                    path
-                } else {
-                    format!("{base}{path}")
-                };
-                found.push((verb, path));
-            }
+            let verb = Method::from_bytes(verb.to_uppercase().as_bytes()).expect("method");
+            let base = base.trim_end_matches('/');
+            found.push((verb, format!("{base}{path}"), only && !ways.is_empty()));
         }
     }
     found
 }
 
+/// Those that ask for somebody, with an id in the place of parameters.
+async fn protected(house: &House) -> Vec<(Method, String)> {
+    let operations = operations(house).await.into_iter();
+    let protected = operations.filter(|(.., asks)| *asks);
+    protected
+        .map(|(verb, path, _)| (verb, path.replace("{id}", SOME_ID)))
+        .collect()
+}
+
 async fn csrf_token(house: &House) -> String {
-    let body = json!({ "emailOrUsername": "alice", "password": PASSWORD });
+    let body = json!({ "emailOrUsername": "bob", "password": PASSWORD });
     let answer = house.post("/api/auth/login", &body).await;
     let cookies = answer.headers.get_all("set-cookie").iter();
     let cookies = cookies.map(|cookie| cookie.to_str().expect("text"));
@@ -65,21 +83,38 @@ fn other_keys(lab: &Lab) -> Keys {
     Keys::load(&path).expect("keys")
 }
 
-/// Each kind with its name, none of which may open anything, and one that may.
-async fn tokens(lab: &Lab, house: &House) -> (Vec<(&'static str, String)>, Member) {
+/// Tokens of alice, who has a second factor, and others that look like tokens.
+struct Tokens {
+    live: Member,
+    temp: String,
+    device: String,
+    /// Each with its name; none opens a protected route.
+    closed: Vec<(&'static str, String)>,
+}
+
+async fn tokens(lab: &Lab, house: &House) -> Tokens {
     let early = house.register("alice").await;
+    house.register("bob").await;
+    let app: App = house.enable_totp(&lab.clock, &early).await;
     lab.clock.advance(Duration::from_hours(1));
-    let live = house.login("alice").await;
-    let ended = house.login("alice").await;
+    let ended = house.login_with("alice", &app).await;
     let logout = json!({ "refreshToken": ended.refresh });
     house.post("/api/auth/logout", &logout).await;
+    let device = house.trusted_by("alice", &app).await;
+    let live = house.login_with("alice", &app).await;
+    let temp = house.challenge("alice").await;
     let now = lab.clock.now();
     let ours = AccessTokens::new(&house.keys, &config::Tokens::default());
     let claims = ours.verify(&live.access, now).expect("valid");
-    let kinds = vec![
+    let body = &device["device_".len()..];
+    let closed = vec![
         ("garbage", "nonsense".to_owned()),
         ("an empty one", String::new()),
         ("a refresh token", live.refresh.clone()),
+        ("a temp token", temp.clone()),
+        ("a device token", device.clone()),
+        ("shaped like an API key", format!("pk_live_{body}")),
+        ("shaped like a reset token", format!("reset_{body}")),
         ("a CSRF token", csrf_token(house).await),
         ("of an ended session", ended.access),
         ("expired", early.access),
@@ -97,7 +132,22 @@ async fn tokens(lab: &Lab, house: &House) -> (Vec<(&'static str, String)>, Membe
         ),
         ("cut short", live.access[..live.access.len() - 3].to_owned()),
     ];
-    (kinds, live)
+    Tokens {
+        live,
+        temp,
+        device,
+        closed,
+    }
+}
+
+impl Tokens {
+    /// All but one.
+    fn but<'a>(&'a self, right: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let live = std::iter::once(("an access token", self.live.access.as_str()));
+        let closed = self.closed.iter();
+        let all = live.chain(closed.map(|(kind, token)| (*kind, token.as_str())));
+        all.filter(move |(_, token)| *token != right)
+    }
 }
 
 async fn status(
@@ -124,8 +174,8 @@ async fn only_a_live_access_token_opens_a_protected_route() {
     let lab = Lab::new(Kind::Single).await;
     let house = House::open(&lab, Wishes::unlimited()).await;
     let routes = protected(&house).await;
-    assert!(routes.len() >= 6, "{routes:?}");
-    let (kinds, live) = tokens(&lab, &house).await;
+    assert!(routes.len() >= 22, "{routes:?}");
+    let tokens = tokens(&lab, &house).await;
     for (verb, path) in &routes {
         let (none, _) = status(&house, verb, path, None).await;
         assert_eq!(
@@ -133,7 +183,7 @@ async fn only_a_live_access_token_opens_a_protected_route() {
             StatusCode::UNAUTHORIZED,
             "{verb} {path} without a token"
         );
-        for (kind, token) in &kinds {
+        for (kind, token) in tokens.but(&tokens.live.access) {
             let (refused, body) = status(&house, verb, path, Some(token)).await;
             assert_eq!(
                 refused,
@@ -143,12 +193,170 @@ async fn only_a_live_access_token_opens_a_protected_route() {
         }
     }
     for (verb, path) in routes.iter().filter(|(verb, _)| *verb == Method::GET) {
-        let (opened, body) = status(&house, verb, path, Some(&live.access)).await;
+        let (opened, body) = status(&house, verb, path, Some(&tokens.live.access)).await;
         assert_eq!(opened, StatusCode::OK, "{verb} {path}: {body}");
     }
     assert_eq!(
-        house.me(&live).await,
+        house.me(&tokens.live).await,
         StatusCode::OK,
         "nothing was ended by it"
     );
+}
+
+#[tokio::test]
+async fn an_access_token_opens_every_protected_route_and_a_stale_one_those_that_are_not_sensitive()
+{
+    let lab = Lab::new(Kind::Single).await;
+    let house = House::open(&lab, Wishes::unlimited()).await;
+    let routes = operations(&house).await;
+    let asked = |line: &&str| {
+        routes
+            .iter()
+            .any(|(v, p, asks)| *asks && format!("{v} {p}") == **line)
+    };
+    let unknown: Vec<_> = RECENT.iter().filter(|line| !asked(line)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    for is_stale in [false, true] {
+        let mut members = Vec::new();
+        for place in 0..routes.len() {
+            members.push(house.register(&format!("user-{is_stale}-{place}")).await);
+        }
+        if is_stale {
+            lab.clock.advance(STALE);
+        }
+        // Each with an account of its own: some of these routes end sessions.
+        let protected = routes.iter().zip(members).filter(|((.., asks), _)| *asks);
+        for ((verb, path, _), member) in protected {
+            let is_sensitive = RECENT.contains(&format!("{verb} {path}").as_str());
+            let path = path.replace("{id}", SOME_ID);
+            let (status, body) = status(&house, verb, &path, Some(&member.access)).await;
+            let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
+            assert_eq!(
+                refused,
+                is_stale && is_sensitive,
+                "{is_stale} {verb} {path}: {body}"
+            );
+            if refused {
+                assert_eq!(body["code"], "reauthentication_required", "{verb} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_public_route_does_the_same_whatever_token_is_beside_it() {
+    let lab = Lab::new(Kind::Single).await;
+    let house = House::open(&lab, Wishes::unlimited()).await;
+    let tokens = tokens(&lab, &house).await;
+    let routes = operations(&house).await;
+    let public = routes.iter().filter(|(.., asks)| !asks);
+    // A logout is the one that takes an access token though it asks for none.
+    let public: Vec<_> = public
+        .filter(|(_, path, _)| path != "/api/auth/logout")
+        .collect();
+    assert!(public.len() >= 11, "{public:?}");
+    for (verb, path, _) in public {
+        let (expected, _) = status(&house, verb, path, None).await;
+        for (kind, token) in tokens.but("") {
+            let (found, body) = status(&house, verb, path, Some(token)).await;
+            assert_eq!(found, expected, "{verb} {path} with {kind}: {body}");
+        }
+    }
+}
+
+async fn login_with(house: &House, device_token: &str, cookie: Option<&str>) -> Answer {
+    let body = json!({
+        "emailOrUsername": "alice", "password": PASSWORD, "deviceToken": device_token,
+    });
+    let cookie = cookie.map(|cookie| ("cookie", cookie));
+    let headers: Vec<_> = cookie.into_iter().collect();
+    house.send("POST /auth/login", &headers, Some(&body)).await
+}
+
+#[tokio::test]
+async fn a_field_takes_its_own_kind_of_token_alone() {
+    let lab = Lab::new(Kind::Single).await;
+    let house = House::open(&lab, Wishes::unlimited().with_outbox()).await;
+    let tokens = tokens(&lab, &house).await;
+    for line in [
+        "/api/2fa/verify",
+        "/api/2fa/verify-backup-code",
+        "/api/2fa/resend",
+    ] {
+        for (kind, token) in tokens.but(&tokens.temp) {
+            let code = if line.ends_with("code") {
+                "ABCD-EFGH"
+            } else {
+                "123456"
+            };
+            let body = json!({ "tempToken": token, "code": code, "method": "sms" });
+            let refused = house.post(line, &body).await;
+            if token.len() > 512 {
+                assert_eq!(
+                    refused.problem(),
+                    (400, "invalid_input".to_owned()),
+                    "{line} {kind}"
+                );
+                continue;
+            }
+            let expected = (401, "challenge_expired".to_owned());
+            assert_eq!(refused.problem(), expected, "{line} with {kind}");
+        }
+    }
+    for (kind, token) in tokens.but(&tokens.live.refresh) {
+        let refused = house.refresh(token).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::UNAUTHORIZED,
+            "refresh with {kind}"
+        );
+        let cookie = format!("refreshToken={token}");
+        let headers = [
+            ("cookie", cookie.as_str()),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        let refused = house.send("POST /auth/refresh", &headers, None).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::UNAUTHORIZED,
+            "cookie with {kind}"
+        );
+        let logout = json!({ "refreshToken": token });
+        house.post("/api/auth/logout", &logout).await;
+    }
+    assert_eq!(
+        house.me(&tokens.live).await,
+        StatusCode::OK,
+        "nothing was ended by it"
+    );
+    for (kind, token) in tokens.but(&tokens.device) {
+        for cookie in [None, Some(format!("deviceToken={token}"))] {
+            let sent = if cookie.is_some() { "" } else { token };
+            let due = login_with(&house, sent, cookie.as_deref()).await;
+            assert_eq!(
+                due.status,
+                StatusCode::OK,
+                "login with {kind}: {}",
+                due.text
+            );
+            assert_eq!(
+                due.json()["data"]["requiresTwoFactor"],
+                true,
+                "login with {kind}"
+            );
+        }
+    }
+    let let_in = login_with(&house, &tokens.device, None).await;
+    assert!(
+        let_in.json()["data"]["accessToken"].is_string(),
+        "{}",
+        let_in.text
+    );
+    assert_eq!(
+        house.refresh(&tokens.live.refresh).await.status,
+        StatusCode::OK
+    );
+    let wrong = json!({ "tempToken": tokens.temp, "code": "12345" });
+    let wrong = house.post("/api/2fa/verify", &wrong).await;
+    assert_eq!(wrong.problem(), (400, "invalid_code".to_owned()));
 }
