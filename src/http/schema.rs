@@ -5,7 +5,7 @@ mod enrolment;
 mod factors;
 mod second_factor;
 
-pub(super) use bounded::Code;
+pub(super) use bounded::{Bounded, Code};
 pub(super) use enrolment::{
     EmailSetupBody, EnabledData, SmsSetupBody, TotpSetupData, VerifySetupBody, VerifyTotpSetupBody,
     png_url,

@@ -6,8 +6,8 @@ use crate::http::call::Call;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 use crate::http::schema::{
-    CodePostedData, EmailSetupBody, EnabledData, SmsSetupBody, TotpSetupData, VerifySetupBody,
-    VerifyTotpSetupBody, png_url, shown,
+    Bounded, CodePostedData, EmailSetupBody, EnabledData, SmsSetupBody, TotpSetupData,
+    VerifySetupBody, VerifyTotpSetupBody, png_url, shown,
 };
 use crate::model::MethodKind;
 
@@ -46,7 +46,7 @@ pub(in crate::http) async fn set_up_email(call: Call) -> Result<Reply, Problem> 
 /// `POST /2fa/totp/verify-setup`
 pub(in crate::http) async fn verify_totp(call: Call) -> Result<Reply, Problem> {
     let body: VerifyTotpSetupBody = call.json()?;
-    let secret = body.secret.as_ref().map(|secret| secret.as_str());
+    let secret = body.secret.as_ref().map(Bounded::as_str);
     finish(&call, MethodKind::Totp, body.code.as_str(), secret).await
 }
 

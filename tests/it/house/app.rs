@@ -255,7 +255,7 @@ fn redact(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(redact),
         Value::String(text) if text.len() == 9 && text.as_bytes()[4] == b'-' => {
-            *text = "(code)".to_owned();
+            "(code)".clone_into(text);
         }
         _ => {}
     }
