@@ -10,6 +10,7 @@ use crate::model::{
     Action, Authenticator, Factors, FactorsId, MethodKind, Password, Session, SessionId, SixDigits,
     Timestamp, User, UserId,
 };
+use crate::outbound::Event;
 use crate::store::{Class, Draft, Durability};
 use crate::telemetry::names;
 
@@ -63,7 +64,7 @@ impl Auth {
             draft.put(&user);
             draft.put(&session);
             draft.trace(&trail.session_entry(Action::UserPasswordChanged, user.id, session.id));
-            Ok::<_, Error>(())
+            self.notify(draft, &trail, &user, Event::PasswordChanged)
         };
         let keys = (caller.session.id, caller.user.id);
         let ((), receipt) = self.store.transact(Class::Grant, keys, decide).await?;
