@@ -99,6 +99,7 @@ async fn all_devices_end_at_once_and_nothing_else_does() {
     for token in [laptop, phone] {
         assert_eq!(is_trusted(&desk, "alice", &token).await, None);
     }
+    let caller = desk.caller(&alice.access_token).await.expect("live");
     assert!(desk.auth.devices(&caller).await.expect("listed").is_empty());
     let there = desk
         .caller(&elsewhere.access_token)

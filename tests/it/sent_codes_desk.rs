@@ -22,9 +22,10 @@ impl Desk {
 
     async fn set_up(&self, caller: &Caller, to: &str) -> Result<(), Error> {
         let client = curl();
-        let posted = match to.starts_with('+') {
-            true => self.auth.set_up_sms(&client, caller, to).await,
-            false => self.auth.set_up_email(&client, caller, to).await,
+        let posted = if to.starts_with('+') {
+            self.auth.set_up_sms(&client, caller, to).await
+        } else {
+            self.auth.set_up_email(&client, caller, to).await
         };
         posted.map(|_| ())
     }
@@ -414,9 +415,11 @@ async fn the_wish_to_be_asked_for_one_method_ends_nothing() {
 #[tokio::test]
 async fn the_owner_is_told_of_every_change() {
     let desk = Desk::with_outbox().await;
-    let caller = desk.registered("alice").await;
+    let alice = desk.register("alice").await.access_token;
+    let caller = desk.caller(&alice).await.expect("live");
     desk.enrol_phone(&caller, PHONE, 1).await;
     desk.enrol_app(&caller).await;
+    let caller = desk.caller(&alice).await.expect("live");
     let renewed = desk.auth.regenerate_backup_codes(&curl(), &caller).await;
     renewed.expect("renewed");
     let phone = desk.auth.methods(&caller).await.expect("listed");
@@ -429,14 +432,24 @@ async fn the_owner_is_told_of_every_change() {
     removed.expect("removed");
     let removed = desk.auth.remove_totp(&curl(), &caller).await;
     removed.expect("removed");
-    let mut subjects = Vec::new();
-    while subjects.len() < 5 {
+    let expected = [
+        "A phone number now works",
+        "An authenticator app now works",
+        "New backup codes replaced",
+        "A phone number was removed",
+        "The second factor was turned off",
+    ];
+    let mut told = Vec::new();
+    while told.len() < expected.len() {
         sallyport::clock::sleep(Duration::from_millis(5)).await;
         let letters = desk.outbound.outbox().expect("an outbox").letters();
-        let told = letters
+        let mails = letters
             .into_iter()
             .filter(|one| one.to == "alice@example.com");
-        subjects = told.filter_map(|one| one.subject).collect();
+        told = mails.map(|one| one.text).collect();
     }
-    assert_eq!(subjects.len(), 5, "{subjects:?}");
+    for happened in expected {
+        let times = told.iter().filter(|text| text.contains(happened)).count();
+        assert_eq!(times, 1, "{happened}: {told:?}");
+    }
 }
