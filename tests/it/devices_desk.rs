@@ -24,21 +24,32 @@ async fn an_owner_lists_renames_and_removes_devices() {
     assert_eq!(names, ["my phone", "laptop"]);
 
     let (client, id) = (curl(), devices[1].id);
-    let renamed = desk.auth.rename_device(&client, &caller, id, " old\r\nlaptop ");
+    let renamed = desk
+        .auth
+        .rename_device(&client, &caller, id, " old\r\nlaptop ");
     let (renamed, _) = renamed.await.expect("renamed");
     assert_eq!(renamed.name, "old laptop");
     let nameless = desk.auth.rename_device(&client, &caller, id, " \n ").await;
     let Err(Error::Invalid(errors)) = nameless else {
         panic!("nothing is left of the name");
     };
-    assert_eq!((errors[0].field, errors[0].code), ("deviceName", "required"));
+    assert_eq!(
+        (errors[0].field, errors[0].code),
+        ("deviceName", "required")
+    );
     let laptop = is_trusted(&desk, "alice", &laptop).await;
     assert!(laptop.is_some(), "a name changes nothing else");
 
     let removed = desk.auth.remove_device(&client, &caller, id).await;
     removed.expect("removed");
-    assert_eq!(is_trusted(&desk, "alice", &laptop.expect("rotated")).await, None);
-    assert!(is_trusted(&desk, "alice", &phone).await.is_some(), "another one");
+    assert_eq!(
+        is_trusted(&desk, "alice", &laptop.expect("rotated")).await,
+        None
+    );
+    assert!(
+        is_trusted(&desk, "alice", &phone).await.is_some(),
+        "another one"
+    );
     let left = desk.auth.devices(&caller).await.expect("listed");
     assert_eq!(left.len(), 1);
     let again = desk.auth.remove_device(&client, &caller, id).await;
@@ -62,7 +73,13 @@ async fn nobody_else_finds_a_device() {
     assert_eq!(refusal(renamed), "not_found");
     let removed = desk.auth.remove_device(&curl(), &mallory, id).await;
     assert_eq!(refusal(removed), "not_found");
-    assert!(desk.auth.devices(&mallory).await.expect("listed").is_empty());
+    assert!(
+        desk.auth
+            .devices(&mallory)
+            .await
+            .expect("listed")
+            .is_empty()
+    );
     assert!(is_trusted(&desk, "alice", &laptop).await.is_some());
 }
 
@@ -82,8 +99,12 @@ async fn all_devices_end_at_once_and_nothing_else_does() {
     for token in [laptop, phone] {
         assert_eq!(is_trusted(&desk, "alice", &token).await, None);
     }
+    let caller = desk.caller(&alice.access_token).await.expect("live");
     assert!(desk.auth.devices(&caller).await.expect("listed").is_empty());
-    let there = desk.caller(&elsewhere.access_token).await.expect("logged in");
+    let there = desk
+        .caller(&elsewhere.access_token)
+        .await
+        .expect("logged in");
     assert!(desk.auth.require_recent(&there).is_ok());
     let (_, fresh) = desk.trust("alice", &alice.app, "tablet").await;
     assert!(is_trusted(&desk, "alice", &fresh).await.is_some());

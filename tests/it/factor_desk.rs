@@ -42,7 +42,10 @@ impl App {
         let near = |n: u64| self.0.generate(seconds - 120 + 30 * n).to_string();
         let near: Vec<String> = (0..8).map(near).collect();
         let wrong = (0..).map(|number: u32| format!("{number:06}"));
-        wrong.into_iter().find(|code| !near.contains(code)).expect("one")
+        wrong
+            .into_iter()
+            .find(|code| !near.contains(code))
+            .expect("one")
     }
 }
 
@@ -91,7 +94,11 @@ impl Desk {
     }
 
     pub async fn enrol_app(&self, caller: &Caller) -> (App, Enabled) {
-        let setup = self.auth.set_up_totp(&curl(), caller).await.expect("set up");
+        let setup = self
+            .auth
+            .set_up_totp(&curl(), caller)
+            .await
+            .expect("set up");
         let app = App::scan(&setup);
         let finished = self.finish_app(caller, &app.code(&self.clock)).await;
         (app, finished.expect("enabled"))

@@ -19,14 +19,21 @@ async fn an_app_counts_from_the_code_that_shows_it() {
     let desk = Desk::open().await;
     let alice = desk.register("alice").await;
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    let setup = desk.auth.set_up_totp(&curl(), &caller).await.expect("set up");
+    let setup = desk
+        .auth
+        .set_up_totp(&curl(), &caller)
+        .await
+        .expect("set up");
     assert!(setup.otpauth_url.contains(setup.secret.as_str()));
     assert!(setup.otpauth_url.contains("Sallyport:alice%40example.com"));
     assert_eq!(setup.expires_in, Duration::from_mins(10));
     let app = App::scan(&setup);
     let before = desk.login("alice", crate::auth_desk::PASSWORD).await;
     assert!(before.is_ok(), "what is pending counts for nothing");
-    assert_eq!(refusal(desk.auth.backup_codes_left(&caller).await), "two_factor_not_enabled");
+    assert_eq!(
+        refusal(desk.auth.backup_codes_left(&caller).await),
+        "two_factor_not_enabled"
+    );
 
     let code = app.code(&desk.clock);
     let enabled = desk.finish_app(&caller, &code).await.expect("enabled");
@@ -41,13 +48,23 @@ async fn an_app_counts_from_the_code_that_shows_it() {
     let offered = [Authenticator::Method(TOTP), Authenticator::BackupCode];
     assert_eq!(challenge.offered, offered);
     let replayed = desk.verify(&challenge.token, &code).await;
-    assert_eq!(refusal(replayed), "invalid_code", "the code of the enrolment is used");
+    assert_eq!(
+        refusal(replayed),
+        "invalid_code",
+        "the code of the enrolment is used"
+    );
     desk.clock.advance(Duration::from_secs(30));
     let next = app.code(&desk.clock);
     desk.verify(&challenge.token, &next).await.expect("right");
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    assert!(desk.auth.require_recent(&caller).is_ok(), "this session did it");
-    assert_eq!(desk.auth.backup_codes_left(&caller).await.expect("told"), 10);
+    assert!(
+        desk.auth.require_recent(&caller).is_ok(),
+        "this session did it"
+    );
+    assert_eq!(
+        desk.auth.backup_codes_left(&caller).await.expect("told"),
+        10
+    );
     assert_eq!(desk.audited("2fa.enabled").await, 1);
 }
 
@@ -55,7 +72,10 @@ async fn an_app_counts_from_the_code_that_shows_it() {
 async fn an_enrolment_belongs_to_its_session_and_its_time() {
     let desk = Desk::unlimited().await;
     let here = desk.register("alice").await;
-    let there = desk.login("alice", crate::auth_desk::PASSWORD).await.expect("login");
+    let there = desk
+        .login("alice", crate::auth_desk::PASSWORD)
+        .await
+        .expect("login");
     let mallory = desk.register("mallory").await;
     let here = desk.caller(&here.access_token).await.expect("live");
     let none = desk.finish_app(&here, "123456").await;
@@ -73,7 +93,11 @@ async fn an_enrolment_belongs_to_its_session_and_its_time() {
     let other_kind = desk
         .auth
         .finish_enrolment(&client, &here, MethodKind::Sms, &code, None);
-    assert_eq!(refusal(other_kind.await), "enrolment_expired", "another kind");
+    assert_eq!(
+        refusal(other_kind.await),
+        "enrolment_expired",
+        "another kind"
+    );
     desk.clock.advance(Duration::from_mins(10));
     let late = desk.finish_app(&here, &app.code(&desk.clock)).await;
     assert_eq!(refusal(late), "enrolment_expired", "too late");
@@ -86,13 +110,25 @@ async fn a_new_set_up_takes_the_place_of_the_old_one() {
     let desk = Desk::unlimited().await;
     let alice = desk.register("alice").await;
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    let old = desk.auth.set_up_totp(&curl(), &caller).await.expect("set up");
-    let new = desk.auth.set_up_totp(&curl(), &caller).await.expect("set up");
+    let old = desk
+        .auth
+        .set_up_totp(&curl(), &caller)
+        .await
+        .expect("set up");
+    let new = desk
+        .auth
+        .set_up_totp(&curl(), &caller)
+        .await
+        .expect("set up");
     assert_ne!(old.secret, new.secret);
     assert_ne!(old.backup_codes, new.backup_codes);
-    let old = desk.finish_app(&caller, &App::scan(&old).code(&desk.clock)).await;
+    let old = desk
+        .finish_app(&caller, &App::scan(&old).code(&desk.clock))
+        .await;
     assert_eq!(refusal(old), "invalid_code");
-    let new = desk.finish_app(&caller, &App::scan(&new).code(&desk.clock)).await;
+    let new = desk
+        .finish_app(&caller, &App::scan(&new).code(&desk.clock))
+        .await;
     assert!(new.is_ok());
     let again = desk.finish_app(&caller, "123456").await;
     assert_eq!(refusal(again), "enrolment_expired", "it is spent");
@@ -103,7 +139,11 @@ async fn nobody_chooses_the_secret_but_the_service() {
     let desk = Desk::unlimited().await;
     let alice = desk.register("alice").await;
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    let setup = desk.auth.set_up_totp(&curl(), &caller).await.expect("set up");
+    let setup = desk
+        .auth
+        .set_up_totp(&curl(), &caller)
+        .await
+        .expect("set up");
     let code = App::scan(&setup).code(&desk.clock);
     let client = curl();
     let finish = |secret| {
@@ -118,7 +158,10 @@ async fn nobody_chooses_the_secret_but_the_service() {
         assert_eq!((errors[0].field, errors[0].code), ("secret", "mismatch"));
     }
     let typed = setup.secret.to_lowercase();
-    assert!(finish(&typed).await.is_ok(), "its own, as somebody typed it");
+    assert!(
+        finish(&typed).await.is_ok(),
+        "its own, as somebody typed it"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +169,11 @@ async fn five_wrong_codes_end_an_enrolment_and_what_is_no_code_does_not_count() 
     let desk = Desk::unlimited().await;
     let alice = desk.register("alice").await;
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    let setup = desk.auth.set_up_totp(&curl(), &caller).await.expect("set up");
+    let setup = desk
+        .auth
+        .set_up_totp(&curl(), &caller)
+        .await
+        .expect("set up");
     let app = App::scan(&setup);
     let right = app.code(&desk.clock);
     for nonsense in ["", "12345", "1234567", &format!(" {right}"), "١٢٣٤٥٦"] {
@@ -150,7 +197,11 @@ async fn tries_are_limited_over_all_enrolments_of_an_account() {
     let caller = desk.caller(&alice.access_token).await.expect("live");
     let mut refusals = Vec::new();
     for _ in 0..3 {
-        let setup = desk.auth.set_up_totp(&curl(), &caller).await.expect("set up");
+        let setup = desk
+            .auth
+            .set_up_totp(&curl(), &caller)
+            .await
+            .expect("set up");
         for _ in 0..4 {
             let wrong = App::scan(&setup).wrong_code(&desk.clock);
             refusals.push(refusal(desk.finish_app(&caller, &wrong).await));
@@ -166,7 +217,11 @@ async fn a_wrong_code_costs_no_hash() {
     let mut desk = Desk::unlimited().await;
     let alice = desk.register("alice").await;
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    let setup = desk.auth.set_up_totp(&curl(), &caller).await.expect("set up");
+    let setup = desk
+        .auth
+        .set_up_totp(&curl(), &caller)
+        .await
+        .expect("set up");
     let app = App::scan(&setup);
     desk.hash_with(&config::Hashing {
         deadline: Duration::from_nanos(1),
@@ -189,7 +244,11 @@ async fn of_two_hundred_parallel_ends_of_one_enrolment_one_counts() {
         let desk = Desk::with(kind, settings).await;
         let alice = desk.register("alice").await;
         let caller = desk.caller(&alice.access_token).await.expect("live");
-        let setup = desk.auth.set_up_totp(&curl(), &caller).await.expect("set up");
+        let setup = desk
+            .auth
+            .set_up_totp(&curl(), &caller)
+            .await
+            .expect("set up");
         let code = App::scan(&setup).code(&desk.clock);
         let finished = in_parallel(200, &desk.auth, |auth| {
             let (caller, code) = (caller.clone(), code.clone());
@@ -225,7 +284,13 @@ async fn where_it_is_asked_for_only_verified_addresses_enrol() {
         Ok::<_, store::Error>(())
     };
     let verified = desk.store.transact(Class::Grant, caller.user.id, verify);
-    verified.await.expect("verified").1.durable().await.expect("durable");
+    verified
+        .await
+        .expect("verified")
+        .1
+        .durable()
+        .await
+        .expect("durable");
     let caller = desk.caller(&alice.access_token).await.expect("live");
     assert!(desk.auth.set_up_totp(&curl(), &caller).await.is_ok());
 }
@@ -242,9 +307,19 @@ async fn a_change_of_factors_takes_rights_from_all_others() {
     let (app, _) = desk.enrol_app(&here).await;
     desk.clock.advance(Duration::from_secs(30));
     let late = desk.auth.remove_totp(&curl(), &there).await;
-    assert_eq!(refusal(late), "reauthentication_required", "in the commit itself");
-    let there = desk.caller(&elsewhere.access_token).await.expect("still logged in");
-    assert_eq!(refusal(desk.auth.require_recent(&there)), "reauthentication_required");
+    assert_eq!(
+        refusal(late),
+        "reauthentication_required",
+        "in the commit itself"
+    );
+    let there = desk
+        .caller(&elsewhere.access_token)
+        .await
+        .expect("still logged in");
+    assert_eq!(
+        refusal(desk.auth.require_recent(&there)),
+        "reauthentication_required"
+    );
     let late = desk.auth.set_up_totp(&curl(), &there).await;
     assert_eq!(refusal(late), "reauthentication_required");
     let here = desk.caller(&alice.access_token).await.expect("live");
@@ -268,14 +343,27 @@ async fn a_new_app_takes_the_place_of_the_old_one_with_its_codes() {
     let caller = desk.caller(&alice.access_token).await.expect("live");
     let (app, enabled) = desk.enrol_app(&caller).await;
     desk.clock.advance(Duration::from_secs(30));
-    assert_eq!(desk.auth.methods(&caller).await.expect("listed").methods.len(), 1);
+    assert_eq!(
+        desk.auth
+            .methods(&caller)
+            .await
+            .expect("listed")
+            .methods
+            .len(),
+        1
+    );
     let old = desk.login_with("alice", &alice.app).await;
     assert_eq!(refusal(old), "invalid_code");
     assert!(desk.login_with("alice", &app).await.is_ok());
-    let old = desk.verify_with_backup("alice", &alice.backup_codes[0]).await;
+    let old = desk
+        .verify_with_backup("alice", &alice.backup_codes[0])
+        .await;
     assert_eq!(refusal(old), "invalid_code");
     let codes = enabled.backup_codes.expect("codes");
-    let new = desk.verify_with_backup("alice", &codes[0]).await.expect("valid");
+    let new = desk
+        .verify_with_backup("alice", &codes[0])
+        .await
+        .expect("valid");
     assert_eq!(new.backup_codes_left, Some(9));
 }
 
@@ -296,10 +384,17 @@ async fn without_its_last_method_an_account_has_no_second_factor() {
 
     let removed = desk.auth.remove_method(&curl(), &caller, method.id).await;
     removed.expect("removed");
-    assert!(desk.login("alice", crate::auth_desk::PASSWORD).await.is_ok());
+    assert!(
+        desk.login("alice", crate::auth_desk::PASSWORD)
+            .await
+            .is_ok()
+    );
     let caller = desk.caller(&alice.access_token).await.expect("live");
     assert!(!caller.user.two_factor_enabled);
-    assert_eq!(refusal(desk.auth.backup_codes_left(&caller).await), "two_factor_not_enabled");
+    assert_eq!(
+        refusal(desk.auth.backup_codes_left(&caller).await),
+        "two_factor_not_enabled"
+    );
     let renewed = desk.auth.regenerate_backup_codes(&curl(), &caller).await;
     assert_eq!(refusal(renewed), "two_factor_not_enabled");
     let again = desk.auth.remove_totp(&curl(), &caller).await;
@@ -312,15 +407,22 @@ async fn renewed_backup_codes_void_the_old_ones() {
     let desk = Desk::unlimited().await;
     let alice = desk.member("alice").await;
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    let used = desk.verify_with_backup("alice", &alice.backup_codes[0]).await;
+    let used = desk
+        .verify_with_backup("alice", &alice.backup_codes[0])
+        .await;
     assert_eq!(used.expect("valid").backup_codes_left, Some(9));
     let (codes, _) = desk
         .auth
         .regenerate_backup_codes(&curl(), &caller)
         .await
         .expect("renewed");
-    assert_eq!(desk.auth.backup_codes_left(&caller).await.expect("told"), 10);
-    let old = desk.verify_with_backup("alice", &alice.backup_codes[1]).await;
+    assert_eq!(
+        desk.auth.backup_codes_left(&caller).await.expect("told"),
+        10
+    );
+    let old = desk
+        .verify_with_backup("alice", &alice.backup_codes[1])
+        .await;
     assert_eq!(refusal(old), "invalid_code");
     assert!(desk.verify_with_backup("alice", &codes[0]).await.is_ok());
     // Once for the set-up, once now.
@@ -335,7 +437,13 @@ async fn fail_often(desk: &Desk, user: UserId, failures: u32) {
         Ok::<_, store::Error>(())
     };
     let failed = desk.store.transact(Class::Session, user.factors(), fail);
-    failed.await.expect("failed").1.durable().await.expect("durable");
+    failed
+        .await
+        .expect("failed")
+        .1
+        .durable()
+        .await
+        .expect("durable");
 }
 
 #[tokio::test]
@@ -345,9 +453,13 @@ async fn an_app_that_failed_too_often_is_enabled_by_its_owner_alone() {
     let caller = desk.caller(&alice.access_token).await.expect("live");
     fail_often(&desk, caller.user.id, 99).await;
     let challenge = desk.challenge("alice").await;
-    let wrong = desk.verify(&challenge.token, &alice.app.wrong_code(&desk.clock)).await;
+    let wrong = desk
+        .verify(&challenge.token, &alice.app.wrong_code(&desk.clock))
+        .await;
     assert_eq!(refusal(wrong), "invalid_code");
-    let right = desk.verify(&challenge.token, &alice.app.code(&desk.clock)).await;
+    let right = desk
+        .verify(&challenge.token, &alice.app.code(&desk.clock))
+        .await;
     assert_eq!(refusal(right), "method_not_available");
     let listed = desk.auth.methods(&caller).await.expect("listed");
     assert!(!listed.methods[0].enabled && !listed.methods[0].preferred);
@@ -366,7 +478,10 @@ async fn an_app_that_failed_too_often_is_enabled_by_its_owner_alone() {
     assert_eq!(refusal(change(&caller, false).await), "invalid_input");
     desk.clock.advance(Duration::from_mins(10));
     let stale = desk.caller(&alice.access_token).await.expect("live");
-    assert_eq!(refusal(change(&stale, true).await), "reauthentication_required");
+    assert_eq!(
+        refusal(change(&stale, true).await),
+        "reauthentication_required"
+    );
     let password = Reproof::Password(crate::auth_desk::secret(crate::auth_desk::PASSWORD));
     let fresh = desk.auth.reauthenticate(&client, &stale, password).await;
     let caller = desk.caller(&fresh.expect("proven")).await.expect("live");
@@ -390,8 +505,16 @@ async fn enabling_what_was_not_disabled_forgets_no_failures() {
     };
     let changed = desk.auth.change_method(&curl(), &caller, id, change).await;
     assert!(changed.is_ok());
-    let factors = desk.store.read(caller.user.id.factors()).await.expect("read");
-    let strikes = factors.expect("factors").method(TOTP).expect("an app").strikes;
+    let factors = desk
+        .store
+        .read(caller.user.id.factors())
+        .await
+        .expect("read");
+    let strikes = factors
+        .expect("factors")
+        .method(TOTP)
+        .expect("an app")
+        .strikes;
     assert_eq!(strikes.failures, 99);
     assert_eq!(desk.audited("2fa.unlocked").await, 0);
 }
@@ -402,9 +525,15 @@ async fn a_code_proves_again_who_somebody_is_but_only_once() {
     let alice = desk.member("alice").await;
     desk.clock.advance(Duration::from_mins(11));
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    assert_eq!(refusal(desk.auth.require_recent(&caller)), "reauthentication_required");
+    assert_eq!(
+        refusal(desk.auth.require_recent(&caller)),
+        "reauthentication_required"
+    );
     let client = from("192.0.2.1", FIREFOX);
-    let prove = |code: String| desk.auth.reauthenticate(&client, &caller, Reproof::Code(code));
+    let prove = |code: String| {
+        desk.auth
+            .reauthenticate(&client, &caller, Reproof::Code(code))
+    };
     assert_eq!(refusal(prove("12345".to_owned()).await), "invalid_code");
     let wrong = prove(alice.app.wrong_code(&desk.clock)).await;
     assert_eq!(refusal(wrong), "invalid_code");
@@ -415,7 +544,10 @@ async fn a_code_proves_again_who_somebody_is_but_only_once() {
     assert!(desk.auth.require_recent(&caller).is_ok());
     assert_eq!(caller.session.amr, ["pwd", "otp"]);
     let challenge = desk.challenge("alice").await;
-    assert_eq!(refusal(desk.verify(&challenge.token, &code).await), "invalid_code");
+    assert_eq!(
+        refusal(desk.verify(&challenge.token, &code).await),
+        "invalid_code"
+    );
     assert_eq!(desk.audited("user.reauthenticated").await, 1);
     assert_eq!(desk.audited("2fa.failed").await, 3);
 
@@ -430,7 +562,12 @@ async fn a_code_proves_again_who_somebody_is_but_only_once() {
 async fn after_a_rotation_secrets_are_sealed_with_the_new_key() {
     let mut desk = Desk::unlimited().await;
     let alice = desk.member("alice").await;
-    let user = desk.caller(&alice.access_token).await.expect("live").user.id;
+    let user = desk
+        .caller(&alice.access_token)
+        .await
+        .expect("live")
+        .user
+        .id;
     assert_eq!(desk.auth.reseal().await.expect("a round"), 0);
     let hour = Duration::from_hours(1);
     let rotated = Keys::rotate(&desk.keys_file(), desk.clock.now(), hour, hour);
@@ -441,7 +578,12 @@ async fn after_a_rotation_secrets_are_sealed_with_the_new_key() {
     assert_eq!(desk.auth.reseal().await.expect("a round"), 1);
     desk.store.flush().await.expect("flushed");
     assert_eq!(desk.auth.reseal().await.expect("a round"), 0, "once");
-    let factors = desk.store.read(user.factors()).await.expect("read").expect("factors");
+    let factors = desk
+        .store
+        .read(user.factors())
+        .await
+        .expect("read")
+        .expect("factors");
     assert_eq!(factors.sealed_with, 2);
     assert!(factors.methods[0].secret.starts_with("s2."));
     assert!(desk.login_with("alice", &alice.app).await.is_ok());
