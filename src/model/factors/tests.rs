@@ -112,3 +112,24 @@ fn masks_show_enough_for_the_owner_alone() {
     assert_eq!(masked_email("a@example.com"), "***@example.com");
     assert_eq!(masked_email("öüäß@example.com"), "öüä***@example.com");
 }
+
+#[test]
+fn a_wish_is_changed_once_and_taken_back_by_its_own_kind_alone() {
+    let mut factors = with(&[MethodKind::Sms, MethodKind::Totp]);
+    assert!(
+        !factors.prefer(MethodKind::Sms, false, at(2)),
+        "none was made"
+    );
+    assert!(factors.prefer(MethodKind::Sms, true, at(2)));
+    assert!(
+        !factors.prefer(MethodKind::Sms, true, at(3)),
+        "it stands already"
+    );
+    assert!(!factors.prefer(MethodKind::Totp, false, at(3)), "another's");
+    assert_eq!(
+        (factors.preferred, factors.updated_at),
+        (Some(MethodKind::Sms), at(2))
+    );
+    assert!(factors.prefer(MethodKind::Sms, false, at(4)));
+    assert_eq!(factors.preferred, None);
+}
