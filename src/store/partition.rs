@@ -18,6 +18,8 @@ use crate::clock;
 use crate::model::{Partition, Timestamp};
 use crate::telemetry::names;
 
+/// Partitions settled at the same time.
+const ABREAST: usize = 16;
 /// An incarnation waits this long for this process's own flush.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -142,6 +144,23 @@ impl Inner {
         if let Some(Err(error)) = settled.into_iter().find(Result::is_err) {
             tracing::warn!(%error, "Redis is another server by now; what it lost is not settled yet");
         }
+    }
+
+    /// Gives every partition that has none its first incarnation, while PostgreSQL can be asked: later, when
+    /// it is away, nobody could tell a partition that is new from one that was lost.
+    pub(super) async fn settle_new_ones(self: &Arc<Self>) -> Result<(), Error> {
+        let partitions: Vec<Partition> = Partition::all().collect();
+        for abreast in partitions.chunks(ABREAST) {
+            let settled = abreast.iter().map(async |partition| {
+                let meta = self.redis.keys.meta(*partition);
+                match self.redis.fetch(meta).await? {
+                    Some(_) => Ok(()),
+                    None => Box::pin(self.incarnate(*partition, None)).await,
+                }
+            });
+            futures_util::future::try_join_all(settled).await?;
+        }
+        Ok(())
     }
 
     /// Whether Redis still stands where this process last saw the partition.

@@ -64,6 +64,9 @@ impl Inner {
 
     /// Watches for lost state, and for PostgreSQL's return while it is away.
     pub(super) async fn run_watch(self: Arc<Self>) {
+        if let Err(error) = self.settle_new_ones().await {
+            tracing::warn!(%error, "some partitions are not settled yet");
+        }
         while !self.stop.is_cancelled() {
             let pause = if self.postgres.is_up() {
                 REWIND_CHECK
