@@ -61,9 +61,20 @@ impl Desk {
 
     /// With a way for letters to leave.
     pub async fn sending(kind: Kind, settings: Settings, outbound: &config::Outbound) -> Self {
-        let outbound = Arc::new(Outbound::new(outbound).expect("outbound"));
         let lab = Lab::new(kind).await;
         let store = lab.running().await;
+        Self::over(lab, store, settings, outbound)
+    }
+
+    /// Over a store that brings nothing to PostgreSQL by itself.
+    pub async fn stepped(settings: Settings, outbound: &config::Outbound) -> Self {
+        let lab = Lab::new(Kind::Single).await;
+        let store = lab.stepped().await;
+        Self::over(lab, store, settings, outbound)
+    }
+
+    fn over(lab: Lab, store: Store, settings: Settings, outbound: &config::Outbound) -> Self {
+        let outbound = Arc::new(Outbound::new(outbound).expect("outbound"));
         let keys = tempfile::tempdir().expect("folder");
         let (path, now) = (keys.path().join("keys"), lab.clock.now());
         Keys::generate(&path, now).expect("keys");
