@@ -1,0 +1,49 @@
+//! Logins with a password. One hash each, so what the hash pool and the engine stand shows here.
+
+use super::Played;
+use crate::crowd::{self, Enrol};
+use crate::report::{Finding, PhaseReport};
+use crate::route::Route;
+use crate::run::{Phase, Run};
+use crate::visitor::{Next, Turn, Visitor};
+
+pub(super) async fn play(run: &Run) -> Played {
+    let settings = &run.settings;
+    let people =
+        crowd::register(run, settings.users.max(settings.connections), Enrol::Nobody).await?;
+    let visitors = crowd::seat(run, people, settings.connections);
+    let phase = Phase::of("login", settings);
+    let (report, _) = run.phase(&phase, LogIn, visitors).await;
+    let findings = against_the_hash(&report).into_iter().collect();
+    Ok((vec![report], findings))
+}
+
+/// Each of a visitor's people in turn.
+pub(super) struct LogIn;
+
+impl Turn for LogIn {
+    async fn take(&self, visitor: &mut Visitor) -> Next {
+        visitor.current = (visitor.current + 1) % visitor.people.len();
+        let body = visitor.person().credentials();
+        visitor.ask(Route::Login, body).await;
+        Next::Again
+    }
+}
+
+/// Logins per second over what all cores could hash if they did nothing else.
+fn against_the_hash(report: &PhaseReport) -> Option<Finding> {
+    let hash_seconds = report.server.as_ref()?.hash.run_mean?;
+    let cores = crate::machine::Machine::this().cores;
+    let possible = f64::from(u32::try_from(cores).ok()?) / hash_seconds;
+    let note = format!(
+        "of {possible:.0}/s: {cores} cores ÷ {:.2} ms, the mean time of one hash in this run",
+        hash_seconds * 1000.0
+    );
+    let share = report.rate_of(Route::Login, 200) / possible;
+    Some(Finding::new(
+        "logins over the bound of the hash",
+        share,
+        "ratio",
+        note,
+    ))
+}

@@ -1,0 +1,138 @@
+//! Ten times the logins that are possible. First the capacity is measured, then it is offered tenfold at a
+//! constant rate, while a side stream does something cheap at a rate of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Played, login, me};
+use crate::crowd::{self, Enrol};
+use crate::person::Person;
+use crate::report::{Finding, PhaseReport};
+use crate::route::Route;
+use crate::run::{Phase, Run};
+use crate::visitor::{Next, Turn, Visitor};
+
+/// How much more is offered than is possible.
+const TIMES: f64 = 10.0;
+/// Visitors of the closed loop that measures the capacity.
+const CAPACITY_CONNECTIONS: usize = 50;
+/// Visitors and rate of the side stream.
+const SIDE_CONNECTIONS: usize = 50;
+const SIDE_RATE: f64 = 200.0;
+
+pub(super) async fn play(run: &Run) -> Played {
+    let settings = &run.settings;
+    let users = settings.users.max(2 * CAPACITY_CONNECTIONS);
+    let mut people = crowd::register(run, users, Enrol::Nobody).await?;
+    let bodies: Arc<[Bytes]> = people.iter().map(Person::credentials).collect();
+    let aside = people.split_off(people.len() - SIDE_CONNECTIONS);
+    let visitors = crowd::seat(run, people, CAPACITY_CONNECTIONS);
+    let (capacity, _) = run
+        .phase(&capacity_phase(run), login::LogIn, visitors)
+        .await;
+    let possible = capacity.rate_of(Route::Login, 200);
+    if possible <= 0.0 || run.stop.is_asked() {
+        return Ok((vec![capacity], Vec::new()));
+    }
+    let phase = Phase {
+        rate: Some(possible * TIMES),
+        turns: None,
+        intended: &[503],
+        ..Phase::of("overload", settings)
+    };
+    let beside = Phase {
+        name: "beside the overload".to_owned(),
+        rate: Some(SIDE_RATE),
+        beside: true,
+        intended: &[],
+        ..phase.clone()
+    };
+    let storm = run.phase(&phase, LogInAsAny(bodies), strangers(run));
+    let side = run.phase(&beside, me::Look, crowd::seat(run, aside, SIDE_CONNECTIONS));
+    let ((storm, _), (side, _)) = tokio::join!(storm, side);
+    let findings = findings(&capacity, &storm, &side);
+    Ok((vec![capacity, storm, side], findings))
+}
+
+fn capacity_phase(run: &Run) -> Phase {
+    Phase {
+        length: run.settings.duration().min(Duration::from_secs(10)),
+        rate: None,
+        ..Phase::of("capacity", &run.settings)
+    }
+}
+
+/// Visitors who are nobody yet.
+fn strangers(run: &Run) -> Vec<Visitor> {
+    let one = |number| Visitor::new(number, run.target.client(number, &run.settings), Vec::new());
+    (0..run.settings.connections).map(one).collect()
+}
+
+/// Whoever comes logs in as somebody of all.
+pub(super) struct LogInAsAny(pub(super) Arc<[Bytes]>);
+
+impl Turn for LogInAsAny {
+    async fn take(&self, visitor: &mut Visitor) -> Next {
+        let chosen = visitor.roll(self.0.len() as u64);
+        let chosen = usize::try_from(chosen).unwrap_or(0);
+        visitor.ask(Route::Login, self.0[chosen].clone()).await;
+        Next::Again
+    }
+}
+
+fn findings(capacity: &PhaseReport, storm: &PhaseReport, side: &PhaseReport) -> Vec<Finding> {
+    let possible = capacity.rate_of(Route::Login, 200);
+    let good = storm.rate_of(Route::Login, 200);
+    let finding = |name, value, unit, note: &str| Finding::new(name, value, unit, note.to_owned());
+    let mut findings = vec![
+        finding(
+            "capacity",
+            possible,
+            "per second",
+            "logins in a closed loop",
+        ),
+        finding(
+            "offered",
+            storm.rate.unwrap_or(0.0),
+            "per second",
+            "logins in an open loop",
+        ),
+        finding(
+            "goodput over capacity",
+            good / possible,
+            "ratio",
+            "target ≥ 0.9",
+        ),
+        finding(
+            "refused with 503",
+            storm.share_of(Route::Login, 503),
+            "share",
+            "of those begun; without Retry-After they count as failed",
+        ),
+    ];
+    if let Some(row) = storm.row(Route::Login, 503) {
+        let millis = row.latency.p99_millis();
+        findings.push(finding("p99 of the refusals", millis, "ms", "target ≤ 50"));
+    }
+    if let Some(row) = side.row(Route::Me, 200) {
+        let millis = row.latency.p99_millis();
+        findings.push(finding(
+            "p99 of GET /auth/me beside it",
+            millis,
+            "ms",
+            "target < 20",
+        ));
+    }
+    if let Some(server) = &storm.server {
+        let grown = server.memory_peak_mib - server.memory_before_mib;
+        findings.push(finding(
+            "memory gained at most",
+            grown,
+            "MiB",
+            "of the service",
+        ));
+    }
+    findings
+}

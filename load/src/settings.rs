@@ -1,0 +1,157 @@
+//! What a run amounts to: everything asked for, and the scenario's own defaults for the rest. It stands in
+//! the JSON result, so that a run can be repeated and two runs can be told apart.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::Scenario;
+
+/// Parameters of Argon2id in a private service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Argon2 {
+    /// m, in KiB.
+    pub(crate) memory_kib: u32,
+    /// t.
+    pub(crate) iterations: u32,
+    /// p.
+    pub(crate) parallelism: u32,
+}
+
+impl Argon2 {
+    /// The service's own default, for figures about passwords.
+    pub(crate) const REAL: Self = Self {
+        memory_kib: 19_456,
+        iterations: 2,
+        parallelism: 1,
+    };
+    /// The least there is, where passwords are only the way to what is measured.
+    pub(crate) const CHEAP: Self = Self {
+        memory_kib: 8,
+        iterations: 1,
+        parallelism: 1,
+    };
+}
+
+/// Whether a private service limits its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Limits {
+    /// 429 is intended, and counted.
+    On,
+    /// Nobody is held up.
+    Off,
+}
+
+/// Everything that shapes a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// What the visitors do.
+    pub(crate) scenario: Scenario,
+    /// `private`, or the URL of the API.
+    pub(crate) target: String,
+    /// Connections, each one visitor; in an open loop the bound of what is in flight.
+    pub(crate) connections: usize,
+    /// Accounts.
+    pub(crate) users: usize,
+    /// Length of what is measured, for each phase.
+    pub(crate) duration_seconds: f64,
+    /// Time before that, not counted.
+    pub(crate) warm_up_seconds: f64,
+    /// The measured phase ends after so many turns.
+    pub(crate) requests: Option<u64>,
+    /// Turns started per second, whatever the answers; without it each visitor goes on as soon as answered.
+    pub(crate) rate: Option<f64>,
+    /// Rate limits of a private service.
+    pub(crate) limits: Limits,
+    /// Addresses that the visitors of a private service seem to come from.
+    pub(crate) addresses: usize,
+    /// Password hashing of a private service.
+    pub(crate) argon2: Argon2,
+    /// Steps of drift that the service grants authenticators, either way.
+    pub(crate) totp_skew_steps: u8,
+    /// Further settings of a private service.
+    pub(crate) service: BTreeMap<String, String>,
+    /// Threads of the suite itself.
+    pub(crate) threads: usize,
+    /// Longest wait for one answer.
+    pub(crate) timeout_seconds: f64,
+}
+
+impl Settings {
+    /// What a scenario does when nothing else is asked for. None takes longer than a minute to measure.
+    pub(crate) fn of(scenario: Scenario) -> Self {
+        let base = Self {
+            scenario,
+            target: "private".to_owned(),
+            connections: 64,
+            users: 64,
+            duration_seconds: 15.0,
+            warm_up_seconds: 3.0,
+            requests: None,
+            rate: None,
+            limits: Limits::Off,
+            addresses: usize::MAX,
+            argon2: Argon2::REAL,
+            totp_skew_steps: 1,
+            service: BTreeMap::new(),
+            threads: 1,
+            timeout_seconds: 30.0,
+        };
+        match scenario {
+            Scenario::Me | Scenario::Refresh => base,
+            Scenario::Login => Self {
+                connections: 50,
+                users: 50,
+                ..base
+            },
+            Scenario::Stress => Self {
+                connections: 500,
+                users: 500,
+                duration_seconds: 60.0,
+                warm_up_seconds: 0.0,
+                ..base
+            },
+            Scenario::SecondFactor => Self {
+                users: 1000,
+                warm_up_seconds: 0.0,
+                argon2: Argon2::CHEAP,
+                totp_skew_steps: 10,
+                ..base
+            },
+            Scenario::Mixed => Self {
+                users: 384,
+                totp_skew_steps: 10,
+                ..base
+            },
+            Scenario::Overload => Self {
+                connections: 4000,
+                users: 200,
+                ..base
+            },
+            Scenario::Growth => Self {
+                users: 20_000,
+                duration_seconds: 10.0,
+                warm_up_seconds: 2.0,
+                argon2: Argon2::CHEAP,
+                ..base
+            },
+        }
+    }
+
+    /// Length of what is measured.
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.duration_seconds)
+    }
+
+    /// Time before that.
+    pub(crate) fn warm_up(&self) -> Duration {
+        Duration::from_secs_f64(self.warm_up_seconds)
+    }
+
+    /// Longest wait for one answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs_f64(self.timeout_seconds)
+    }
+}
