@@ -25,7 +25,7 @@ cargo test --workspace --doc --locked --quiet
 
 step "dependencies"
 if cargo deny --version >/dev/null 2>&1; then
-    cargo deny --locked --config .config/deny.toml check bans licenses sources
+    cargo deny --workspace --locked --config .config/deny.toml check bans licenses sources
 else
     say "(cargo-deny is not installed: not checked)"
 fi

@@ -180,13 +180,11 @@ impl Auth {
     fn open_parcel(&self, parcel: &Parcel) -> Option<Envelope> {
         let opened = self.unseal(sealing::letter(parcel.id), &parcel.content);
         let envelope = opened.map(|plain| serde_json::from_slice(&plain));
-        match envelope {
-            Ok(Ok(envelope)) => Some(envelope),
-            Ok(Err(_)) | Err(_) => {
-                tracing::error!(letter = %parcel.id, "a letter cannot be opened and is thrown away");
-                None
-            }
+        if let Ok(Ok(envelope)) = envelope {
+            return Some(envelope);
         }
+        tracing::error!(letter = %parcel.id, "a letter cannot be opened and is thrown away");
+        None
     }
 
     /// Writes down that a letter did not reach its owner.

@@ -10,7 +10,7 @@ async fn put(store: &Store, challenge: &Challenge) {
         draft.put(challenge);
         Ok::<_, Error>(())
     });
-    let (_, receipt) = put.await.expect("committed");
+    let ((), receipt) = put.await.expect("committed");
     receipt.durable().await.expect("nothing to wait for");
 }
 

@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use zeroize::Zeroizing;
 
 use super::engine::Engine;
@@ -37,20 +36,21 @@ pub fn draw_backup_codes() -> Vec<BackupCode> {
 }
 
 impl HashPool {
-    /// Hashes a set of codes under one fresh salt. Each code is a job of its own, so that others get their turn in
-    /// between.
+    /// Hashes a set of codes under one fresh salt, one after the other: a set takes one place in the queue, as a
+    /// password does, however many sets there are, and others get their turn in between.
     ///
     /// # Errors
     /// [`HashError::Overloaded`], [`HashError::Failed`].
     pub async fn hash_codes(&self, codes: Vec<BackupCode>) -> Result<CodeSet, HashError> {
         let salt: [u8; SALT_LENGTH] = clock::random();
         let today = self.today;
-        let tags = codes.into_iter().map(|code| self.tag(code, today, salt));
-        // All at once, for then they are let in or refused together; but never more than there is room for.
-        let at_once = CODES.min(self.state().capacity).max(1);
+        let mut tags = Vec::with_capacity(codes.len());
+        for code in codes {
+            tags.push(self.tag(code, today, salt).await?);
+        }
         Ok(CodeSet {
             recipe: today.write_untagged(&salt),
-            tags: stream::iter(tags).buffered(at_once).try_collect().await?,
+            tags,
         })
     }
 
