@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use sallyport::clock;
+use sallyport::clock::{self, Clock};
 use serde_json::json;
 
 use crate::house::{House, Member, PASSWORD, Wishes};
@@ -241,4 +241,79 @@ async fn a_postgres_that_hangs_delays_no_login() {
     })
     .await;
     house.register("bob").await;
+}
+
+#[tokio::test]
+async fn with_postgres_away_a_login_goes_through_both_doors() {
+    let mut own = OwnStores::start().await;
+    let lab = Lab::over_own(&own).await;
+    let house = House::open(&lab, Wishes::unlimited().with_outbox()).await;
+    let alice = house.register("alice").await;
+    let app = house.enable_totp(&lab.clock, &alice).await;
+    let phone = json!({ "phoneNumber": "+15551234567" });
+    let enabled = house.enable_sent(&alice, "sms", &phone).await;
+    assert_eq!(enabled.status, StatusCode::OK, "{}", enabled.text);
+    let device = house.trusted_by("alice", &app).await;
+    own.postgres.stop().await;
+
+    let by_app = house.login_with("alice", &app).await;
+    assert_eq!(house.me(&by_app).await, StatusCode::OK);
+    let letters = house.letters().await.len();
+    let token = house.challenge("alice").await;
+    let asked = json!({ "tempToken": token, "method": "sms" });
+    let posted = house.in_body("POST /2fa/resend", &asked).await;
+    assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
+    let by_sms = house.verify(&token, &house.sent_code(letters).await).await;
+    assert_eq!(by_sms.status, StatusCode::OK, "{}", by_sms.text);
+    let token = house.challenge("alice").await;
+    let by_backup = house.verify_backup_code(&token, &app.backup_codes[0]).await;
+    assert_eq!(by_backup.status, StatusCode::OK, "{}", by_backup.text);
+    assert_eq!(
+        by_backup.header("durability"),
+        "pending",
+        "it is on its way"
+    );
+    let token = house.challenge("alice").await;
+    let again = house.verify_backup_code(&token, &app.backup_codes[0]).await;
+    assert_eq!(again.problem(), (400, "invalid_code".to_owned()));
+    let login =
+        json!({ "email": "alice@example.com", "password": PASSWORD, "deviceToken": device });
+    let by_device = house.in_body("POST /auth/login", &login).await;
+    assert_eq!(by_device.status, StatusCode::OK, "{}", by_device.text);
+    assert_eq!(house.me(&Member::of(&by_device)).await, StatusCode::OK);
+
+    own.postgres.restart().await.unwrap();
+    eventually("the log drains to zero", async || {
+        house.store.sweep(Duration::from_secs(1)).await.is_ok()
+            && house.store.backlog().pending == 0
+    })
+    .await;
+    house.close().await;
+    let lab = Lab::over_own(&own).await;
+    let verified = "SELECT count(*) FROM audit_logs WHERE action = '2fa.verified'";
+    assert_eq!(
+        lab.count(verified).await,
+        4,
+        "one before, three while it was away"
+    );
+    let left = "SELECT jsonb_array_length(backup->'tags')::bigint FROM second_factors";
+    assert_eq!(lab.count(left).await, 9);
+}
+
+#[tokio::test]
+async fn after_redis_lost_its_state_no_code_from_before_opens_anything() {
+    let mut lab = Lab::new(Kind::Single).await;
+    // Redis tells the time of the loss, so the service's clock must agree with its.
+    lab.clock = Clock::manual(Clock::system().now());
+    let house = House::open(&lab, Wishes::unlimited()).await;
+    let alice = house.register("alice").await;
+    let app = house.enable_totp(&lab.clock, &alice).await;
+    house.store.flush().await.expect("flushed");
+    lab.empty_redis().await;
+    // Nobody knows any more whether this one was used.
+    let token = house.challenge("alice").await;
+    let early = house.verify(&token, &app.code_in(-1)).await;
+    assert_eq!(early.problem(), (400, "invalid_code".to_owned()));
+    let late = house.verify(&token, &app.code_in(1)).await;
+    assert_eq!(late.status, StatusCode::OK, "{}", late.text);
 }
