@@ -1,0 +1,67 @@
+//! What somebody tries who wants into another's account, or wants to keep its owner out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport::auth::{Auth, Caller, Error, PasswordChange, Settings};
+use sallyport::config::{self, EmailSecurity};
+use sallyport::crypto::Keys;
+use sallyport::model::MethodKind;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth_desk::{Desk, FIREFOX, PASSWORD, curl, from, secret};
+use crate::factor_desk::{refusal, verification};
+use crate::lab::Kind;
+use crate::outbound_sms::{Provider, taken};
+
+const SMS: MethodKind = MethodKind::Sms;
+const PHONE: &str = "+493012345678";
+
+async fn member(desk: &Desk, name: &str) -> Caller {
+    let token = desk.register(name).await.access_token;
+    desk.caller(&token).await.expect("live")
+}
+
+async fn enrol_phone(desk: &Desk, caller: &Caller) {
+    let client = curl();
+    let set_up = desk.auth.set_up_sms(&client, caller, PHONE).await;
+    set_up.expect("set up");
+    let code = desk.code_sent(PHONE, 1).await;
+    let finished = desk
+        .auth
+        .finish_enrolment(&client, caller, SMS, &code, None);
+    finished.await.expect("enabled");
+}
+
+#[tokio::test]
+async fn a_temp_token_in_wrong_hands_takes_no_tries_from_its_owner() {
+    let desk = Desk::with_outbox_and(Settings::default()).await;
+    let alice = desk.member("alice").await;
+    let challenge = desk.challenge("alice").await;
+    let wrong = alice.app.wrong_code(&desk.clock);
+    for _ in 0..20 {
+        let input = verification(&challenge.token, &wrong);
+        let thief = from("198.51.100.9", FIREFOX);
+        let refused = desk.auth.verify_second_factor(&thief, input).await;
+        assert_eq!(refusal(refused), "challenge_expired");
+    }
+    assert!(desk.login_with("alice", &alice.app).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_challenge_without_tries_takes_nothing_from_the_next_one() {
+    let desk = Desk::with_outbox_and(Settings::default()).await;
+    let alice = desk.member("alice").await;
+    let challenge = desk.challenge("alice").await;
+    let wrong = alice.app.wrong_code(&desk.clock);
+    for _ in 0..5 {
+        let refused = desk.verify(&challenge.token, &wrong).await;
+        assert_eq!(refusal(refused), "invalid_code");
+    }
+    for _ in 0..20 {
+        let refused = desk.verify(&challenge.token, &wrong).await;
+        assert_eq!(refusal(refused), "challenge_expired");
+    }
+    assert!(desk.login_with("alice", &alice.app).await.is_ok());
+}
