@@ -35,6 +35,23 @@ async fn enrol_phone(desk: &Desk, caller: &Caller) {
 }
 
 #[tokio::test]
+async fn whoever_proposes_the_phone_of_another_keeps_no_codes_from_its_owner() {
+    let desk = Desk::with_outbox_and(Settings::default()).await;
+    let alice = member(&desk, "alice").await;
+    enrol_phone(&desk, &alice).await;
+    let mallory = member(&desk, "mallory").await;
+    let mut refused = 0;
+    for _ in 0..3 {
+        let proposed = desk.auth.set_up_sms(&curl(), &mallory, PHONE).await;
+        refused += usize::from(proposed.is_err());
+    }
+    assert!(refused > 0, "the destination has a limit");
+    let challenge = desk.challenge("alice").await;
+    let sent = desk.auth.send_code(&curl(), &challenge.token, SMS).await;
+    assert_eq!(refusal(sent), "none");
+}
+
+#[tokio::test]
 async fn a_temp_token_in_wrong_hands_takes_no_tries_from_its_owner() {
     let desk = Desk::with_outbox_and(Settings::default()).await;
     let alice = desk.member("alice").await;
