@@ -192,7 +192,7 @@ pub(super) static ROWS: &[Row] = rows! {
     "LIMIT_SECOND_FACTOR" config.limits.second_factor: Rate,
         "Tries at the second factors of one account.";
     "LIMIT_CODE_SENDS" config.limits.code_sends: Rate,
-        "Codes sent to one account, and to one number or address.";
+        "Codes sent to one account, and to one number or address; changes of one password.";
     "LIMIT_REGISTER" config.limits.register: Rate,
         "Registrations from one address.";
     "LIMIT_ANONYMOUS" config.limits.anonymous: Rate,

@@ -82,3 +82,46 @@ async fn a_challenge_without_tries_takes_nothing_from_the_next_one() {
     }
     assert!(desk.login_with("alice", &alice.app).await.is_ok());
 }
+
+/// Anybody can register with an address that is somebody else's.
+#[tokio::test]
+async fn nobody_is_flooded_with_notices_of_changed_passwords() {
+    let desk = Desk::with_outbox_and(Settings::default()).await;
+    let mallory = member(&desk, "mallory").await;
+    let mut current = PASSWORD.to_owned();
+    let mut outcomes = Vec::new();
+    for number in 0..5 {
+        let new = format!("Another-Secret-{number}");
+        let change = PasswordChange {
+            current: secret(&current),
+            new: secret(&new),
+        };
+        let changed = desk.auth.change_password(&curl(), &mallory, change).await;
+        if changed.is_ok() {
+            current = new;
+        }
+        outcomes.push(refusal(changed));
+    }
+    let expected = ["none", "none", "none", "rate_limited", "rate_limited"];
+    assert_eq!(outcomes, expected);
+    // Whoever does not know the password takes nothing from who does.
+    let bob = member(&desk, "bob").await;
+    let wrong = |_| PasswordChange {
+        current: secret("not-the-password"),
+        new: secret("Another-Secret-1"),
+    };
+    for change in (0..4).map(wrong) {
+        let refused = desk.auth.change_password(&curl(), &bob, change).await;
+        assert_eq!(refusal(refused), "invalid_credentials");
+    }
+    let change = PasswordChange {
+        current: secret(PASSWORD),
+        new: secret("Another-Secret-1"),
+    };
+    assert!(
+        desk.auth
+            .change_password(&curl(), &bob, change)
+            .await
+            .is_ok()
+    );
+}
