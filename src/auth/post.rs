@@ -22,8 +22,9 @@ use crate::telemetry::names;
 
 /// A notice is of use for this long.
 const NOTICE_LIVES: Duration = Duration::from_hours(24);
-/// Letters on their way at a time.
-const ABREAST: usize = 16;
+/// More are collected while fewer are on their way. So many that those of a provider that keeps silent leave
+/// room for those of the other; how many a provider gets at a time is up to its connections.
+const ABREAST: usize = 256;
 /// After the first failure, and four times as long after each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause.
@@ -136,7 +137,9 @@ impl Auth {
         let fate = match &envelope {
             Some(_) if self.clock.now() >= parcel.expires_at => Fate::Expired,
             Some(envelope) => self.attempt_delivery(envelope, parcel.attempt).await,
-            None => Fate::Undeliverable("unreadable"),
+            None if self.clock.now() >= parcel.expires_at => Fate::Undeliverable("unreadable"),
+            // An instance with newer keys, or a newer version, can open what this one cannot.
+            None => Fate::Later(pause(parcel.attempt)),
         };
         let channel = envelope
             .as_ref()
@@ -183,7 +186,7 @@ impl Auth {
         match envelope {
             Ok(Ok(envelope)) => Some(envelope),
             Ok(Err(_)) | Err(_) => {
-                tracing::error!(letter = %parcel.id, "a letter cannot be opened and is thrown away");
+                tracing::error!(letter = %parcel.id, "a letter cannot be opened here and is left to others");
                 None
             }
         }

@@ -125,3 +125,77 @@ async fn nobody_is_flooded_with_notices_of_changed_passwords() {
             .is_ok()
     );
 }
+
+/// As while keys or versions change from instance to instance.
+#[tokio::test]
+async fn a_letter_that_one_instance_cannot_open_is_left_to_another() {
+    let mut settings = Settings::default();
+    settings.limits.enabled = false;
+    let outbound = config::Outbound {
+        local_outbox: true,
+        ..config::Outbound::default()
+    };
+    let desk = Desk::sending(Kind::Single, settings.clone(), &outbound).await;
+    let alice = member(&desk, "alice").await;
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("keys");
+    Keys::generate(&path, desk.clock.now()).expect("keys");
+    let stranger = Arc::new(Auth::new(
+        desk.store.clone(),
+        desk.pool.clone(),
+        &Keys::load(&path).expect("keys"),
+        Arc::clone(&desk.outbound),
+        desk.clock.clone(),
+        settings,
+    ));
+    let stop = CancellationToken::new();
+    let carrier = tokio::spawn(stranger.carry_letters(stop.clone()));
+    let posted = desk.auth.set_up_sms(&curl(), &alice, PHONE).await;
+    posted.expect("posted");
+    // Long enough for the stranger to take it and settle.
+    sallyport::clock::sleep(Duration::from_millis(500)).await;
+    stop.cancel();
+    carrier.await.expect("ended");
+    tokio::spawn(Arc::clone(&desk.auth).carry_letters(CancellationToken::new()));
+    let code = tokio::time::timeout(Duration::from_secs(30), desk.code_sent(PHONE, 1)).await;
+    let code = code.expect("it was thrown away");
+    let finished = desk
+        .auth
+        .finish_enrolment(&curl(), &alice, SMS, &code, None)
+        .await;
+    assert!(finished.is_ok() || matches!(finished, Err(Error::EnrolmentExpired)));
+}
+
+#[tokio::test]
+async fn a_mail_server_that_keeps_silent_holds_no_sms_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut provider = Provider::start(vec![taken()]).await;
+    let outbound = config::Outbound {
+        // As good as for ever.
+        timeout: Duration::from_hours(1),
+        email: config::Email {
+            host: Some("127.0.0.1".to_owned()),
+            port: Some(silent.local_addr().expect("an address").port()),
+            secure: Some(EmailSecurity::PlainOnLoopback),
+            from: Some("no-reply@example.com".to_owned()),
+            ..config::Email::default()
+        },
+        ..provider.settings()
+    };
+    let mut settings = Settings::default();
+    settings.limits.enabled = false;
+    let desk = Desk::sending(Kind::Single, settings, &outbound).await;
+    let alice = member(&desk, "alice").await;
+    for number in 0..100 {
+        let address = format!("alice{number}@example.net");
+        let posted = desk.auth.set_up_email(&curl(), &alice, &address).await;
+        posted.expect("posted");
+    }
+    tokio::spawn(Arc::clone(&desk.auth).carry_letters(CancellationToken::new()));
+    // All that are there already are taken first, and keep silent.
+    sallyport::clock::sleep(Duration::from_millis(500)).await;
+    let posted = desk.auth.set_up_sms(&curl(), &alice, PHONE).await;
+    posted.expect("posted");
+    let asked = tokio::time::timeout(Duration::from_secs(30), provider.asked.recv()).await;
+    assert!(asked.is_ok_and(|one| one.is_some()), "held up by mails");
+}
