@@ -432,7 +432,8 @@ pub struct Limits {
     pub login_address: Quota,
     /// `LIMIT_SECOND_FACTOR`: tries at the second factors of one account.
     pub second_factor: Quota,
-    /// `LIMIT_CODE_SENDS`: codes sent to one account, and to one number or address.
+    /// `LIMIT_CODE_SENDS`: codes sent to one account, and to one number or address; changes
+    /// of one password, each of which sends a notice.
     pub code_sends: Quota,
     /// `LIMIT_REGISTER`: registrations from one address.
     pub register: Quota,

@@ -212,7 +212,8 @@ impl Auth {
         }
     }
 
-    /// Opens a `tempToken` and finds out whose login it goes on with. Nothing is taken from any limit yet.
+    /// Opens a `tempToken` and finds out whose login it goes on with. Nothing is taken from any limit yet, and
+    /// a challenge that is over, or in the wrong hands, takes nothing from its owner's.
     pub(super) async fn ticket(
         &self,
         client: &Client,
@@ -222,14 +223,17 @@ impl Auth {
         let opened = self.opaque_tokens.open(TokenKind::Challenge, temp_token);
         let opened = opened.map_err(|_| Error::ChallengeExpired)?;
         let id = ChallengeId::from(opened.id);
-        let challenge = self.store.read(id).await?.ok_or(Error::ChallengeExpired)?;
+        let (hash, now) = (opened.hash(), self.clock.now());
+        let challenge = self.store.read(id).await?;
+        let open = |one: &Challenge| one.has_tries() && one.is_for(&hash, &client.user_agent, now);
+        let challenge = challenge.filter(open).ok_or(Error::ChallengeExpired)?;
         let user_id = challenge.user_id;
         Ok(Ticket {
             id,
             user_id,
-            hash: opened.hash(),
+            hash,
             user_agent: client.user_agent.clone(),
-            now: self.clock.now(),
+            now,
             family: self.new_family(user_id),
             device: trust.map(|trust| self.new_device(client, user_id, trust)),
         })

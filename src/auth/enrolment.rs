@@ -14,7 +14,7 @@ pub use finish::Enabled;
 use super::audit::Trail;
 use super::error::FieldError;
 use super::factor_change::require_proof;
-use super::send_code::{Destination, count_code};
+use super::send_code::{Destination, Lane, count_code};
 use super::sessions::live_pair;
 use super::{Auth, Caller, Client, CodePosted, Error, sealing};
 use crate::crypto::{TotpSecret, draw_backup_codes};
@@ -164,8 +164,14 @@ impl Auth {
             code: &code,
         };
         let proposing = Box::pin(self.propose(caller, &trail, &enrolment, Some(posting)));
-        self.within_send_limits(client, caller.user.id, &destination, proposing)
-            .await?;
+        self.within_send_limits(
+            client,
+            caller.user.id,
+            Lane::Enrolment,
+            &destination,
+            proposing,
+        )
+        .await?;
         Ok(CodePosted {
             method: kind,
             hint: destination.hint(),

@@ -21,6 +21,9 @@ pub enum Gate {
     Account(UserId),
     /// `second_factor`: by account.
     SecondFactor(UserId),
+    /// `password_change`: by account. Each sends a notice, to an address that nobody may have verified, so
+    /// there are as many as there are codes.
+    PasswordChange(UserId),
 }
 
 /// A place in limits, held until it is known whether it counts.
@@ -99,6 +102,7 @@ fn gate_bucket(limits: &Limits, address: IpAddr, gate: Gate) -> Bucket {
         Gate::Anonymous => ("anonymous", limits.anonymous, by_address(address)),
         Gate::Account(id) => ("account", limits.account, Subject::Account(id)),
         Gate::SecondFactor(id) => ("second_factor", limits.second_factor, Subject::Account(id)),
+        Gate::PasswordChange(id) => ("password_change", limits.code_sends, Subject::Account(id)),
     };
     Bucket {
         policy,

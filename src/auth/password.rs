@@ -42,7 +42,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the new one breaks a rule; [`Error::InvalidCredentials`] when the current
-    /// one is wrong, which counts as a failed login.
+    /// one is wrong, which counts as a failed login; [`Error::RateLimited`] after several changes.
     pub async fn change_password(
         &self,
         client: &Client,
@@ -55,6 +55,7 @@ impl Auth {
         let proven = self
             .prove_again(client, caller, &input.current, "password_change")
             .await?;
+        self.pass(client, Gate::PasswordChange(proven.id)).await?;
         let hash = self.pool.hash(input.new).await?;
         let trail = self.trail(client);
         let decide = |records: (Option<Session>, Option<User>), draft: &mut Draft| {

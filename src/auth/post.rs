@@ -3,11 +3,12 @@
 //! A letter is sealed before it enters the outbox, since it may hold a code, and opened by whoever takes it
 //! out. A provider that is away is tried again, ever later, until nobody needs the letter any more.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -16,14 +17,18 @@ use super::sealing;
 use super::{Asked, Auth, Client, Error};
 use crate::clock;
 use crate::model::{Action, Authenticator, LetterId, MethodKind, Timestamp, User, UserId};
+use crate::outbound::undelivered::TIMEOUT;
 use crate::outbound::{Channel, Event, Language, Letter, Message, Method, Notice, Undelivered};
 use crate::store::{self, Class, Draft, Parcel};
 use crate::telemetry::names;
 
 /// A notice is of use for this long.
 const NOTICE_LIVES: Duration = Duration::from_hours(24);
-/// Letters on their way at a time.
-const ABREAST: usize = 16;
+/// More are collected while fewer are on their way. So many that those of a provider that keeps silent leave
+/// room for those of the other; how many a provider gets at a time is up to its connections.
+const ABREAST: usize = 256;
+/// An SMS costs money, and one that was not answered in time has probably gone out: it is sent again once.
+const REPEATS_IN_DOUBT: u32 = 1;
 /// After the first failure, and four times as long after each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause.
@@ -121,7 +126,7 @@ impl Auth {
                 Some(()) = under_way.next(), if !under_way.is_empty() => {}
                 // What was collected must not be dropped, so nothing may interrupt the collecting.
                 () = self.store.parcels_due(), if has_room => match self.store.collect().await {
-                    Ok(parcels) => under_way.extend(parcels.into_iter().map(|one| self.carry(one))),
+                    Ok(parcels) => under_way.extend(parcels.into_iter().map(|one| self.guarded(one))),
                     Err(_) => clock::sleep(STORE_PAUSE).await,
                 },
             }
@@ -130,13 +135,23 @@ impl Auth {
         while under_way.next().await.is_some() {}
     }
 
-    /// One attempt at one parcel.
+    /// One attempt at one parcel. A panic is its own affair, and somebody tries again a minute later.
+    async fn guarded(&self, parcel: Parcel) {
+        let carried = AssertUnwindSafe(self.carry(parcel)).catch_unwind();
+        if carried.await.is_err() {
+            metrics::counter!(names::PANICS, "place" => "letters").increment(1);
+            tracing::error!("a letter made its carrier panic");
+        }
+    }
+
     async fn carry(&self, parcel: Parcel) {
         let envelope = self.open_parcel(&parcel);
         let fate = match &envelope {
             Some(_) if self.clock.now() >= parcel.expires_at => Fate::Expired,
             Some(envelope) => self.attempt_delivery(envelope, parcel.attempt).await,
-            None => Fate::Undeliverable("unreadable"),
+            None if self.clock.now() >= parcel.expires_at => Fate::Undeliverable("unreadable"),
+            // An instance with newer keys, or a newer version, can open what this one cannot.
+            None => Fate::Later(pause(parcel.attempt)),
         };
         let channel = envelope
             .as_ref()
@@ -160,6 +175,11 @@ impl Auth {
         match self.outbound.deliver(&envelope.to, &envelope.letter).await {
             Ok(()) => Fate::Delivered,
             Err(Undelivered::Refused(refusal)) => Fate::Undeliverable(refusal.label()),
+            Err(Undelivered::Later { reason, .. })
+                if in_doubt(envelope, reason) && attempt > REPEATS_IN_DOUBT =>
+            {
+                Fate::Undeliverable(reason)
+            }
             Err(Undelivered::Later {
                 retry_after,
                 reason,
@@ -183,7 +203,7 @@ impl Auth {
         if let Ok(Ok(envelope)) = envelope {
             return Some(envelope);
         }
-        tracing::error!(letter = %parcel.id, "a letter cannot be opened and is thrown away");
+        tracing::error!(letter = %parcel.id, "a letter cannot be opened here and is left to others");
         None
     }
 
@@ -247,6 +267,11 @@ impl From<Authenticator> for Method {
             Authenticator::BackupCode => Self::BackupCodes,
         }
     }
+}
+
+/// Whether an SMS may have gone out although nobody said so.
+fn in_doubt(envelope: &Envelope, reason: &'static str) -> bool {
+    envelope.letter.channel == Channel::Sms && reason == TIMEOUT
 }
 
 /// How long to wait after this many attempts.

@@ -39,6 +39,24 @@ pub(super) struct Destination {
     key: Zeroizing<String>,
 }
 
+/// What codes are sent for. Each has limits of its own by destination: whoever proposes another's number for
+/// themselves must not keep the codes of a login from its owner.
+#[derive(Clone, Copy)]
+pub(super) enum Lane {
+    Enrolment,
+    /// Only who has shown that the destination is theirs gets here.
+    Login,
+}
+
+impl Lane {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Enrolment => "enrolment",
+            Self::Login => "login",
+        }
+    }
+}
+
 impl Destination {
     pub(super) fn phone(number: &PhoneNumber) -> Self {
         Self {
@@ -108,7 +126,7 @@ impl Auth {
         let method = sendable(&case, kind, ticket.now)?;
         let destination = self.destination(method)?;
         let posting = Box::pin(self.post_login_code(client, &ticket, method.id, &destination));
-        self.within_send_limits(client, ticket.user_id, &destination, posting)
+        self.within_send_limits(client, ticket.user_id, Lane::Login, &destination, posting)
             .await?;
         Ok(CodePosted {
             method: kind,
@@ -198,16 +216,18 @@ impl Auth {
         )
     }
 
-    /// Does what posts a code, within the limits of the account and of the destination. What posted nothing
-    /// counts for nothing.
+    /// Does what posts a code, within the limits of the account and of the destination in its lane. What posted
+    /// nothing counts for nothing.
     pub(super) async fn within_send_limits<T>(
         &self,
         client: &Client,
         user_id: UserId,
+        lane: Lane,
         destination: &Destination,
         posting: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let name = Zeroizing::new(format!("{}:{}", destination.kind, *destination.key));
+        let name = format!("{}:{}:{}", lane.label(), destination.kind, *destination.key);
+        let name = Zeroizing::new(name);
         let place = self.hold_send(user_id, &name).await?.admitted(client)?;
         let posted = posting.await;
         match &posted {

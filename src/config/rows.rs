@@ -192,7 +192,7 @@ pub(super) static ROWS: &[Row] = rows! {
     "LIMIT_SECOND_FACTOR" config.limits.second_factor: Rate,
         "Tries at the second factors of one account.";
     "LIMIT_CODE_SENDS" config.limits.code_sends: Rate,
-        "Codes sent to one account, and to one number or address.";
+        "Codes sent to one account, and to one number or address; changes of one password.";
     "LIMIT_REGISTER" config.limits.register: Rate,
         "Registrations from one address.";
     "LIMIT_ANONYMOUS" config.limits.anonymous: Rate,
@@ -222,7 +222,7 @@ pub(super) static ROWS: &[Row] = rows! {
         "Mailbox that mail comes from.";
     "EMAIL_CA" config.outbound.email.ca: Maybe(Location),
         "PEM file that EMAIL_HOST's certificate is judged by, in place of the system's.";
-    "DELIVERY_TIMEOUT" config.outbound.timeout: TIMEOUT,
+    "DELIVERY_TIMEOUT" config.outbound.timeout: DELIVERY,
         "Handing one SMS or mail to its provider.";
 
     "LOG_FORMAT" config.telemetry.log_format: Choice(&[("json", LogFormat::Json), ("text", LogFormat::Text)]),
@@ -238,6 +238,8 @@ pub(super) static ROWS: &[Row] = rows! {
         "Folder of redis-server for `sallyport dev`.";
 };
 
+/// A carrier has a letter for a minute: one that takes longer has it delivered by somebody else too.
+const DELIVERY: Span = Span(std::time::Duration::from_millis(1)..=SECOND.saturating_mul(45));
 const TIMEOUT: Span = Span(std::time::Duration::from_millis(1)..=SECOND.saturating_mul(3600));
 const MINUTES: Span = Span(SECOND.saturating_mul(30)..=SECOND.saturating_mul(3600));
 const LIFETIME: Span = Span(SECOND..=DAY.saturating_mul(3650));

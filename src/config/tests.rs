@@ -369,6 +369,7 @@ fn values_that_no_provider_takes_are_refused() {
         ("EMAIL_FROM", "a@example.com, b@example.com"),
         ("EMAIL_FROM", "a@example.com\nBcc: b@example.com"),
         ("DELIVERY_TIMEOUT", "0s"),
+        ("DELIVERY_TIMEOUT", "46s"),
         ("TWILIO_API_KEY", "SK"),
         ("EMAIL_PASS", "s3cret"),
     ] {

@@ -49,14 +49,20 @@ impl Challenge {
         user_agent: &str,
         now: Timestamp,
     ) -> Result<(), Spent> {
-        let admitted = same(&self.secret_hash, secret_hash)
+        let admitted = self.is_for(secret_hash, user_agent, now)
             && self.user_id == user.id
             && self.session_epoch == user.session_epoch
             && user.is_active()
-            && user.two_factor_enabled
-            && self.user_agent == user_agent
-            && now < self.expires_at;
+            && user.two_factor_enabled;
         if admitted { Ok(()) } else { Err(Spent) }
+    }
+
+    /// Whether it is open for the client with this token, as far as it can tell without the account.
+    #[must_use]
+    pub fn is_for(&self, secret_hash: &str, user_agent: &str, now: Timestamp) -> bool {
+        same(&self.secret_hash, secret_hash)
+            && self.user_agent == user_agent
+            && now < self.expires_at
     }
 
     /// Whether tries are left.

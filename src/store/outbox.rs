@@ -51,27 +51,45 @@ pub struct Parcel {
 /// Partitions in which parcels may be due.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    due: Mutex<BTreeSet<Partition>>,
+    due: Mutex<Due>,
     arrived: Notify,
+}
+
+/// Partitions that are emptied in turn: one that is never empty does not keep the others waiting.
+#[derive(Debug, Default)]
+struct Due {
+    partitions: BTreeSet<Partition>,
+    /// Which was emptied last.
+    last: Option<Partition>,
+}
+
+impl Due {
+    /// Takes the next ones after the last, and begins anew after the highest.
+    fn take(&mut self) -> Vec<Partition> {
+        let is_later = |one: &Partition| self.last.is_none_or(|last| *one > last);
+        let (later, earlier): (Vec<_>, Vec<_>) =
+            self.partitions.iter().partition(|one| is_later(one));
+        let taken: Vec<Partition> = later.into_iter().chain(earlier).take(ABREAST).collect();
+        for partition in &taken {
+            self.partitions.remove(partition);
+        }
+        self.last = taken.last().copied().or(self.last);
+        taken
+    }
 }
 
 impl Outbox {
     /// Notes that something may be due in a partition.
     pub(super) fn is_due(&self, partition: Partition) {
-        self.lock().insert(partition);
+        self.lock().partitions.insert(partition);
         self.arrived.notify_one();
     }
 
     fn take(&self) -> Vec<Partition> {
-        let mut due = self.lock();
-        let taken: Vec<Partition> = due.iter().copied().take(ABREAST).collect();
-        for partition in &taken {
-            due.remove(partition);
-        }
-        taken
+        self.lock().take()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<Partition>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Due> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,7 +109,7 @@ impl Posted {
 impl Inner {
     /// Returns when something may be due.
     pub(super) async fn wait_for_parcels(&self) {
-        while self.outbox.lock().is_empty() {
+        while self.outbox.lock().partitions.is_empty() {
             self.outbox.arrived.notified().await;
         }
     }
@@ -173,5 +191,28 @@ impl Parcel {
             expires_at: Timestamp::from_micros(expires_at.parse().ok()?),
             content: content.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_is_never_empty_keeps_no_other_waiting() {
+        let outbox = Outbox::default();
+        let all: BTreeSet<Partition> = (0..=u8::MAX).map(Partition).collect();
+        for partition in &all {
+            outbox.is_due(*partition);
+        }
+        let mut served = BTreeSet::new();
+        for _ in 0..all.len() / ABREAST {
+            for partition in outbox.take() {
+                served.insert(partition);
+                outbox.is_due(partition);
+            }
+        }
+        assert_eq!(served, all);
+        assert_eq!(outbox.take()[0], Partition(0), "and begins anew");
     }
 }

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod accounts;
+mod attacks;
 mod auth_accounts;
 mod auth_desk;
 mod auth_guessing;

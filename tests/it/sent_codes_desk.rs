@@ -333,9 +333,9 @@ async fn what_posted_nothing_gives_its_place_back() {
             "the tries, not the sends"
         );
     }
-    let bob = desk.registered("bob").await;
-    desk.set_up(&bob, PHONE).await.expect("the third");
-    assert_eq!(refusal(desk.set_up(&bob, PHONE).await), "rate_limited");
+    desk.set_up(&caller, OTHER_PHONE).await.expect("the third");
+    let fourth = desk.set_up(&caller, OTHER_PHONE).await;
+    assert_eq!(refusal(fourth), "rate_limited");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
