@@ -8,7 +8,7 @@ use sallyport::clock::{self, Clock};
 use serde_json::json;
 
 use crate::house::{House, Member, PASSWORD, Wishes};
-use crate::lab::Lab;
+use crate::lab::{Kind, Lab};
 use crate::stores::OwnStores;
 
 /// Waits for something that must come true by itself. Not a measure of speed: it gives up after a minute.
