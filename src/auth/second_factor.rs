@@ -58,12 +58,19 @@ impl Auth {
         client: &Client,
         input: Verification,
     ) -> Result<SignedIn, Error> {
-        let verified = self.verify_code(client, &input).await;
-        Outcome::of(&verified).count(input.method.map_or("any", MethodKind::label));
+        let mut method = input.method;
+        let verified = self.verify_code(client, &input, &mut method).await;
+        Outcome::of(&verified).count(method.map_or("none", MethodKind::label));
         verified
     }
 
-    async fn verify_code(&self, client: &Client, input: &Verification) -> Result<SignedIn, Error> {
+    /// Tells in `method` which one the code was taken for.
+    async fn verify_code(
+        &self,
+        client: &Client,
+        input: &Verification,
+        method: &mut Option<MethodKind>,
+    ) -> Result<SignedIn, Error> {
         let code = SixDigits::parse(&input.code).ok_or(Error::InvalidCode)?;
         let ticket = self
             .ticket(client, &input.temp_token, input.trust.as_ref())
@@ -73,6 +80,7 @@ impl Auth {
         let decide = |records: CaseRecords, draft: &mut Draft| {
             let mut case = ticket.admit(records)?;
             let kind = case.method(input.method, ticket.now)?;
+            *method = Some(kind);
             case.challenge.count_try()?;
             let right = match kind {
                 MethodKind::Totp => self.shows_totp(&mut case.factors, &code, ticket.now, draft)?,

@@ -181,15 +181,12 @@ pub(super) fn measure(
     home: Recipe,
     candidate: &mut Compute<'_>,
 ) -> Result<Option<Duration>, EngineError> {
-    let mut time = Duration::ZERO;
     for recipe in samples(home) {
         let (password, salt) = (b"known answer", [0x5a; SALT_LENGTH]);
         let mut expected = Zeroizing::new([0; MAX_TAG_LENGTH]);
         let mut actual = expected.clone();
         let length = recipe.tag_length;
-        let watch = Stopwatch::start();
         let computed = candidate(&recipe, password, &salt, &mut actual[..length]);
-        time = watch.elapsed();
         if recipe.cost_kib() > MAX_REFERENCE_COST_KIB {
             computed?;
             continue;
@@ -204,7 +201,21 @@ pub(super) fn measure(
             return Ok(None);
         }
     }
-    Ok(Some(time))
+    time(home, candidate).map(Some)
+}
+
+/// The time of one hash, of the better of two: the queue promises by it, and the very first one, which has
+/// just made its memory, takes several times as long.
+fn time(home: Recipe, candidate: &mut Compute<'_>) -> Result<Duration, EngineError> {
+    let mut best = Duration::MAX;
+    for _ in 0..2 {
+        let mut tag = Zeroizing::new([0; MAX_TAG_LENGTH]);
+        let tag = &mut tag[..home.tag_length];
+        let watch = Stopwatch::start();
+        candidate(&home, b"known answer", &[0x5a; SALT_LENGTH], tag)?;
+        best = best.min(watch.elapsed());
+    }
+    Ok(best)
 }
 
 /// Cheap recipes of each variant, of one lane and of several, then `home` itself.
