@@ -97,11 +97,16 @@ impl Auth {
             self.refuse_code(client, case, authenticator, draft)?;
             Ok::<_, Error>(Verified::Wrong)
         };
-        let (verified, _) = self
+        let (verified, receipt) = self
             .store
             .transact(Class::Session, ticket.keys(), decide)
             .await?;
         match verified {
+            // To trust a device is a grant; a session alone is answered from Redis.
+            Verified::Right(completed) if completed.device.is_some() => {
+                let durability = receipt.durable().await.unwrap_or(Durability::Pending);
+                Ok(self.completed(*completed, &ticket, durability))
+            }
             Verified::Right(completed) => {
                 Ok(self.completed(*completed, &ticket, Durability::Committed))
             }
