@@ -93,7 +93,7 @@ pub struct AccessTokens {
 
 /// A token whose signature, issuer and audience were right. Times are checked at each use.
 struct Verified {
-    claims: Claims,
+    claims: Arc<Claims>,
     key: Arc<SigningKey>,
 }
 
@@ -110,7 +110,8 @@ impl AccessTokens {
         }
     }
 
-    /// Signs with the key that is active at `claims.issued_at`.
+    /// Signs with the key that is active at `claims.issued_at`, and remembers the token: it usually comes back
+    /// soon, and what was just signed needs no check of its signature.
     ///
     /// # Panics
     /// Never: keys were checked when they were loaded, and claims are always JSON.
@@ -134,21 +135,26 @@ impl AccessTokens {
         let token = serde_json::to_vec(&payload)
             .ok()
             .and_then(|payload| sign(key, &payload));
-        match token {
-            Some(token) => token,
-            None => unreachable!("a checked key signs any JSON"),
-        }
+        let Some(token) = token else {
+            unreachable!("a checked key signs any JSON");
+        };
+        let verified = Verified {
+            claims: Arc::new(claims.clone()),
+            key: Arc::clone(key),
+        };
+        self.verified.insert(name(&token), Arc::new(verified));
+        token
     }
 
     /// Checks signature, key window, issuer, audience, kind and times.
     ///
     /// # Errors
     /// [`InvalidToken`], whatever is wrong with it.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, InvalidToken> {
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, InvalidToken> {
         if token.len() > MAX_LENGTH {
             return Err(InvalidToken);
         }
-        let name: [u8; 32] = Sha256::digest(token).into();
+        let name = name(token);
         if let Some(known) = self.verified.get(&name) {
             return self.timely(&known, now);
         }
@@ -163,7 +169,7 @@ impl AccessTokens {
     ///
     /// # Errors
     /// [`InvalidToken`], whatever else is wrong with it.
-    pub fn verify_expired(&self, token: &str) -> Result<Claims, InvalidToken> {
+    pub fn verify_expired(&self, token: &str) -> Result<Arc<Claims>, InvalidToken> {
         if token.len() > MAX_LENGTH {
             return Err(InvalidToken);
         }
@@ -201,7 +207,7 @@ impl AccessTokens {
             return Err(InvalidToken);
         }
         Ok(Verified {
-            claims: signed.into(),
+            claims: Arc::new(signed.into()),
             key: Arc::clone(key),
         })
     }
@@ -213,12 +219,12 @@ impl AccessTokens {
             .ok_or(InvalidToken)
     }
 
-    fn timely(&self, verified: &Verified, now: Timestamp) -> Result<Claims, InvalidToken> {
+    fn timely(&self, verified: &Verified, now: Timestamp) -> Result<Arc<Claims>, InvalidToken> {
         let Verified { claims, key } = verified;
         let begun = claims.issued_at <= now.after(self.leeway);
         let ended = now >= claims.expires_at.after(self.leeway);
         if begun && !ended && key.window.holds(now, self.leeway) {
-            Ok(claims.clone())
+            Ok(Arc::clone(claims))
         } else {
             Err(InvalidToken)
         }
@@ -237,6 +243,11 @@ impl From<Signed> for Claims {
             roles: signed.roles,
         }
     }
+}
+
+/// What a token is remembered by.
+fn name(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 fn footer(key: &SigningKey) -> String {
