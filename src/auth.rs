@@ -128,11 +128,11 @@ impl Asked {
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The account.
-    pub user: User,
+    pub user: Arc<User>,
     /// The session that the token belongs to.
-    pub session: Session,
+    pub session: Arc<Session>,
     /// What the token said.
-    pub claims: Claims,
+    pub claims: Arc<Claims>,
 }
 
 /// A refresh token to hand to its owner.

@@ -259,6 +259,9 @@ pub struct Store {
     /// `LOSS_HOLD`: after Redis lost state, mutations wait this long, so that other processes can bring
     /// what they still hold in memory to PostgreSQL.
     pub loss_hold: Duration,
+    /// `SESSION_LEASE`: how long a process may check a session from memory after Redis last confirmed that it
+    /// would have told of a change; what ends sessions is answered after that. Zero: every check asks Redis.
+    pub session_lease: Duration,
     /// `WORKERS`: whether this process sweeps the log for entries that others left behind.
     pub workers: bool,
 }
@@ -270,6 +273,7 @@ impl Default for Store {
             grant_wait: Duration::from_millis(300),
             log_budget_bytes: 512 * 1024 * 1024,
             loss_hold: Duration::from_secs(2),
+            session_lease: Duration::from_millis(50),
             workers: true,
         }
     }

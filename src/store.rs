@@ -28,7 +28,8 @@
 //! | room | what it does |
 //! |---|---|
 //! | `record` | the register of record types: id, kind, table, columns |
-//! | `read`, `transaction` | snapshots, hydration of cold records, commits |
+//! | `read`, `recent`, `transaction` | snapshots, hydration of cold records, commits |
+//! | `watch` | sessions checked from memory while Redis would tell of a change |
 //! | `partition` | incarnations and clocks; what happens after Redis lost state |
 //! | `queue`, `flusher`, `sweeper` | the way of a commit to PostgreSQL |
 //! | `purge` | rows that nobody needs any more |
@@ -48,10 +49,12 @@ mod pulse;
 mod purge;
 mod queue;
 mod read;
+mod recent;
 mod record;
 mod redis;
 mod sweeper;
 mod transaction;
+mod watch;
 
 pub use error::Error;
 pub use index::Claim;
@@ -61,6 +64,7 @@ pub use postgres::migrate;
 pub use pulse::{Backlog, Pulse};
 pub use record::{Keys, Owned, Record, TABLES, Table};
 pub use transaction::{Draft, Receipt};
+pub use watch::Checked;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +73,7 @@ use inner::{Books, Inner};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Identifier, UserId};
+use crate::model::{Identifier, Session, SessionId, User, UserId};
 
 /// Both stores and the background work between them. Clones share everything.
 #[derive(Clone, Debug)]
@@ -84,7 +88,8 @@ pub enum Class {
     Restrict,
     /// A session's life: refused only when the log is full.
     Session,
-    /// Last use and the like: as `Session`, and may reach PostgreSQL a little later.
+    /// Last use and the refresh token after the next: as `Session`, and may reach PostgreSQL a little later, many
+    /// at a time and only the newest image of each record.
     Touch,
 }
 
@@ -130,6 +135,7 @@ impl Store {
         inner.tasks.spawn(Arc::clone(inner).run_flusher());
         inner.tasks.spawn(Arc::clone(inner).run_sweeper());
         inner.tasks.spawn(Arc::clone(inner).run_watch());
+        inner.tasks.spawn(Arc::clone(inner).run_watcher());
         if settings.workers {
             inner.tasks.spawn(Arc::clone(inner).run_purge());
         }
@@ -142,7 +148,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn connect(
-        redis: &config::Redis,
+        redis_settings: &config::Redis,
         postgres: &config::Postgres,
         settings: &config::Store,
         index_key: [u8; 32],
@@ -150,7 +156,9 @@ impl Store {
     ) -> Result<Self, Error> {
         let postgres = postgres::Postgres::connect(postgres)?;
         postgres.check_schema().await?;
-        let redis = redis::Redis::connect(redis).await?;
+        let watcher = redis::watcher::Watcher::new(redis_settings)?;
+        let watch = watch::Watch::new(watcher, settings.session_lease);
+        let redis = redis::Redis::connect(redis_settings).await?;
         let notes = pulse::examine(&redis).await?;
         for note in &notes {
             tracing::warn!("{note}");
@@ -167,11 +175,33 @@ impl Store {
             flushing: tokio::sync::Mutex::new(()),
             outbox: outbox::Outbox::default(),
             absent: quick_cache::sync::Cache::new(ABSENT_ENTRIES),
+            recent: recent::Recent::default(),
+            watch,
             books: Books::default(),
             notes,
             stop: tokio_util::sync::CancellationToken::new(),
             tasks: tokio_util::task::TaskTracker::new(),
         })))
+    }
+
+    /// A session and its account, when this process remembers both and Redis would have told it of a change
+    /// (`watch` says why that may be believed). They may let somebody in; what refuses asks
+    /// [`Store::look_up`].
+    #[must_use]
+    pub fn remembered(
+        &self,
+        session: SessionId,
+        user: UserId,
+    ) -> Option<(Arc<Session>, Arc<User>)> {
+        self.0.watch.known(session, user)
+    }
+
+    /// Reads a session and its account, and remembers them for [`Store::remembered`].
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn look_up(&self, session: SessionId, user: UserId) -> Result<Checked, Error> {
+        self.0.look_up(session, user).await
     }
 
     /// Reads records in one round trip; cold ones come from PostgreSQL.
@@ -182,8 +212,16 @@ impl Store {
         self.0.snapshot(&keys).await?.records(&keys)
     }
 
-    /// Reads, decides, commits if nothing read has changed meanwhile; else reads and decides again.
-    /// A draft left empty commits nothing.
+    /// Records as this process last saw them, without asking anybody: where to look, never whether to let
+    /// somebody in. `None` when it has seen none of late.
+    #[must_use]
+    pub fn last_seen<K: Keys>(&self, keys: K) -> Option<K::Records> {
+        self.0.last_seen(keys)
+    }
+
+    /// Reads, decides, commits if nothing read has changed meanwhile; else reads and decides again. It begins
+    /// with the records as last seen, and what was decided on those counts only when it is committed: what
+    /// refuses or writes nothing was decided on records just read. A draft left empty commits nothing.
     ///
     /// # Errors
     /// Those of `decide`, and every [`Error`].

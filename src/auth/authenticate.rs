@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::limits::Gate;
 use super::{Auth, Caller, Client, Error};
-use crate::model::{Session, SessionId, Timestamp};
+use crate::crypto::Claims;
+use crate::model::{Session, SessionId, Timestamp, User};
 use crate::store::{self, Class};
 
 /// A use is written down when the one before lies this far back: a session in use costs one write a
@@ -50,15 +51,8 @@ impl Auth {
             .verify(access_token, now)
             .map_err(|_| Error::Unauthenticated)?;
         let gate = limited.then_some(Gate::Account(claims.user_id));
-        let (records, place) = tokio::join!(
-            self.store.read((claims.session_id, claims.user_id)),
-            self.hold(client, gate),
-        );
+        let (live, place) = tokio::join!(self.live_session(&claims, now), self.hold(client, gate));
         let place = place?;
-        let live = records.map(|(session, user)| {
-            let (session, user) = (session?, user?);
-            session.is_live(&user, now).then_some((session, user))
-        });
         let Ok(Some((session, user))) = live else {
             self.let_go(place).await;
             live?;
@@ -71,6 +65,22 @@ impl Auth {
             session,
             claims,
         })
+    }
+
+    /// The session that a token is of and its account, if that session is live: from memory where that may be
+    /// believed, from Redis otherwise, and always before anybody is refused.
+    async fn live_session(
+        &self,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<Option<(Arc<Session>, Arc<User>)>, store::Error> {
+        let live = |(session, user): &(Arc<Session>, Arc<User>)| session.is_live(user, now);
+        let (session_id, user_id) = (claims.session_id, claims.user_id);
+        if let Some(remembered) = self.store.remembered(session_id, user_id).filter(live) {
+            return Ok(Some(remembered));
+        }
+        let (session, user) = self.store.look_up(session_id, user_id).await?;
+        Ok(session.zip(user).filter(live))
     }
 
     /// Refuses a caller whose last proof of identity is older than `RECENT_AUTH_TTL`: both what the token

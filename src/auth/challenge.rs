@@ -224,9 +224,14 @@ impl Auth {
         let opened = opened.map_err(|_| Error::ChallengeExpired)?;
         let id = ChallengeId::from(opened.id);
         let (hash, now) = (opened.hash(), self.clock.now());
-        let challenge = self.store.read(id).await?;
         let open = |one: &Challenge| one.has_tries() && one.is_for(&hash, &client.user_agent, now);
-        let challenge = challenge.filter(open).ok_or(Error::ChallengeExpired)?;
+        // One that was open when it was last seen is judged again when the code is.
+        let seen = self.store.last_seen(id).flatten().filter(open);
+        let challenge = match seen {
+            Some(challenge) => Some(challenge),
+            None => self.store.read(id).await?.filter(open),
+        };
+        let challenge = challenge.ok_or(Error::ChallengeExpired)?;
         let user_id = challenge.user_id;
         Ok(Ticket {
             id,

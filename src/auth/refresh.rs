@@ -75,7 +75,13 @@ impl Auth {
     /// Decides, and commits the new generation before anybody sees its token.
     async fn turn(&self, arrival: &Arrival) -> Result<Turn, Error> {
         let session_id = SessionId::from(arrival.presented.id);
-        let Some(session) = self.store.read(session_id).await? else {
+        // Whose it is never changes, so any image of it will do.
+        let seen = self.store.last_seen(session_id).flatten();
+        let session = match seen {
+            Some(session) => Some(session),
+            None => self.store.read(session_id).await?,
+        };
+        let Some(session) = session else {
             return Ok(Turn::Over);
         };
         let decide = |(session, user): (Option<Session>, Option<User>), draft: &mut Draft| {
@@ -86,7 +92,7 @@ impl Auth {
             Ok::<_, Error>(turn)
         };
         let keys = (session_id, session.user_id);
-        let (turn, _) = self.store.transact(Class::Session, keys, decide).await?;
+        let (turn, _) = self.store.transact(Class::Touch, keys, decide).await?;
         Ok(turn)
     }
 

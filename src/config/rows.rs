@@ -119,6 +119,8 @@ pub(super) static ROWS: &[Row] = rows! {
         "Changes not yet in PostgreSQL that Redis may hold.";
     "LOSS_HOLD" config.store.loss_hold: Span(std::time::Duration::ZERO..=60 * SECOND),
         "How long changes wait after Redis lost state, so that other instances can save what they hold.";
+    "SESSION_LEASE" config.store.session_lease: Span(std::time::Duration::ZERO..=SECOND),
+        "How long a session is checked from memory without a word of Redis; what ends sessions is answered after that. 0s: every check asks Redis. The same for all instances.";
     "WORKERS" config.store.workers: Switch,
         "Whether this process also brings to PostgreSQL what others left behind.";
 

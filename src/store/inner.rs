@@ -10,7 +10,9 @@ use super::outbox::Outbox;
 use super::partition::Partitions;
 use super::postgres::Postgres;
 use super::queue::Queue;
+use super::recent::Recent;
 use super::redis::Redis;
+use super::watch::Watch;
 use crate::clock::Clock;
 use crate::config;
 use crate::model::{Id, Timestamp};
@@ -35,6 +37,10 @@ pub(super) struct Inner {
     /// What PostgreSQL did not have: until when that is believed, and in which incarnation of the
     /// partition (0 for names). A commit of ours and a loss of Redis's state end the belief.
     pub(super) absent: Cache<Id, (Timestamp, i64)>,
+    /// Records as last seen.
+    pub(super) recent: Recent,
+    /// What may be checked from memory.
+    pub(super) watch: Watch,
     pub(super) books: Books,
     pub(super) notes: Vec<String>,
     pub(super) stop: CancellationToken,

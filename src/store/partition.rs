@@ -4,8 +4,8 @@
 //! one than this process or PostgreSQL has seen, has lost acknowledged state: the partition gets a new
 //! incarnation (`gen`), after which everything in it is cold and comes back from PostgreSQL.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use fred::types::Value;
@@ -49,6 +49,8 @@ impl Meta {
 struct Known {
     /// Highest version seen in any incarnation.
     high: AtomicI64,
+    /// As it was last read.
+    last: std::sync::Mutex<Option<Meta>>,
     /// One incarnation at a time.
     incarnating: Mutex<()>,
 }
@@ -65,6 +67,21 @@ impl Partitions {
     /// Highest version seen. Read it *before* asking Redis: a lower answer then proves a loss.
     pub(super) fn high(&self, partition: Partition) -> i64 {
         self.0[usize::from(partition.0)].high.load(Ordering::SeqCst)
+    }
+
+    /// The partition as it was last read.
+    pub(super) fn last(&self, partition: Partition) -> Option<Meta> {
+        *self.0[usize::from(partition.0)]
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the partition as it was read.
+    pub(super) fn saw_meta(&self, partition: Partition, meta: Meta) {
+        self.saw(partition, meta.ver);
+        let known = &self.0[usize::from(partition.0)];
+        *known.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(meta);
     }
 
     /// Remembers a version seen.
@@ -113,7 +130,10 @@ impl Inner {
             .redis
             .run(
                 Op::Incarnate,
-                vec![self.redis.keys.meta(partition)],
+                vec![
+                    self.redis.keys.meta(partition),
+                    self.redis.keys.era(partition),
+                ],
                 vec![
                     Value::from(found.map_or(0, |meta| meta.gen_).to_string()),
                     Value::from(floor.to_string()),

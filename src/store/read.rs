@@ -37,7 +37,7 @@ pub(super) struct Snapshot {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) place: Place,
-    pub(super) found: Option<(i64, String)>,
+    pub(super) found: Option<(i64, Arc<str>)>,
 }
 
 impl Snapshot {
@@ -46,14 +46,14 @@ impl Snapshot {
         let mut images = self
             .stored
             .iter()
-            .map(|stored| stored.found.as_ref().map(|found| found.1.as_str()));
+            .map(|stored| stored.found.as_ref().map(|found| &*found.1));
         keys.records(&mut images)
     }
 }
 
 /// What hydration came to.
 enum Hydrated {
-    Found((i64, String)),
+    Found((i64, Arc<str>)),
     Absent,
     /// The partition changed: read again.
     Again,
@@ -78,6 +78,7 @@ impl Inner {
         let partition = one_partition(places)?;
         for _ in 0..ATTEMPTS {
             if let Some(snapshot) = self.try_snapshot(partition, places).await? {
+                self.remember(&snapshot);
                 return Ok(snapshot);
             }
         }
@@ -100,7 +101,7 @@ impl Inner {
             Box::pin(self.incarnate(partition, meta)).await?;
             return Ok(None);
         };
-        self.partitions.saw(partition, meta.ver);
+        self.partitions.saw_meta(partition, meta);
         let mut stored = Vec::with_capacity(places.len());
         for (place, value) in places.iter().zip(values) {
             let found = match value.and_then(|value| warm(&value, meta.gen_)) {
@@ -169,7 +170,7 @@ impl Inner {
         let mut words = answer.into_iter();
         let outcome = match (words.next().as_deref(), words.next(), words.next()) {
             (Some("ok"), Some(ver), Some(image)) => match ver.parse() {
-                Ok(ver) => Hydrated::Found((ver, image)),
+                Ok(ver) => Hydrated::Found((ver, image.into())),
                 Err(_) => return Err(Error::Corrupt(format!("version {ver}"))),
             },
             (Some("absent"), ..) => {
@@ -241,14 +242,14 @@ impl Hydrated {
 }
 
 /// Version and image of a value, when it is of the present incarnation.
-fn warm(value: &str, gen_: i64) -> Option<(i64, String)> {
+fn warm(value: &str, gen_: i64) -> Option<(i64, Arc<str>)> {
     let (record_gen, rest) = value.split_once(' ')?;
     let (ver, image) = rest.split_once(' ')?;
     (record_gen.parse() == Ok(gen_)).then_some(())?;
-    Some((ver.parse().ok()?, image.to_owned()))
+    Some((ver.parse().ok()?, image.into()))
 }
 
-fn one_partition(places: &[Place]) -> Result<Partition, Error> {
+pub(super) fn one_partition(places: &[Place]) -> Result<Partition, Error> {
     let partition = places.first().map(|place| place.id.partition());
     match partition {
         Some(partition) if places.iter().all(|place| place.id.partition() == partition) => {

@@ -364,6 +364,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// Of a record of this type.
+    pub(super) fn of<R: Record>(id: Id) -> Self {
+        Self {
+            table: R::TABLE,
+            id,
+        }
+    }
+
     /// Whether both name the same record.
     pub(super) fn is(self, other: Self) -> bool {
         self.table.kind == other.table.kind && self.id == other.id

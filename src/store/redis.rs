@@ -2,6 +2,7 @@
 
 mod connect;
 pub(crate) mod keys;
+pub(crate) mod watcher;
 
 use std::fmt::Debug;
 use std::sync::Arc;

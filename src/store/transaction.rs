@@ -16,7 +16,7 @@ use super::redis::Op;
 use super::{Class, Durability, Error};
 use crate::clock::{self, Stopwatch};
 use crate::config;
-use crate::model::{AuditEvent, LetterId, Partition, Timestamp};
+use crate::model::{AuditEvent, LetterId, Partition, Session, Timestamp, User};
 use crate::telemetry::names;
 
 /// How often a transaction is decided again before it gives up.
@@ -39,7 +39,7 @@ pub struct Draft {
 #[derive(Debug)]
 struct Write {
     place: Place,
-    image: String,
+    image: Arc<str>,
     stays: Duration,
     deleted: bool,
 }
@@ -76,7 +76,7 @@ impl Draft {
                 self.writes.retain(|write| !write.place.is(place));
                 self.writes.push(Write {
                     place,
-                    image,
+                    image: image.into(),
                     stays: record.stays(self.now),
                     deleted: record.is_deleted(),
                 });
@@ -138,10 +138,21 @@ impl Draft {
 #[must_use = "a grant is answered when its receipt is durable"]
 pub struct Receipt {
     fate: Option<oneshot::Receiver<Fate>>,
+    /// Somebody may have been logged in by what stood there before.
+    takes_away: bool,
     inner: Arc<Inner>,
 }
 
 impl Receipt {
+    /// Of what PostgreSQL need not know.
+    fn of_nothing(inner: &Arc<Inner>) -> Self {
+        Self {
+            fate: None,
+            takes_away: false,
+            inner: Arc::clone(inner),
+        }
+    }
+
     /// Waits as `DURABILITY` says.
     ///
     /// # Errors
@@ -214,24 +225,32 @@ impl Inner {
         self.admit(class)?;
         let watch = Stopwatch::start();
         for attempt in 0..ATTEMPTS {
-            let snapshot = self.snapshot(&keys).await?;
+            let recalled = (attempt == 0).then(|| self.recall(&keys)).flatten();
+            let is_fresh = recalled.is_none();
+            let snapshot = match recalled {
+                Some(snapshot) => snapshot,
+                None => self.snapshot(&keys).await?,
+            };
             let mut draft = Draft::new(self.clock.now(), snapshot.meta.lost);
-            let answer = decide(snapshot.records(&keys)?, &mut draft)?;
+            let decided = decide(snapshot.records(&keys)?, &mut draft);
+            if !is_fresh && (decided.is_err() || draft.is_empty()) {
+                continue;
+            }
+            let answer = decided?;
             if draft.is_empty() {
-                return Ok((
-                    answer,
-                    Receipt {
-                        fate: None,
-                        inner: Arc::clone(self),
-                    },
-                ));
+                return Ok((answer, Receipt::of_nothing(self)));
             }
             match self.commit(class, &snapshot, draft).await? {
                 Answer::Committed(receipt) => {
                     metrics::histogram!(names::STORE_COMMIT, "class" => class.label())
                         .record(watch.seconds());
+                    if receipt.takes_away {
+                        // Whoever has not heard of it by then may no longer check from memory.
+                        clock::sleep(self.watch.lease()).await;
+                    }
                     return Ok((answer, receipt));
                 }
+                _ if !is_fresh => metrics::counter!(names::STORE_OUTDATED).increment(1),
                 Answer::Held => self.wait_out_hold().await,
                 Answer::Stale => {}
                 Answer::Moved => {
@@ -299,14 +318,20 @@ impl Inner {
             return Err(Error::Unknown);
         };
         self.partitions.saw(partition, ver);
+        let takes_away = takes_away(class, snapshot, &draft);
+        for write in &draft.writes {
+            self.watch.forget(write.place);
+            let stands = Some((ver, Arc::clone(&write.image)));
+            self.recent.note(write.place, snapshot.meta.gen_, stands);
+        }
+        for place in &draft.removed {
+            self.recent.forget(*place);
+        }
         if !draft.posted.is_empty() {
             self.outbox.is_due(partition);
         }
         if changes.is_empty() {
-            return Ok(Answer::Committed(Receipt {
-                fate: None,
-                inner: Arc::clone(self),
-            }));
+            return Ok(Answer::Committed(Receipt::of_nothing(self)));
         }
         for (place, ..) in &changes {
             self.absent.remove(&place.id);
@@ -336,6 +361,7 @@ impl Inner {
         self.queue.push(entry);
         Ok(Answer::Committed(Receipt {
             fate: Some(fate),
+            takes_away,
             inner: Arc::clone(self),
         }))
     }
@@ -387,7 +413,7 @@ impl Inner {
             args.push(known.map_or_else(|| Value::from(absent(table)), expected));
             args.push("w".into());
             args.push(Value::from(write.stays.as_millis().max(1).to_string()));
-            args.push(Value::from(write.image.clone()));
+            args.push(Value::from(&*write.image));
             if table.durable {
                 let flag = if write.deleted {
                     Flag::Deleted
@@ -397,7 +423,7 @@ impl Inner {
                 items.push(Value::from(record::name(table, write.place.id)));
                 items.push(Value::from(flag.letter().to_string()));
                 items.push(Value::from(format!("#{}", keys.len() - 3)));
-                logged.push((write.place, flag, Arc::from(write.image.as_str())));
+                logged.push((write.place, flag, Arc::clone(&write.image)));
             }
         }
         args[1] = Value::from(format!(
@@ -441,6 +467,22 @@ fn expected(stored: &Stored) -> Value {
 /// one is gone.
 fn absent(table: &Table) -> &'static str {
     if table.durable { "-" } else { "~" }
+}
+
+/// Whether a session that was live may be over now, or have less rights: it or its account was rewritten, and
+/// not just because somebody uses it.
+fn takes_away(class: Class, snapshot: &Snapshot, draft: &Draft) -> bool {
+    let stood = |write: &Write| {
+        let mut stored = snapshot.stored.iter();
+        stored.any(|stored| stored.place.is(write.place) && stored.found.is_some())
+    };
+    let watched = |write: &Write| {
+        let kind = write.place.table.kind;
+        kind == Session::TABLE.kind || kind == User::TABLE.kind
+    };
+    let mut writes = draft.writes.iter();
+    matches!(class, Class::Grant | Class::Restrict)
+        && writes.any(|write| watched(write) && stood(write))
 }
 
 fn all_in(home: Partition, mut partitions: impl Iterator<Item = Partition>) -> bool {

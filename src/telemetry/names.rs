@@ -106,6 +106,14 @@ pub const STORE_LOG_BYTES: &str = "sallyport_store_log_bytes";
 pub const STORE_COMMIT: &str = "sallyport_store_commit_seconds";
 /// Transactions decided again because somebody else was faster.
 pub const STORE_CONFLICTS: &str = "sallyport_store_conflicts_total";
+/// Checks of a session, by where it was found: `memory` or `redis`.
+pub const SESSION_CHECKS: &str = "sallyport_session_checks_total";
+/// 1 while Redis would tell this process of changed sessions.
+pub const WATCH_UP: &str = "sallyport_session_watch_up";
+/// Times that it began anew: the connection was another one, or something was missed.
+pub const WATCH_RESETS: &str = "sallyport_session_watch_resets_total";
+/// Transactions decided again because the records that this process remembered were out of date.
+pub const STORE_OUTDATED: &str = "sallyport_store_outdated_total";
 /// Transactions refused because the log is over its budget, by class.
 pub const STORE_BUSY: &str = "sallyport_store_busy_total";
 /// Row images in one transaction towards PostgreSQL.
@@ -279,6 +287,26 @@ pub const METRICS: &[Metric] = &[
         name: STORE_CONFLICTS,
         kind: Kind::Counter,
         help: "Transactions decided again because somebody else was faster.",
+    },
+    Metric {
+        name: SESSION_CHECKS,
+        kind: Kind::Counter,
+        help: "Checks of a session, by where it was found.",
+    },
+    Metric {
+        name: WATCH_UP,
+        kind: Kind::Gauge,
+        help: "Whether Redis would tell this process of changed sessions.",
+    },
+    Metric {
+        name: WATCH_RESETS,
+        kind: Kind::Counter,
+        help: "Times that the watch over sessions began anew.",
+    },
+    Metric {
+        name: STORE_OUTDATED,
+        kind: Kind::Counter,
+        help: "Transactions decided again because the records that this process remembered were out of date.",
     },
     Metric {
         name: STORE_BUSY,

@@ -16,7 +16,7 @@ async fn whoever_registers_is_logged_in_and_can_log_in_by_either_name() {
         let desk = Desk::on(kind).await;
         let alice = desk.register("Alice").await;
         let caller = desk.caller(&alice.access_token).await.expect("live");
-        assert_eq!(caller.user, alice.user);
+        assert_eq!(*caller.user, alice.user);
         for name in ["alice", "ALICE", "alice@example.com", " Alice@Example.com "] {
             let again = desk.login(name, PASSWORD).await.expect(name);
             assert_eq!(again.user.id, alice.user.id);

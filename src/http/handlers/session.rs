@@ -63,7 +63,7 @@ async fn names_a_session(call: &Call, access: Option<&str>) -> Result<bool, Prob
 
 /// `GET /auth/me`
 pub(in crate::http) async fn me(call: Call) -> Result<Reply, Problem> {
-    let user = (&call.caller()?.user).into();
+    let user = call.caller()?.user.as_ref().into();
     Reply::ok("Your account", UserData { user })
 }
 

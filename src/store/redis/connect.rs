@@ -29,7 +29,7 @@ pub(super) async fn pool(settings: &config::Redis) -> Result<Pool, Error> {
     }
 }
 
-fn builder(settings: &config::Redis) -> Result<Builder, Error> {
+pub(super) fn builder(settings: &config::Redis) -> Result<Builder, Error> {
     let mut config = Config::from_url(&settings.url)
         .map_err(|error| Error::Setup(format!("REDIS_URL: {error}")))?;
     config.version = RespVersion::RESP3;

@@ -1,8 +1,17 @@
 //! Every key string of the service. Nobody else spells one.
 
-use crate::model::{IdentifierKind, Partition};
+use crate::model::{Id, IdentifierKind, Partition};
 
-use super::super::record::Place;
+use super::super::record::{self, Place};
+
+/// A key of which somebody wants to know when it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// The incarnation of a partition.
+    Era(Partition),
+    /// A record, by kind and id.
+    Record(&'static str, Id),
+}
 
 /// Makes keys, each behind the deployment's prefix.
 #[derive(Clone, Debug)]
@@ -59,6 +68,25 @@ impl KeySpace {
         )
     }
 
+    /// The partition's incarnation alone: changes only with it.
+    pub(crate) fn era(&self, partition: Partition) -> String {
+        self.tagged(partition, "era")
+    }
+
+    /// What a key names, of those that are watched.
+    pub(crate) fn watched(&self, key: &str) -> Option<Watched> {
+        let (partition, rest) = key
+            .strip_prefix(&*self.prefix)?
+            .strip_prefix('{')?
+            .split_once("}:")?;
+        if rest == "era" {
+            let partition = u8::from_str_radix(partition, 16).ok()?;
+            return Some(Watched::Era(Partition(partition)));
+        }
+        let (table, id) = record::parse_name(rest)?;
+        Some(Watched::Record(table.kind, id))
+    }
+
     /// A rate-limit bucket; `digest` names the subject.
     pub(crate) fn bucket(&self, partition: Partition, policy: &str, digest: &str) -> String {
         self.tagged(partition, &format!("limit:{policy}:{digest}"))
@@ -95,8 +123,29 @@ mod tests {
             keys.parcels(id.partition()),
             keys.record(Place { table: &USERS, id }),
             keys.bucket(id.partition(), "login", "ab"),
+            keys.era(id.partition()),
         ] {
             assert!(key.starts_with("t1:{0f}:"), "{key}");
+        }
+    }
+
+    #[test]
+    fn watched_keys_are_understood_and_others_are_none() {
+        let keys = KeySpace::new("t1:");
+        let id = Id::new(Timestamp::from_micros(0), [1; 10]).in_partition(Partition(0x0f));
+        let record = keys.record(Place { table: &USERS, id });
+        assert_eq!(keys.watched(&record), Some(Watched::Record("user", id)));
+        let era = keys.era(Partition(0xfe));
+        assert_eq!(keys.watched(&era), Some(Watched::Era(Partition(0xfe))));
+        for other in [
+            "",
+            "t1:",
+            "t2:{0f}:era",
+            "t1:{0f}:meta",
+            "t1:{xx}:era",
+            "t1:{0f}:user:x",
+        ] {
+            assert_eq!(keys.watched(other), None, "{other}");
         }
     }
 }

@@ -1,7 +1,7 @@
 -- Gives a partition a new incarnation, after which every record in it counts as cold; or, where nothing
 -- was lost, takes it over as it is for the server that holds it now.
 --
--- KEYS  1 meta
+-- KEYS  1 meta, 2 era
 -- ARGV  1 incarnation that the caller found lacking ('0': there was none), 2 version to stay above
 --       3 'lost' state, 'born' for the first time, or 'kept': nothing is missing
 -- Returns {gen, ver} as they stand now; somebody else may have been first
@@ -21,5 +21,6 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 ver = string.format('%.0f', math.max(tonumber(ARGV[2]) + 1, tonumber(ver) + 1, now))
 if ARGV[3] ~= 'born' then lost = string.format('%.0f', now) end
+redis.call('SET', KEYS[2], ver)
 redis.call('SET', KEYS[1], ver .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. server)
 return {ver, ver}

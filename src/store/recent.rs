@@ -1,0 +1,111 @@
+//! Records as this process last saw them: a transaction is tried on them before anything is read, which spares
+//! it a round trip.
+//!
+//! They may be out of date, and nothing is answered from them alone. The commit script compares every version,
+//! so a decision on records of yesterday ends in a conflict, and a decision that writes nothing or refuses is
+//! made again on records just read.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::inner::Inner;
+use super::read::{Snapshot, Stored, one_partition};
+use super::record::{Keys, Place};
+use crate::model::Id;
+
+/// Images remembered, in bytes: some ten thousand accounts with their sessions.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// Guess at how many those are, for the size of the table.
+const ESTIMATED_RECORDS: usize = 16_384;
+/// What an entry weighs beside its image.
+const ENTRY_BYTES: u64 = 128;
+
+/// Kind and id.
+type Name = (&'static str, Id);
+
+/// What stood in a place, and in which incarnation of its partition.
+#[derive(Clone, Debug)]
+struct Seen {
+    gen_: i64,
+    ver: i64,
+    image: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Weighter<Name, Seen> for ByBytes {
+    fn weight(&self, _: &Name, seen: &Seen) -> u64 {
+        seen.image.len() as u64 + ENTRY_BYTES
+    }
+}
+
+/// The records last seen. Bounded; what was not used for long goes first.
+#[derive(Debug)]
+pub(super) struct Recent(Cache<Name, Seen, ByBytes>);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self(Cache::with_weighter(ESTIMATED_RECORDS, MOST_BYTES, ByBytes))
+    }
+}
+
+impl Recent {
+    /// Remembers what stands in a place, or that nothing does.
+    pub(super) fn note(&self, place: Place, gen_: i64, found: Option<(i64, Arc<str>)>) {
+        match found {
+            Some((ver, image)) => self.0.insert(name(place), Seen { gen_, ver, image }),
+            None => self.forget(place),
+        }
+    }
+
+    /// Remembers nothing of a place any more.
+    pub(super) fn forget(&self, place: Place) {
+        self.0.remove(&name(place));
+    }
+}
+
+fn name(place: Place) -> Name {
+    (place.table.kind, place.id)
+}
+
+impl Inner {
+    /// The records as last seen, when all of them were in the present incarnation. What is fleeting and was
+    /// not seen is taken to be absent.
+    pub(super) fn recall<K: Keys>(&self, keys: &K) -> Option<Snapshot> {
+        let mut places = Vec::with_capacity(4);
+        keys.places(&mut places);
+        let partition = one_partition(&places).ok()?;
+        let meta = self.partitions.last(partition)?;
+        let stored = places.into_iter().map(|place| {
+            let seen = self.recent.0.get(&name(place));
+            let found = match seen.filter(|seen| seen.gen_ == meta.gen_) {
+                Some(seen) => Some((seen.ver, seen.image)),
+                None if place.table.durable => return None,
+                None => None,
+            };
+            Some(Stored { place, found })
+        });
+        let stored = stored.collect::<Option<Vec<_>>>()?;
+        Some(Snapshot {
+            partition,
+            meta,
+            stored,
+        })
+    }
+
+    /// See [`super::Store::last_seen`].
+    pub(super) fn last_seen<K: Keys>(&self, keys: K) -> Option<K::Records> {
+        self.recall(&keys)?.records(&keys).ok()
+    }
+
+    /// Remembers what was just read.
+    pub(super) fn remember(&self, snapshot: &Snapshot) {
+        for stored in &snapshot.stored {
+            self.recent
+                .note(stored.place, snapshot.meta.gen_, stored.found.clone());
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Sessions and their accounts, checked from memory for as long as Redis would tell of a change.
+//!
+//! # Why what is remembered may be believed
+//!
+//! The records were read on a connection that Redis tells of their next change (RESP3 client tracking). What it
+//! tells travels in order on that connection, so an answer to a question that was sent at `s` says: every
+//! change made before `s` has been told. This process asks again and again, and believes its memory until
+//! `s` + lease, not longer. A stalled connection, a slow process, a Redis that is gone: the lease runs out and the
+//! records are read again.
+//!
+//! Whoever takes something away (ends a session, changes a password, disables an account) waits for one lease
+//! between the commit and the answer. A process that has not heard of the change by then has no lease any more. So
+//! **what was answered as revoked is refused everywhere from that moment on**, with no bound to add. The
+//! process that made the change forgets at once.
+//!
+//! # What is remembered
+//!
+//! A record is remembered when its read on the watched connection agrees with the snapshot that was answered
+//! from, when nothing was told of it since before that read, and when neither the connection nor the
+//! partition's incarnation has changed since (see [`Era`]). Memory only ever lets somebody in: what refuses was
+//! read just then.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use fred::types::Key;
+use metrics::Counter;
+use quick_cache::sync::Cache;
+use tokio::sync::Notify;
+
+use super::Error;
+use super::inner::Inner;
+use super::read::{Snapshot, Stored};
+use super::record::{Place, Record};
+use super::redis::keys::Watched;
+use super::redis::watcher::{Changes, Missed, Watcher};
+use crate::clock::{self, Stopwatch};
+use crate::model::{Id, Partition, Session, SessionId, User, UserId};
+use crate::telemetry::names;
+
+/// Records remembered; about 1.5 KiB each.
+const REMEMBERED: usize = 32_768;
+/// Questions in one lease: one that is late by two still comes in time.
+const BEATS: u32 = 4;
+/// Pause before a lost connection is looked at again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A session and its account, as far as they are there.
+pub type Checked = (Option<Arc<Session>>, Option<Arc<User>>);
+
+/// What this process may check from memory.
+#[derive(Debug)]
+pub(super) struct Watch {
+    watcher: Watcher,
+    lease: Duration,
+    /// When this was made; leases are counted from here.
+    began: Stopwatch,
+    /// Until when memory may be believed, in µs since `began`; 0: it may not.
+    until: AtomicU64,
+    /// Of the watched connections. Grows whenever they are others than before.
+    connection: AtomicU64,
+    /// Of each partition. Grows whenever it gets a new incarnation.
+    incarnations: Vec<AtomicU64>,
+    records: Cache<Name, Arc<Slot>>,
+    /// Whether anybody checked anything since the last question.
+    used: AtomicBool,
+    /// Somebody would like to check something and there is no lease.
+    wanted: Notify,
+    from_memory: Counter,
+    from_redis: Counter,
+}
+
+/// Kind and id.
+type Name = (&'static str, Id);
+
+/// Under which connection and incarnation something was read. What is of another era is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Era {
+    connection: u64,
+    incarnation: u64,
+}
+
+/// A place that is read, or was. Whoever hears of a change takes the slot out of the table, and a reader who
+/// fills it after that fills it for nobody.
+#[derive(Debug)]
+struct Slot {
+    era: Era,
+    known: OnceLock<Known>,
+}
+
+#[derive(Clone, Debug)]
+enum Known {
+    Session(Arc<Session>),
+    User(Arc<User>),
+}
+
+/// The slots of a session and its account while they are read.
+type Fill = [Arc<Slot>; 2];
+
+impl Watch {
+    /// Remembers nothing yet, and nothing ever with a lease of zero.
+    pub(super) fn new(watcher: Watcher, lease: Duration) -> Self {
+        Self {
+            watcher,
+            lease,
+            began: Stopwatch::start(),
+            until: AtomicU64::new(0),
+            connection: AtomicU64::new(0),
+            incarnations: (0..Partition::COUNT).map(|_| AtomicU64::new(0)).collect(),
+            records: Cache::new(REMEMBERED),
+            used: AtomicBool::new(false),
+            wanted: Notify::new(),
+            from_memory: metrics::counter!(names::SESSION_CHECKS, "found" => "memory"),
+            from_redis: metrics::counter!(names::SESSION_CHECKS, "found" => "redis"),
+        }
+    }
+
+    /// What takes something away waits for this long before it is answered.
+    pub(super) fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// The session and its account, when both are remembered and may be believed.
+    pub(super) fn known(
+        &self,
+        session: SessionId,
+        user: UserId,
+    ) -> Option<(Arc<Session>, Arc<User>)> {
+        if !self.holds_lease() {
+            return None;
+        }
+        let era = self.era(user.partition());
+        let session = self.slot_of::<Session>(session.id(), era)?;
+        let user = self.slot_of::<User>(user.id(), era)?;
+        match (session.known.get()?, user.known.get()?) {
+            (Known::Session(session), Known::User(user)) => {
+                self.from_memory.increment(1);
+                Some((Arc::clone(session), Arc::clone(user)))
+            }
+            _ => None,
+        }
+    }
+
+    fn slot_of<R: Record>(&self, id: Id, era: Era) -> Option<Arc<Slot>> {
+        let slot = self.records.get(&(R::TABLE.kind, id))?;
+        (slot.era == era).then_some(slot)
+    }
+
+    /// Forgets a record, because it changed.
+    pub(super) fn forget(&self, place: Place) {
+        self.records.remove(&(place.table.kind, place.id));
+    }
+
+    fn holds_lease(&self) -> bool {
+        if self.lease.is_zero() {
+            return false;
+        }
+        self.used.store(true, Ordering::Relaxed);
+        let holds = self.now() < self.until.load(Ordering::Acquire);
+        if !holds {
+            self.wanted.notify_one();
+        }
+        holds
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn era(&self, partition: Partition) -> Era {
+        Era {
+            connection: self.connection.load(Ordering::Acquire),
+            incarnation: self.incarnations[usize::from(partition.0)].load(Ordering::Acquire),
+        }
+    }
+
+    /// Begins a read. From now on everything that is told of the records spoils it.
+    fn begin(&self, places: [Place; 2]) -> Option<Fill> {
+        // The era first: a lease says nothing of connections that came after it.
+        let era = self.era(places[0].id.partition());
+        self.holds_lease().then(|| {
+            places.map(|place| {
+                let slot = Arc::new(Slot {
+                    era,
+                    known: OnceLock::new(),
+                });
+                let name = (place.table.kind, place.id);
+                self.records.insert(name, Arc::clone(&slot));
+                slot
+            })
+        })
+    }
+
+    /// Acts on what Redis told.
+    fn apply(&self, keys: &[Key]) {
+        for key in keys {
+            match key
+                .as_str()
+                .and_then(|key| self.watcher.keys().watched(key))
+            {
+                Some(Watched::Record(kind, id)) => {
+                    self.records.remove(&(kind, id));
+                }
+                Some(Watched::Era(partition)) => {
+                    self.incarnations[usize::from(partition.0)].fetch_add(1, Ordering::AcqRel);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Nothing remembered may be believed from now on.
+    fn end(&self) {
+        self.until.store(0, Ordering::Release);
+        self.connection.fetch_add(1, Ordering::AcqRel);
+        self.records.clear();
+        metrics::gauge!(names::WATCH_UP).set(0.0);
+    }
+
+    /// Watches one connection until it is another one, or something was missed.
+    async fn keep(&self, changes: &mut Changes, name: &str) -> Result<(), Missed> {
+        metrics::gauge!(names::WATCH_UP).set(1.0);
+        let beat = self.lease / BEATS;
+        loop {
+            let asked = self.now();
+            if !self.watcher.is_still(name).await {
+                return Ok(());
+            }
+            // What was told before the answer waits in the channel by now.
+            while let Some(keys) = changes.at_hand()? {
+                self.apply(&keys);
+            }
+            let lease = u64::try_from(self.lease.as_micros()).unwrap_or(0);
+            self.until.store(asked + lease, Ordering::Release);
+            self.rest(changes, beat).await?;
+        }
+    }
+
+    /// Acts on changes until it is time to ask again. Nobody asks while nobody checks anything.
+    async fn rest(&self, changes: &mut Changes, beat: Duration) -> Result<(), Missed> {
+        let pause = clock::sleep(beat);
+        tokio::pin!(pause);
+        let mut rested = false;
+        loop {
+            tokio::select! {
+                keys = changes.next() => self.apply(&keys?),
+                () = &mut pause, if !rested => rested = true,
+                () = self.wanted.notified(), if rested => return Ok(()),
+            }
+            if rested && self.used.swap(false, Ordering::Relaxed) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// See [`super::Store::look_up`].
+    pub(super) async fn look_up(
+        self: &Arc<Self>,
+        session: SessionId,
+        user: UserId,
+    ) -> Result<Checked, Error> {
+        self.watch.from_redis.increment(1);
+        let keys = (session, user);
+        let places = [
+            Place::of::<Session>(session.id()),
+            Place::of::<User>(user.id()),
+        ];
+        let Some(fill) = self.watch.begin(places) else {
+            let (session, user) = self.snapshot(&keys).await?.records(&keys)?;
+            return Ok((session.map(Arc::new), user.map(Arc::new)));
+        };
+        let space = &self.redis.keys;
+        let watched = vec![
+            space.era(user.partition()),
+            space.record(places[0]),
+            space.record(places[1]),
+        ];
+        let (seen, snapshot) = tokio::join!(self.watch.watcher.read(watched), self.snapshot(&keys));
+        let snapshot = snapshot?;
+        let (session, user) = snapshot.records(&keys)?;
+        let (session, user) = (session.map(Arc::new), user.map(Arc::new));
+        if seen.is_ok_and(|seen| agree(seen.get(1..).unwrap_or_default(), &snapshot))
+            && let (Some(session), Some(user)) = (&session, &user)
+        {
+            let [of_session, of_user] = &fill;
+            let _ = of_session.known.set(Known::Session(Arc::clone(session)));
+            let _ = of_user.known.set(Known::User(Arc::clone(user)));
+        }
+        Ok((session, user))
+    }
+
+    /// Watches until told to stop.
+    pub(super) async fn run_watcher(self: Arc<Self>) {
+        if self.watch.lease.is_zero() {
+            return;
+        }
+        self.watch.watcher.connect();
+        loop {
+            let mut changes = self.watch.watcher.changes();
+            let name = format!("sallyport-{}", hex::encode(clock::random::<12>()));
+            let watched = async {
+                if self.watch.watcher.begin(&name).await.is_ok() {
+                    let _ = self.watch.keep(&mut changes, &name).await;
+                    metrics::counter!(names::WATCH_RESETS).increment(1);
+                }
+                self.watch.end();
+                clock::sleep(PAUSE).await;
+            };
+            tokio::select! {
+                () = watched => {}
+                () = self.stop.cancelled() => break,
+            }
+        }
+        self.watch.end();
+        self.watch.watcher.quit().await;
+    }
+}
+
+/// Whether the values read on the watched connection are those of the snapshot.
+fn agree(seen: &[Option<String>], snapshot: &Snapshot) -> bool {
+    let same = |(value, stored): (&Option<String>, &Stored)| {
+        let Some((ver, _)) = &stored.found else {
+            return false;
+        };
+        let value = value.as_deref().unwrap_or_default();
+        value.starts_with(&format!("{} {ver} ", snapshot.meta.gen_))
+    };
+    seen.len() == snapshot.stored.len() && seen.iter().zip(&snapshot.stored).all(same)
+}
