@@ -34,7 +34,7 @@ use super::inner::Inner;
 use super::read::{Snapshot, Stored};
 use super::record::{Place, Record};
 use super::redis::keys::Watched;
-use super::redis::watcher::{Changes, Missed, Watcher};
+use super::redis::watcher::{Changes, Connections, Missed, Watcher};
 use crate::clock::{self, Stopwatch};
 use crate::model::{Id, Partition, Session, SessionId, User, UserId};
 use crate::telemetry::names;
@@ -219,12 +219,12 @@ impl Watch {
     }
 
     /// Watches one connection until it is another one, or something was missed.
-    async fn keep(&self, changes: &mut Changes, name: &str) -> Result<(), Missed> {
+    async fn keep(&self, changes: &mut Changes, connections: &Connections) -> Result<(), Missed> {
         metrics::gauge!(names::WATCH_UP).set(1.0);
         let beat = self.lease / BEATS;
         loop {
             let asked = self.now();
-            if !self.watcher.is_still(name).await {
+            if !self.watcher.are_still(connections).await {
                 return Ok(());
             }
             // What was told before the answer waits in the channel by now.
@@ -300,10 +300,9 @@ impl Inner {
         self.watch.watcher.connect();
         loop {
             let mut changes = self.watch.watcher.changes();
-            let name = format!("sallyport-{}", hex::encode(clock::random::<12>()));
             let watched = async {
-                if self.watch.watcher.begin(&name).await.is_ok() {
-                    let _ = self.watch.keep(&mut changes, &name).await;
+                if let Ok(connections) = self.watch.watcher.begin().await {
+                    let _ = self.watch.keep(&mut changes, &connections).await;
                     metrics::counter!(names::WATCH_RESETS).increment(1);
                 }
                 self.watch.end();

@@ -4,15 +4,16 @@
 //! Tracking belongs to a connection and dies with it, and the client connects anew by itself. So the connection
 //! is given a name that was never used before, after tracking was switched on: as long as it answers by that
 //! name it is the one that tracks. What the client does not pass on is that everything was flushed (its
-//! invalidation names no key): so a key that always exists must still be there, too.
+//! invalidation names no key): so a key that nothing else changes must still say what it did.
 
 use fred::clients::{Client, WithOptions};
+use fred::error::{Error as RedisError, ErrorKind};
 use fred::interfaces::{
     ClientInterface, ClientLike, ClusterInterface, KeysInterface, TrackingInterface,
 };
 use fred::types::client::{Invalidation, Toggle};
-use fred::types::config::Server;
-use fred::types::{Key, Value};
+use fred::types::config::{Options, Server};
+use fred::types::{Key, SetOptions, Value};
 use fred::util::redis_keyslot;
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::broadcast::Receiver;
@@ -21,6 +22,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use super::super::Error;
 use super::keys::KeySpace;
 use super::{connect, refused};
+use crate::clock;
 use crate::config;
 use crate::model::Partition;
 
@@ -42,11 +44,19 @@ pub(crate) struct Changes(Receiver<Invalidation>);
 #[derive(Debug)]
 pub(crate) struct Missed;
 
-/// A primary, and a partition that lives there.
+/// The connections that track, by the name they were given.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    name: String,
+    posts: Vec<Post>,
+}
+
+/// A primary (`None`: the only one), and what stood there in a key that only a new incarnation or a flush changes.
 #[derive(Debug)]
 struct Post {
-    client: WithOptions<Client>,
-    meta: String,
+    server: Option<Server>,
+    era: String,
+    mark: Option<String>,
 }
 
 impl Watcher {
@@ -77,45 +87,56 @@ impl Watcher {
     }
 
     /// Switches tracking on and names the connections.
-    pub(crate) async fn begin(&self, name: &str) -> Result<(), Error> {
-        let begun = self.posts().into_iter().map(async |post| {
-            let client = &post.client;
-            client
-                .client_tracking::<(), _, _>(
-                    Toggle::On,
-                    None,
-                    Vec::<String>::new(),
-                    false,
-                    false,
-                    false,
-                    false,
-                )
-                .await?;
-            client.client_setname(name).await?;
-            // Asked after the name was given: were this another connection by now, it would not track.
-            let told: Value = client.client_trackinginfo().await?;
-            Ok(tracks(&told))
-        });
-        let begun = try_join_all(begun).await;
-        let begun = begun.map_err(|error| refused("watch", &error))?;
-        if begun.iter().all(|tracking| *tracking) && self.is_still(name).await {
-            Ok(())
+    pub(crate) async fn begin(&self) -> Result<Connections, Error> {
+        let name = format!("sallyport-{}", hex::encode(clock::random::<12>()));
+        let posts = self.posts().into_iter();
+        let begun = posts.map(|post| self.begin_at(post, &name));
+        let posts = try_join_all(begun).await;
+        let posts = posts.map_err(|error| refused("watch", &error))?;
+        let connections = Connections { name, posts };
+        if self.are_still(&connections).await {
+            Ok(connections)
         } else {
             Err(Error::Unavailable("redis"))
         }
     }
 
-    /// Whether every connection is still the one that was named so, and Redis has not been flushed.
-    pub(crate) async fn is_still(&self, name: &str) -> bool {
-        let asked = self.posts().into_iter().map(async |post| {
-            let (called, exists) = tokio::join!(
-                post.client.client_getname::<Option<String>>(),
-                post.client.exists::<i64, _>(post.meta.as_str()),
+    async fn begin_at(&self, mut post: Post, name: &str) -> Result<Post, RedisError> {
+        let client = self.at(&post);
+        let prefixes = Vec::<String>::new();
+        client
+            .client_tracking::<(), _, _>(Toggle::On, None, prefixes, false, false, false, false)
+            .await?;
+        client.client_setname(name).await?;
+        // Asked after the name was given: were this another connection by now, it would not track.
+        let told: Value = client.client_trackinginfo().await?;
+        if !tracks(&told) {
+            return Err(RedisError::new(ErrorKind::Unknown, "does not track"));
+        }
+        // Redis of before this key was thought of has none.
+        let _: Option<String> = client
+            .set(post.era.as_str(), name, None, Some(SetOptions::NX), false)
+            .await?;
+        post.mark = client.get(post.era.as_str()).await?;
+        Ok(post)
+    }
+
+    /// Whether these are still the connections, all of them, and Redis has not been flushed.
+    pub(crate) async fn are_still(&self, connections: &Connections) -> bool {
+        let known = connections.posts.iter().map(|post| &post.server);
+        if !known.eq(self.posts().iter().map(|post| &post.server)) {
+            return false;
+        }
+        let asked = connections.posts.iter().map(async |post| {
+            let client = self.at(post);
+            let (called, mark) = tokio::join!(
+                client.client_getname::<Option<String>>(),
+                client.get::<Option<String>, _>(post.era.as_str()),
             );
-            matches!(called, Ok(Some(called)) if called == name) && matches!(exists, Ok(1))
+            called.is_ok_and(|called| called.as_ref() == Some(&connections.name))
+                && mark.is_ok_and(|mark| mark.is_some() && mark == post.mark)
         });
-        let answers = join_all(asked).await;
-        !answers.is_empty() && answers.into_iter().all(|still| still)
+        join_all(asked).await.into_iter().all(|still| still)
     }
 
     /// Reads keys of one slot, and has Redis tell of their next change.
@@ -139,31 +160,31 @@ impl Watcher {
 
     /// Every primary that holds one of our partitions.
     fn posts(&self) -> Vec<Post> {
-        let Some(routing) = self.client.cached_cluster_state() else {
-            let everywhere = self
-                .client
-                .with_options(&fred::types::config::Options::default());
-            return vec![self.post(everywhere, Partition(0))];
+        let post = |server, partition| Post {
+            server,
+            era: self.keys.era(partition),
+            mark: None,
         };
-        let mut posts: Vec<(Server, Post)> = Vec::new();
+        let Some(routing) = self.client.cached_cluster_state() else {
+            return vec![post(None, Partition(0))];
+        };
+        let mut posts: Vec<Post> = Vec::new();
         for partition in Partition::all() {
-            let slot = redis_keyslot(self.keys.meta(partition).as_bytes());
-            let Some(server) = routing.get_server(slot) else {
-                continue;
-            };
-            if posts.iter().all(|(known, _)| known != server) {
-                let client = self.client.with_cluster_node(server.clone());
-                posts.push((server.clone(), self.post(client, partition)));
+            let slot = redis_keyslot(self.keys.era(partition).as_bytes());
+            let server = routing.get_server(slot).cloned();
+            if server.is_some() && posts.iter().all(|post| post.server != server) {
+                posts.push(post(server, partition));
             }
         }
-        posts.into_iter().map(|(_, post)| post).collect()
+        posts
     }
 
-    fn post(&self, client: WithOptions<Client>, partition: Partition) -> Post {
-        Post {
-            client,
-            meta: self.keys.meta(partition),
-        }
+    /// The connection of a post.
+    fn at(&self, post: &Post) -> WithOptions<Client> {
+        self.client.with_options(&Options {
+            cluster_node: post.server.clone(),
+            ..Options::default()
+        })
     }
 }
 
