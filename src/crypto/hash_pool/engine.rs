@@ -30,6 +30,14 @@ impl Kind {
             Self::Reference => "argon2",
         }
     }
+
+    /// The instructions that it chose for this processor; empty where it does not tell.
+    pub(super) fn simd(self) -> &'static str {
+        match self {
+            Self::Simd => argon2_rust::detected_backend().name(),
+            Self::Reference => "",
+        }
+    }
 }
 
 /// The parameters are out of range, or there is no memory for them.
@@ -96,6 +104,15 @@ impl Engine {
                 memory.shrink_to_fit();
                 Ok(())
             }
+        }
+    }
+
+    /// Which implementation computes.
+    #[cfg(test)]
+    pub(super) fn kind(&self) -> Kind {
+        match self.arena {
+            Arena::Simd(_) => Kind::Simd,
+            Arena::Reference(_) => Kind::Reference,
         }
     }
 
@@ -167,6 +184,20 @@ fn reference(
         .hash_password_into_with_memory(password, salt, tag, &mut *used);
     used.iter_mut().for_each(Zeroize::zeroize);
     outcome.map_err(refused)
+}
+
+/// [`examine`], or something that stands in for it.
+pub(super) type Examine<'a> = dyn Fn(Kind, Recipe) -> Result<Option<Duration>, EngineError> + 'a;
+
+/// Has a new engine compute known answers. Returns the time of one hash at `home`; `Ok(None)` when it is wrong.
+///
+/// # Errors
+/// When the parameters are out of range, or there is no memory for them.
+pub(super) fn examine(kind: Kind, home: Recipe) -> Result<Option<Duration>, EngineError> {
+    let mut engine = Engine::new(kind, home)?;
+    measure(home, &mut |recipe, password, salt, tag| {
+        engine.compute(recipe, password, salt, tag)
+    })
 }
 
 /// [`Engine::compute`], or something that claims to be it.
