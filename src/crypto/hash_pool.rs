@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 pub use self::code_set::{CodeSet, draw_backup_codes};
-use self::engine::{Engine, Kind};
+use self::engine::{Engine, Examine, Kind};
 use self::queue::Queue;
 use self::recipe::{Bounds, MAX_TAG_LENGTH, Recipe, SALT_LENGTH, Stored, TAG_LENGTH};
 use self::worker::{Submitted, Workers};
@@ -80,6 +80,11 @@ impl HashPool {
     /// # Errors
     /// When the parameters are out of Argon2's range or the threads cannot be started.
     pub fn start(settings: &config::Hashing) -> Result<Self, String> {
+        Self::start_after(&engine::examine, settings)
+    }
+
+    /// [`HashPool::start`], with the examination that the engine has to pass.
+    fn start_after(examine: &Examine<'_>, settings: &config::Hashing) -> Result<Self, String> {
         let today = Recipe::today(settings);
         let bounds = Bounds::new(settings);
         if !bounds.allow(&today) {
@@ -87,7 +92,7 @@ impl HashPool {
                 "the parameters of new hashes ({today:?}) are beyond what is accepted from a stored hash"
             ));
         }
-        let (kind, mean_run) = choose(settings.engine, today)?;
+        let (kind, mean_run) = choose(settings.engine, today, examine)?;
         let count = thread_count(settings);
         let queue = Queue::new(
             u32::try_from(count).unwrap_or(u32::MAX),
@@ -96,7 +101,7 @@ impl HashPool {
             mean_run,
         );
         let workers = Workers::new(queue, count, kind, today).map_err(|error| error.to_string())?;
-        gauge!(names::HASH_ENGINE, "name" => kind.name()).set(1.0);
+        announce(kind, count, mean_run);
         Ok(Self {
             threads: Arc::new(threads(count)?),
             workers: Arc::new(workers),
@@ -156,15 +161,14 @@ impl HashPool {
 }
 
 /// Which implementation to use, and how long it takes for one hash.
-fn choose(wanted: HashEngine, home: Recipe) -> Result<(Kind, Duration), String> {
-    let measured = |kind| {
-        let mut engine = Engine::new(kind, home)?;
-        engine::measure(home, &mut |recipe, password, salt, tag| {
-            engine.compute(recipe, password, salt, tag)
-        })
-    };
+fn choose(
+    wanted: HashEngine,
+    home: Recipe,
+    examine: &Examine<'_>,
+) -> Result<(Kind, Duration), String> {
+    let examine = |kind| examine(kind, home).map_err(|error| error.to_string());
     if wanted == HashEngine::Auto {
-        if let Some(time) = measured(Kind::Simd).map_err(|error| error.to_string())? {
+        if let Some(time) = examine(Kind::Simd)? {
             return Ok((Kind::Simd, time));
         }
         tracing::error!(
@@ -172,8 +176,15 @@ fn choose(wanted: HashEngine, home: Recipe) -> Result<(Kind, Duration), String> 
         );
         counter!(names::HASH_ENGINE_MISMATCH).increment(1);
     }
-    let time = measured(Kind::Reference).map_err(|error| error.to_string())?;
+    let time = examine(Kind::Reference)?;
     Ok((Kind::Reference, time.unwrap_or_default()))
+}
+
+/// Says which engine computes, in the log and as a metric.
+fn announce(kind: Kind, threads: usize, mean_run: Duration) {
+    let (engine, simd) = (kind.name(), kind.simd());
+    tracing::info!(engine, simd, threads, ?mean_run, "passwords can be hashed");
+    gauge!(names::HASH_ENGINE, "name" => engine, "simd" => simd).set(1.0);
 }
 
 fn thread_count(settings: &config::Hashing) -> usize {

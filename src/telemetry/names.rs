@@ -70,7 +70,7 @@ pub const HASH_WAIT: &str = "sallyport_hash_wait_seconds";
 pub const HASH_RUN: &str = "sallyport_hash_run_seconds";
 /// Passwords refused unhashed, by reason.
 pub const HASH_SHED: &str = "sallyport_hash_shed_total";
-/// 1 for the Argon2 engine in use, by name.
+/// 1 for the Argon2 engine in use, by name and SIMD level.
 pub const HASH_ENGINE: &str = "sallyport_hash_engine_info";
 /// Starts at which the engine disagreed with the reference and was put aside.
 pub const HASH_ENGINE_MISMATCH: &str = "sallyport_hash_engine_mismatch_total";
@@ -216,7 +216,7 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: HASH_ENGINE,
         kind: Kind::Gauge,
-        help: "1 for the Argon2 engine in use, by name.",
+        help: "1 for the Argon2 engine in use, by name and SIMD level.",
     },
     Metric {
         name: HASH_ENGINE_MISMATCH,

@@ -1,5 +1,7 @@
 //! The pool as its callers see it.
 
+mod choice;
+
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
