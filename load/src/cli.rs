@@ -19,7 +19,7 @@ use crate::progress::Progress;
 use crate::report::{self, Report};
 use crate::run::{self, Stop};
 use crate::scenario::Scenario;
-use crate::{compare, machine};
+use crate::{bare, compare, machine};
 
 /// Plays many users against a Sallyport and tells what came out.
 ///
@@ -53,6 +53,12 @@ enum Command {
     Overload(Options),
     /// Logins with 1,000 accounts, and with --users. Passwords are hashed at the least cost.
     Growth(Options),
+    /// Serve next to nothing, for comparison. Scenarios start this by themselves.
+    #[command(hide = true)]
+    Bare {
+        /// Redis for the server that asks it.
+        redis_url: String,
+    },
     /// Name the scenarios and what they do when nothing is said.
     List,
     /// Put two JSON results side by side; exit code 1 when the second is worse past the tolerance.
@@ -97,6 +103,10 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Mixed(options) => (Scenario::Mixed, options),
         Command::Overload(options) => (Scenario::Overload, options),
         Command::Growth(options) => (Scenario::Growth, options),
+        Command::Bare { redis_url } => {
+            bare::serve(&redis_url)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::List => return Ok(print(&options::list())),
         Command::Compare(asked) => {
             let comparison = compare::files(&asked.before, &asked.after, asked.tolerance)?;

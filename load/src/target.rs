@@ -117,6 +117,20 @@ impl Target {
         Client::new(Arc::clone(&self.public), from, settings.timeout())
     }
 
+    /// The Redis of a private service.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the service does not tell.
+    pub(crate) fn redis_url(&self) -> Option<Result<String, Error>> {
+        self.private.as_ref().map(Private::redis_url)
+    }
+
+    /// The `number`th client of another listener.
+    pub(crate) fn client_of(socket: SocketAddr, settings: &Settings) -> Result<Client, Error> {
+        let address = Address::new(socket, &socket.to_string(), "/api")?;
+        Ok(Client::new(Arc::new(address), None, settings.timeout()))
+    }
+
     /// The internal listener, when known.
     pub(crate) fn admin(&self) -> Option<&Arc<Address>> {
         self.admin.as_ref()

@@ -62,6 +62,11 @@ impl Visitor {
         }
     }
 
+    /// From now on it asks somebody else.
+    pub(crate) fn turn_to(&mut self, client: Client) {
+        self.client = client;
+    }
+
     /// From now on notes go to `ledger`.
     pub(crate) fn write_to(&mut self, ledger: &Arc<Ledger>) {
         self.ledger = Arc::clone(ledger);

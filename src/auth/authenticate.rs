@@ -79,7 +79,9 @@ impl Auth {
         if let Some(remembered) = self.store.remembered(session_id, user_id).filter(live) {
             return Ok(Some(remembered));
         }
-        let (session, user) = self.store.look_up(session_id, user_id).await?;
+        // Boxed: seldom needed, and far larger than everything else that a request carries.
+        let looked_up = Box::pin(self.store.look_up(session_id, user_id));
+        let (session, user) = looked_up.await?;
         Ok(session.zip(user).filter(live))
     }
 

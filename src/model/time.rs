@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -55,28 +55,61 @@ impl Timestamp {
     }
 }
 
+/// Bytes of the longest text: nine digits of a second are never written, but room for them is asked for.
+const LONGEST_TEXT: usize = 40;
+
+impl Timestamp {
+    /// Writes the text into `buffer`. Sessions have seven times that are written and read with each refresh,
+    /// so nothing is allocated for it.
+    fn write(self, buffer: &mut [u8; LONGEST_TEXT]) -> Option<&str> {
+        let nanos = i128::from(self.0) * 1000;
+        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
+        let mut rest = &mut buffer[..];
+        time.format_into(&mut rest, &Rfc3339).ok()?;
+        let length = LONGEST_TEXT - rest.len();
+        std::str::from_utf8(&buffer[..length]).ok()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let micros = time.unix_timestamp_nanos().div_euclid(1000);
+        i64::try_from(micros).ok().map(Self)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
-            .ok()
-            .and_then(|time| time.format(&Rfc3339).ok())
-            .ok_or(fmt::Error)?;
-        f.write_str(&text)
+        let mut buffer = [0; LONGEST_TEXT];
+        f.write_str(self.write(&mut buffer).ok_or(fmt::Error)?)
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut buffer = [0; LONGEST_TEXT];
+        let text = self.write(&mut buffer);
+        serializer.serialize_str(text.ok_or_else(|| ser::Error::custom("beyond the year 9999"))?)
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let time = OffsetDateTime::parse(&text, &Rfc3339).map_err(de::Error::custom)?;
-        let micros = time.unix_timestamp_nanos().div_euclid(1000);
-        i64::try_from(micros).map(Self).map_err(de::Error::custom)
+        struct Text;
+
+        impl de::Visitor<'_> for Text {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time as in RFC 3339")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                Timestamp::read(text)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

@@ -229,7 +229,7 @@ impl Inner {
             let is_fresh = recalled.is_none();
             let snapshot = match recalled {
                 Some(snapshot) => snapshot,
-                None => self.snapshot(&keys).await?,
+                None => Box::pin(self.snapshot(&keys)).await?,
             };
             let mut draft = Draft::new(self.clock.now(), snapshot.meta.lost);
             let decided = decide(snapshot.records(&keys)?, &mut draft);

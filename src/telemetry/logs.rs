@@ -1,5 +1,7 @@
 //! Logs: one line for each event, JSON or text, on standard output, in UTC.
 
+mod span_fields;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -8,6 +10,7 @@ use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::{EnvFilter, fmt};
 
+use self::span_fields::SpanFields;
 use crate::config::{self, LogFormat};
 
 /// Starts logging for the whole process. A second call changes nothing.
@@ -35,7 +38,10 @@ where
         .with_ansi(false)
         .with_writer(OneLine(writer));
     Ok(match settings.log_format {
-        LogFormat::Json => Box::new(common.json().flatten_event(true).finish()),
+        LogFormat::Json => {
+            let json = common.json().flatten_event(true);
+            Box::new(json.fmt_fields(SpanFields).finish())
+        }
         LogFormat::Text => Box::new(common.finish()),
     })
 }
@@ -176,5 +182,27 @@ mod tests {
             ..config::Telemetry::default()
         };
         assert!(start_logs(&bad).is_err());
+    }
+
+    #[test]
+    fn a_span_says_its_fields_in_json_whatever_is_in_them() {
+        let log = logged(LogFormat::Json, "info", || {
+            let span = tracing::info_span!(
+                "request",
+                request_id = HOSTILE,
+                route = "/auth/me",
+                tries = 3_u64,
+                method = %"GET",
+                later = tracing::field::Empty
+            );
+            span.record("later", true);
+            span.in_scope(|| tracing::warn!("something"));
+        });
+        let event: serde_json::Value = serde_json::from_str(&log).expect("JSON");
+        let expected = serde_json::json!({
+            "name": "request", "request_id": HOSTILE, "route": "/auth/me", "tries": 3,
+            "method": "GET", "later": true,
+        });
+        assert_eq!(event["span"], expected);
     }
 }

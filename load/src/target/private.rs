@@ -98,6 +98,21 @@ impl Private {
         Ok(())
     }
 
+    /// URL of its Redis.
+    pub(super) fn redis_url(&self) -> Result<String, Error> {
+        let read = |name: &str| {
+            let path = self.folder.path().join("data/redis").join(name);
+            let text = std::fs::read_to_string(path);
+            text.map_err(Error::io(format!("reading Redis's {name}")))
+        };
+        let (port, password) = (read("port")?, read("password")?);
+        Ok(format!(
+            "redis://:{}@127.0.0.1:{}",
+            password.trim(),
+            port.trim()
+        ))
+    }
+
     /// Ends it in an orderly way, and with force when that takes too long.
     pub(super) async fn end(mut self) {
         send(&self.service, Signal::SIGTERM);
