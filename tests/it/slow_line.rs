@@ -71,7 +71,7 @@ async fn carry(client: TcpStream, server: TcpStream, states: watch::Receiver<Sta
 
 /// What the client asks, always at once.
 async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, watched: Arc<AtomicBool>) {
-    let mut buffer = [0; 16 * 1024];
+    let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         if buffer[..length].windows(8).any(|word| word == b"TRACKING") {
             watched.store(true, Ordering::SeqCst);
@@ -89,7 +89,7 @@ async fn tell(
     watched: Arc<AtomicBool>,
     mut states: watch::Receiver<State>,
 ) {
-    let mut buffer = [0; 16 * 1024];
+    let mut buffer = vec![0; 16 * 1024];
     loop {
         let length = tokio::select! {
             read = from.read(&mut buffer) => match read {
