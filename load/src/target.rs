@@ -117,6 +117,11 @@ impl Target {
         Client::new(Arc::clone(&self.public), from, settings.timeout())
     }
 
+    /// Whether clients seem to come from different addresses. Nobody else's service believes that.
+    pub(crate) fn tells_addresses_apart(&self) -> bool {
+        self.private.is_some()
+    }
+
     /// The internal listener, when known.
     pub(crate) fn admin(&self) -> Option<&Arc<Address>> {
         self.admin.as_ref()
