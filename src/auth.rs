@@ -1,6 +1,6 @@
 //! Use cases of authentication. Knows no HTTP and no SQL: typed values in, typed answers out.
 //!
-//! Each use case is a list of steps: check the input, take from the limits, compute what is costly, decide
+//! Each use case is a list of steps: check the input, take a place in the hash queue, take from the limits, compute what is costly, decide
 //! and commit in one transaction, hand out tokens. What it decides is a pure function beside it. A use
 //! case that is dropped half-way leaves nothing behind but a place in a limit or a claim, which expire.
 
@@ -30,6 +30,7 @@ mod proof;
 mod refresh;
 mod register;
 mod reseal;
+mod room;
 mod sealing;
 mod second_factor;
 mod send_code;

@@ -10,7 +10,9 @@ mod sealer;
 mod totp;
 
 pub use access_token::{AccessTokens, Claims, IMPLICIT_ASSERTION};
-pub use hash_pool::{CodeSet, HashError, HashPool, PoolState, Verified, draw_backup_codes};
+pub use hash_pool::{
+    CodeSet, HashError, HashPlace, HashPool, PoolState, Verified, draw_backup_codes,
+};
 pub use keys::{KeyError, KeyInfo, Keys, Rotation, SealingKeyInfo, Window};
 pub use one_time_code::OneTimeCodes;
 pub use opaque_token::{OpaqueTokens, Opened, TokenKind};

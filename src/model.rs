@@ -9,6 +9,7 @@ mod enrolment;
 mod factors;
 mod id;
 mod identifier;
+mod network;
 mod password;
 mod phone_number;
 mod rotation;
@@ -32,6 +33,7 @@ pub use id::{
     MethodId, Partition, SessionId, UserId,
 };
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
+pub use network::Network;
 pub use password::{Password, PasswordError};
 pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use rotation::{Presented, Rotation, Successor};

@@ -131,6 +131,11 @@ impl Target {
         Ok(Client::new(Arc::new(address), None, settings.timeout()))
     }
 
+    /// Whether clients seem to come from different addresses. Nobody else's service believes that.
+    pub(crate) fn tells_addresses_apart(&self) -> bool {
+        self.private.is_some()
+    }
+
     /// The internal listener, when known.
     pub(crate) fn admin(&self) -> Option<&Arc<Address>> {
         self.admin.as_ref()

@@ -14,13 +14,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::limits::{by_address, network, refuse};
+use super::limits::{by_address, refuse};
 use super::line::{Outlook, Seat};
 use super::target::Target;
 use super::{Auth, Client, Error};
 use crate::clock::{self, Stopwatch};
 use crate::config::Limits;
-use crate::model::Id;
+use crate::model::{Id, Network};
 use crate::store::{Bucket, Subject, Taken, Verdict};
 
 /// Nobody waits longer for attempts in flight. As long as the hash queue's own deadline, which is what
@@ -234,7 +234,7 @@ fn inner_buckets(limits: &Limits, address: IpAddr, target: &Target) -> [Bucket; 
 
 /// The network comes first: it has no '|', which a name may have.
 fn both(address: IpAddr, name: &str) -> Subject {
-    Subject::Text(format!("{}|{name}", network(address)))
+    Subject::Text(format!("{}|{name}", Network::of(address)))
 }
 
 fn refusing(verdicts: &[Verdict]) -> Vec<Verdict> {

@@ -41,13 +41,14 @@ impl Auth {
         input: &Verification,
     ) -> Result<SignedIn, Error> {
         let code = BackupCode::parse(&input.code).ok_or(Error::InvalidCode)?;
+        let mut place = self.hash_place(client)?;
         let ticket = self
             .ticket(client, &input.temp_token, input.trust.as_ref())
             .await?;
         self.pass(client, Gate::SecondFactor(ticket.user_id))
             .await?;
         let counted = self.count_try(&ticket).await?;
-        let tag = self.pool.tag_code(code, &counted.recipe).await?;
+        let tag = place.tag_code(code, &counted.recipe).await?;
         self.decide_backup_code(client, &ticket, &counted, &tag)
             .await
     }

@@ -37,11 +37,12 @@ impl Auth {
         if !caller.user.two_factor_enabled {
             return Err(Error::TwoFactorNotEnabled);
         }
+        let mut place = self.hash_place(client)?;
         self.pass(client, Gate::SecondFactor(caller.user.id))
             .await?;
         let codes = draw_backup_codes();
         let shown = codes.iter().map(BackupCode::shown).collect();
-        let CodeSet { recipe, tags } = self.pool.hash_codes(codes).await?;
+        let CodeSet { recipe, tags } = place.hash_codes(codes).await?;
         let trail = self.trail(client);
         let decide = |records: HolderRecords, draft: &mut Draft| {
             let mut holder = Holder::proven(records, trail.now)?;

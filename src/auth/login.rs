@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::arrival::Arrival;
 use super::attempt::Attempt;
 use super::device::Trusted;
-use super::proof::{Failure, Proof, Reason};
+use super::proof::{Evidence, Failure, Proof, Reason};
 use super::sign_in::{FirstFactor, Step};
 use super::target::{self, Target};
 use super::{Auth, ChallengeIssued, Client, Error, SignedIn};
@@ -71,13 +71,19 @@ impl Auth {
         client: &Client,
         input: &Credentials,
     ) -> Result<LoginOutcome, Failure> {
+        let mut place = self.hash_place(client)?;
         for _ in 0..MAX_PROOFS {
             let arrival = self.device_arrival(client, input.device_token.as_deref());
             let (attempt, target) = self
                 .target(client, &input.identifier, arrival.as_ref())
                 .await?;
+            let evidence = Evidence {
+                password: &input.password,
+                place: &mut place,
+                during: "login",
+            };
             let proof = self
-                .prove_password(client, attempt, &target, &input.password, "login")
+                .prove_password(client, attempt, &target, evidence)
                 .await?;
             match self.sign_in(client, proof, arrival).await? {
                 Step::Done(outcome) => return Ok(outcome),

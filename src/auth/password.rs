@@ -2,7 +2,7 @@
 
 use super::error::FieldError;
 use super::limits::Gate;
-use super::proof::Failure;
+use super::proof::{Evidence, Failure};
 use super::sessions::live_pair;
 use super::target::Target;
 use super::{Auth, Caller, Client, Error};
@@ -52,11 +52,15 @@ impl Auth {
         let (email, username) = (&caller.user.email_key, &caller.user.username_key);
         (input.new.check(email, username))
             .map_err(|e| Error::Invalid(vec![FieldError::password("newPassword", e)]))?;
-        let proven = self
-            .prove_again(client, caller, &input.current, "password_change")
-            .await?;
+        let mut place = self.hash_place(client)?;
+        let evidence = Evidence {
+            password: &input.current,
+            place: &mut place,
+            during: "password_change",
+        };
+        let proven = self.prove_again(client, caller, evidence).await?;
         self.pass(client, Gate::PasswordChange(proven.id)).await?;
-        let hash = self.pool.hash(input.new).await?;
+        let hash = place.hash(input.new).await?;
         let trail = self.trail(client);
         let decide = |records: (Option<Session>, Option<User>), draft: &mut Draft| {
             let (mut session, mut user) = still(records, &proven, trail.now)?;
@@ -100,7 +104,12 @@ impl Auth {
         caller: &Caller,
         password: &Password,
     ) -> Result<String, Error> {
-        let proven = self.prove_again(client, caller, password, DURING).await?;
+        let evidence = Evidence {
+            password,
+            place: &mut self.hash_place(client)?,
+            during: DURING,
+        };
+        let proven = self.prove_again(client, caller, evidence).await?;
         let trail = self.trail(client);
         let decide = |records: (Option<Session>, Option<User>), draft: &mut Draft| {
             let (mut session, user) = still(records, &proven, trail.now)?;
@@ -171,13 +180,12 @@ impl Auth {
         &self,
         client: &Client,
         caller: &Caller,
-        password: &Password,
-        during: &'static str,
+        evidence: Evidence<'_>,
     ) -> Result<User, Error> {
         let target = Target::of(&caller.user);
         let attempt = self.knock(client, &target.to_string()).await?;
         let proof = self
-            .prove_password(client, attempt, &target, password, during)
+            .prove_password(client, attempt, &target, evidence)
             .await
             .map_err(Failure::into_error)?;
         self.give_back(client, proof.attempt).await;

@@ -6,9 +6,18 @@
 use super::attempt::Attempt;
 use super::target::Target;
 use super::{Auth, Client, Error};
-use crate::crypto::{HashError, Verified};
+use crate::crypto::{HashError, HashPlace, Verified};
 use crate::model::{Action, Password, User};
 use crate::store::{self, Class};
+
+/// A password that shall prove something.
+pub(super) struct Evidence<'a> {
+    pub(super) password: &'a Password,
+    /// Where it is hashed.
+    pub(super) place: &'a mut HashPlace,
+    /// Names the use case in the audit entry of a failure.
+    pub(super) during: &'static str,
+}
 
 /// A password was right.
 pub(super) struct Proof {
@@ -73,20 +82,19 @@ impl Failure {
 
 impl Auth {
     /// Goes through the inner door with the attempt that knocked at the outer one, reads the account,
-    /// compares the password. `during` names the use case in the audit entry of a failure.
+    /// compares the password.
     pub(super) async fn prove_password(
         &self,
         client: &Client,
         attempt: Attempt,
         target: &Target,
-        password: &Password,
-        during: &'static str,
+        evidence: Evidence<'_>,
     ) -> Result<Proof, Failure> {
         let (attempt, user) =
             tokio::join!(self.enter(client, attempt, target), self.account(target));
         let attempt = attempt?;
         let compared = match user {
-            Ok(user) => self.compare(user, target, password).await,
+            Ok(user) => Self::compare(user, target, evidence.password, evidence.place).await,
             Err(error) => Err(error.into()),
         };
         match compared {
@@ -97,7 +105,7 @@ impl Auth {
             }),
             Err(Failure::Refused(reason)) => {
                 attempt.fail(client);
-                self.note_failure(client, target, reason, during);
+                self.note_failure(client, target, reason, evidence.during);
                 Err(Failure::Refused(reason))
             }
             Err(Failure::Error(error)) => {
@@ -116,16 +124,16 @@ impl Auth {
 
     /// Compares, whatever there is to compare with: the hash is always paid for, and judged only then.
     async fn compare(
-        &self,
         user: Option<User>,
         target: &Target,
         password: &Password,
+        place: &mut HashPlace,
     ) -> Result<(User, Option<String>), Failure> {
         let stored = user
             .as_ref()
             .filter(|_| password.is_within_bounds())
             .and_then(|user| user.password_hash.clone());
-        let verified = self.verify(password, stored, user.as_ref()).await?;
+        let verified = Self::verify(password, stored, user.as_ref(), place).await?;
         let user = judge(user, target, verified.matches).map_err(Failure::Refused)?;
         Ok((user, verified.rehashed))
     }
@@ -133,12 +141,12 @@ impl Auth {
     /// A stored hash that nobody can verify is our fault, but it must look like any wrong password, and it
     /// has cost the same.
     async fn verify(
-        &self,
         password: &Password,
         stored: Option<String>,
         user: Option<&User>,
+        place: &mut HashPlace,
     ) -> Result<Verified, HashError> {
-        match self.pool.verify(password.clone(), stored).await {
+        match place.verify(password.clone(), stored).await {
             Err(HashError::Unusable) => {
                 let user_id = user.map(|user| user.id.to_string());
                 tracing::error!(user_id, "the stored password hash cannot be verified");

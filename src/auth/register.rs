@@ -2,6 +2,7 @@
 
 use super::error::FieldError;
 use super::{Auth, Client, Error, SignedIn};
+use crate::crypto::HashPlace;
 use crate::model::{Action, Email, Identifier, Password, User, UserId, Username};
 use crate::store::{self, Claim, Class, Draft, Receipt};
 use crate::telemetry::names;
@@ -38,13 +39,14 @@ impl Auth {
 
     async fn try_register(&self, client: &Client, input: Registration) -> Result<SignedIn, Error> {
         let applicant = check(input)?;
+        let place = self.hash_place(client)?;
         let user_id: UserId = self.clock.new_id();
         let names = [
             Identifier::email(&applicant.email),
             Identifier::username(&applicant.username),
         ];
         let claim = self.store.claim(user_id, &names).await?;
-        let user = match self.make_user(user_id, applicant, &claim).await {
+        let user = match self.make_user(user_id, applicant, &claim, place).await {
             Ok(user) => user,
             Err(error) => {
                 claim.release().await;
@@ -60,6 +62,7 @@ impl Auth {
         user_id: UserId,
         applicant: Applicant,
         claim: &Claim,
+        mut place: HashPlace,
     ) -> Result<User, Error> {
         let Applicant {
             email,
@@ -67,7 +70,7 @@ impl Auth {
             password,
         } = applicant;
         let check = async { claim.check().await.map_err(Error::from) };
-        let hash = async { self.pool.hash(password).await.map_err(Error::from) };
+        let hash = async { place.hash(password).await.map_err(Error::from) };
         let ((), hash) = tokio::try_join!(check, hash)?;
         let now = self.clock.now();
         Ok(User::register(user_id, &email, &username, hash, now))

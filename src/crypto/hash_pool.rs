@@ -1,32 +1,38 @@
 //! The hash pool: Argon2 on its own rayon threads, one reused arena each, behind a bounded queue.
 //!
 //! A login is 99 % one hash, so this is where the service is fast or slow, and where it can be overwhelmed.
-//! A job keeps its place in the queue until a thread takes it, even when its caller has gone; whoever cannot be
-//! served in time is turned away at once.
+//! Whoever wants something hashed takes a [`HashPlace`] in the queue first, and is turned away then and there when
+//! it could not be served in time. A job keeps its place until a thread takes it, even when its caller has gone.
 
 mod code_set;
 mod engine;
+mod place;
 mod queue;
 mod recipe;
+mod turns;
 mod worker;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, gauge};
 use subtle::ConstantTimeEq;
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 pub use self::code_set::{CodeSet, draw_backup_codes};
 use self::engine::{Engine, Examine, Kind};
+pub use self::place::HashPlace;
 use self::queue::Queue;
 use self::recipe::{Bounds, MAX_TAG_LENGTH, Recipe, SALT_LENGTH, Stored, TAG_LENGTH};
-use self::worker::{Submitted, Workers};
-use crate::clock;
+use self::worker::Workers;
+use crate::clock::{self, Stopwatch};
 use crate::config::{self, HashEngine};
-use crate::model::Password;
+use crate::model::{Network, Password};
 use crate::telemetry::names;
+
+/// How often a hash is tried at the start to learn its time.
+const TRIALS: usize = 4;
 
 /// The pool. Clones share it.
 #[derive(Clone)]
@@ -92,16 +98,17 @@ impl HashPool {
                 "the parameters of new hashes ({today:?}) are beyond what is accepted from a stored hash"
             ));
         }
-        let (kind, mean_run) = choose(settings.engine, today, examine)?;
+        let (kind, time) = choose(settings.engine, today, examine)?;
+        let quickest = quickest(kind, today, time)?;
         let count = thread_count(settings);
         let queue = Queue::new(
             u32::try_from(count).unwrap_or(u32::MAX),
             settings.queue,
             settings.deadline,
-            mean_run,
+            quickest,
         );
         let workers = Workers::new(queue, count, kind, today).map_err(|error| error.to_string())?;
-        announce(kind, count, mean_run);
+        announce(kind, count, quickest);
         Ok(Self {
             threads: Arc::new(threads(count)?),
             workers: Arc::new(workers),
@@ -110,17 +117,34 @@ impl HashPool {
         })
     }
 
-    /// Hashes a new password; returns its PHC string.
+    /// Whether a job of `network` would be let in now. For a look before anything else is done; only a place
+    /// is sure.
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`].
+    pub fn has_room(&self, network: Network) -> Result<(), HashError> {
+        self.workers.queue.has_room(network)
+    }
+
+    /// A place in the queue for what `network` wants hashed.
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`] when the queue is full or would not get to it in time, or the network holds
+    /// more than its share of it already.
+    pub fn place(&self, network: Network) -> Result<HashPlace, HashError> {
+        let promise = self.workers.queue.reserve(network)?;
+        Ok(HashPlace::new(self.clone(), network, promise))
+    }
+
+    /// [`HashPlace::hash`] for the house itself.
     ///
     /// # Errors
     /// [`HashError::Overloaded`], [`HashError::Failed`].
     pub async fn hash(&self, password: Password) -> Result<String, HashError> {
-        let today = self.today;
-        self.submit(move |engine| hash(engine, &today, &password))
-            .await
+        self.own_place()?.hash(password).await
     }
 
-    /// Verifies against a stored hash. `None` (no such account) costs the same and never matches.
+    /// [`HashPlace::verify`] for the house itself.
     ///
     /// # Errors
     /// [`HashError::Overloaded`], [`HashError::Failed`], and [`HashError::Unusable`] at the cost of a hash.
@@ -129,9 +153,11 @@ impl HashPool {
         password: Password,
         stored: Option<String>,
     ) -> Result<Verified, HashError> {
-        let (today, bounds) = (self.today, self.bounds);
-        self.submit(move |engine| verify(engine, &today, &bounds, &password, stored.as_deref()))
-            .await
+        self.own_place()?.verify(password, stored).await
+    }
+
+    fn own_place(&self) -> Result<HashPlace, HashError> {
+        self.place(Network::of(Ipv4Addr::LOCALHOST.into()))
     }
 
     /// How busy it is.
@@ -142,21 +168,6 @@ impl HashPool {
             waiting: self.workers.queue.waiting(),
             capacity: self.workers.queue.capacity(),
         }
-    }
-
-    /// Each admitted job is matched by one call of [`Workers::serve_one`] on some thread.
-    async fn submit<T, F>(&self, work: F) -> Result<T, HashError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Engine) -> Result<T, HashError> + Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
-        self.workers
-            .queue
-            .admit(Box::new(Submitted { work, reply }))?;
-        let workers = Arc::clone(&self.workers);
-        self.threads.spawn_fifo(move || workers.serve_one());
-        answer.await.unwrap_or(Err(HashError::Failed))
     }
 }
 
@@ -181,10 +192,30 @@ fn choose(
 }
 
 /// Says which engine computes, in the log and as a metric.
-fn announce(kind: Kind, threads: usize, mean_run: Duration) {
+fn announce(kind: Kind, threads: usize, hash_takes: Duration) {
     let (engine, simd) = (kind.name(), kind.simd());
-    tracing::info!(engine, simd, threads, ?mean_run, "passwords can be hashed");
+    tracing::info!(
+        engine,
+        simd,
+        threads,
+        ?hash_takes,
+        "passwords can be hashed"
+    );
     gauge!(names::HASH_ENGINE, "name" => engine, "simd" => simd).set(1.0);
+}
+
+/// The time of one hash when nothing is in its way: the quickest of several, since a service seldom starts on a
+/// quiet machine, and who comes first would be refused for what was slow then.
+fn quickest(kind: Kind, home: Recipe, known: Duration) -> Result<Duration, String> {
+    let mut engine = Engine::new(kind, home).map_err(|error| error.to_string())?;
+    let mut best = known;
+    for _ in 0..TRIALS {
+        let watch = Stopwatch::start();
+        let tried = nobody(&mut engine, &home, &Password::new(String::new()));
+        tried.map_err(|error| error.to_string())?;
+        best = best.min(watch.elapsed());
+    }
+    Ok(best)
 }
 
 fn thread_count(settings: &config::Hashing) -> usize {

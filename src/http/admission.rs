@@ -1,11 +1,11 @@
-//! Enforces what the line says about callers and limits, before the body is read.
+//! Enforces what the line says about room, callers and limits, before the body is read.
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
 use super::house::House;
 use super::problem::{Kind, Problem};
-use super::route::{Access, Limit, Route};
+use super::route::{Access, Cost, Limit, Route};
 use crate::auth::{Caller, Client, Gate};
 
 /// Longest access token that is looked at, in bytes.
@@ -30,6 +30,9 @@ pub(super) async fn admit(
     client: &Client,
     token: Option<&str>,
 ) -> Result<Option<Caller>, Problem> {
+    if route.cost == Cost::Hash {
+        house.auth()?.has_room(client)?;
+    }
     if route.access == Access::Public {
         pass(house, route.limit, client).await?;
         return Ok(None);

@@ -79,6 +79,15 @@ pub(super) enum Limit {
     General,
 }
 
+/// What a request costs besides questions to the stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cost {
+    /// Nothing to speak of, or it depends.
+    Usual,
+    /// Whoever calls, a password or code is hashed.
+    Hash,
+}
+
 /// What body is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyRule {
@@ -132,6 +141,7 @@ pub(super) struct Route {
     pub(super) cookie: bool,
     /// The cookie of a trusted device is looked at here.
     pub(super) device: bool,
+    pub(super) cost: Cost,
     /// An access token counts here although anybody may call.
     pub(super) token: bool,
     /// `operationId` and summary of the `OpenAPI` document.
@@ -154,6 +164,7 @@ impl Route {
             body: BodyRule::None,
             cookie: false,
             device: false,
+            cost: Cost::Usual,
             token: false,
             title: ("", ""),
             tag: "",
@@ -232,6 +243,13 @@ impl Route {
     /// Looks at the cookie of a trusted device.
     pub(super) const fn knows_devices(mut self) -> Self {
         self.device = true;
+        self
+    }
+
+    /// Hashes a password or code. Refused before anything is read, asked or counted while there is no room for
+    /// it. (What hashes only now and then asks for a place itself.)
+    pub(super) const fn hashes(mut self) -> Self {
+        self.cost = Cost::Hash;
         self
     }
 

@@ -55,6 +55,7 @@ pub(super) const PUBLIC: &[Route] = &[
         .titled("Authentication", "register", "Make an account and log in")
         .open_to(Public)
         .limited_by(Register)
+        .hashes()
         .takes::<RegisterBody>()
         .gives::<SignedInData>(201)
         .refuses(&[Kind::EmailTaken, Kind::UsernameTaken, Kind::OutcomeUnknown]),
@@ -62,6 +63,7 @@ pub(super) const PUBLIC: &[Route] = &[
         .titled("Authentication", "login", "Log in with a password")
         .open_to(Public)
         .limited_by(LoginFailures)
+        .hashes()
         .knows_devices()
         .takes::<LoginBody>()
         .gives::<LoginData>(200)
@@ -132,6 +134,7 @@ pub(super) const PUBLIC: &[Route] = &[
             "Change the password; other sessions end",
         )
         .open_to(RecentUser)
+        .hashes()
         .takes::<ChangePasswordBody>()
         .refuses(&[Kind::InvalidCredentials]),
     // Second factor: the login
@@ -151,6 +154,7 @@ pub(super) const PUBLIC: &[Route] = &[
         "Complete a login with a backup code, which is used up",
     )
     .open_to(Public)
+    .hashes()
     .takes::<VerifyBackupCodeBody>()
     .gives::<SignedInData>(200)
     .refuses(CHALLENGE),
@@ -268,6 +272,7 @@ pub(super) const PUBLIC: &[Route] = &[
             "New backup codes in the place of the old ones",
         )
         .open_to(RecentUser)
+        .hashes()
         .gives::<BackupCodesData>(200)
         .refuses(&[Kind::TwoFactorNotEnabled, Kind::OutcomeUnknown]),
     Route::get("/2fa/devices", run!(devices::list))

@@ -1,19 +1,21 @@
 //! How much of what all clients share one of them may hold at a time: connections, bytes of bodies.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::Network;
 
 /// What each client holds.
 pub(super) struct Shares {
     most: usize,
-    held: Mutex<HashMap<IpAddr, usize>>,
+    held: Mutex<HashMap<Network, usize>>,
 }
 
 /// A client's share, given back when dropped.
 pub(super) struct Share {
     of: Arc<Shares>,
-    holder: IpAddr,
+    holder: Network,
     amount: usize,
 }
 
@@ -26,7 +28,7 @@ impl Shares {
 
     /// Takes `amount` for the client at `address`. `None` when that would be more than its share.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr, amount: usize) -> Option<Share> {
-        let holder = holder(address);
+        let holder = Network::of(address);
         let mut held = self.held();
         let now = held.get(&holder).copied().unwrap_or(0);
         let then = now.checked_add(amount).filter(|then| *then <= self.most)?;
@@ -36,7 +38,7 @@ impl Shares {
         Some(Share { of, holder, amount })
     }
 
-    fn give_back(&self, holder: IpAddr, amount: usize) {
+    fn give_back(&self, holder: Network, amount: usize) {
         let mut held = self.held();
         if let Some(now) = held.get_mut(&holder) {
             *now = now.saturating_sub(amount);
@@ -46,7 +48,7 @@ impl Shares {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<Network, usize>> {
         // Nothing that panics is done under the lock.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,17 +66,6 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.of.give_back(self.holder, self.amount);
-    }
-}
-
-/// Whom an address stands for: itself, or for IPv6 its /64, since every line has one to itself.
-fn holder(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
     }
 }
 

@@ -34,6 +34,7 @@ pub struct House {
     pub store: Store,
     pub public: SocketAddr,
     pub keys: Keys,
+    pub pool: HashPool,
     http: Client<HttpConnector, Full<Bytes>>,
     stop: CancellationToken,
 }
@@ -114,7 +115,7 @@ impl House {
         let outbound = Outbound::new(&wishes.outbound).expect("outbound");
         let auth = Auth::new(
             store.clone(),
-            pool,
+            pool.clone(),
             &keys,
             Arc::new(outbound),
             lab.clock.clone(),
@@ -132,6 +133,7 @@ impl House {
             http: Client::builder(TokioExecutor::new()).build_http(),
             stop: stop.clone(),
             keys,
+            pool,
         };
         let auth = Arc::new(auth);
         if wishes.carries {

@@ -24,6 +24,7 @@ mod lab;
 mod letters;
 mod outbound_mail;
 mod outbound_sms;
+mod overload;
 mod rate_limits;
 mod second_factor_races;
 mod second_factors;

@@ -13,7 +13,7 @@ use crate::auth::audit::Trail;
 use crate::auth::error::FieldError;
 use crate::auth::factor_change::{Holder, HolderKeys, HolderRecords};
 use crate::auth::{Auth, Caller, Client, Error, Gate, sealing};
-use crate::crypto::{CodeSet, draw_backup_codes};
+use crate::crypto::{CodeSet, HashPlace, draw_backup_codes};
 use crate::model::{
     Action, Authenticator, BackupCode, Enrolment, EnrolmentId, Method, MethodKind, Proof,
     SixDigits, Strikes, Timestamp,
@@ -88,11 +88,15 @@ impl Auth {
         let (trail, keys) = (self.trail(client), keys(caller));
         let seen = Proposer::of(self.store.read(keys).await?, kind, trail.now)?;
         self.require_own_secret(&seen.enrolment, secret)?;
+        let place = seen
+            .needs_codes()
+            .then(|| self.hash_place(client))
+            .transpose()?;
         self.pass(client, Gate::SecondFactor(caller.user.id))
             .await?;
-        let fresh = match self.shown_step(&seen.enrolment, &code, trail.now)? {
-            Some(_) => self.fresh_codes(&seen).await?,
-            None => None,
+        let fresh = match (self.shown_step(&seen.enrolment, &code, trail.now)?, place) {
+            (Some(_), Some(place)) => Some(self.fresh_codes(&seen, place).await?),
+            _ => None,
         };
         let decide = |records: Records, draft: &mut Draft| {
             let proposer = Proposer::of(records, kind, trail.now)?;
@@ -152,17 +156,20 @@ impl Auth {
         }
     }
 
-    /// The codes that were shown with an app; for other factors new ones, when the account has none yet.
-    async fn fresh_codes(&self, seen: &Proposer) -> Result<Option<FreshCodes>, Error> {
+    /// The codes that were shown with an app; for other factors new ones.
+    async fn fresh_codes(
+        &self,
+        seen: &Proposer,
+        mut place: HashPlace,
+    ) -> Result<FreshCodes, Error> {
         let codes = match &seen.enrolment.proof {
             Proof::Totp { backup_codes } => self.shown_codes(&seen.enrolment, backup_codes)?,
-            Proof::SentCode { .. } if seen.holder.factors.backup.is_some() => return Ok(None),
             Proof::SentCode { .. } => draw_backup_codes(),
         };
-        Ok(Some(FreshCodes {
+        Ok(FreshCodes {
             shown: codes.iter().map(BackupCode::shown).collect(),
-            set: self.pool.hash_codes(codes).await?,
-        }))
+            set: place.hash_codes(codes).await?,
+        })
     }
 
     fn shown_codes(&self, enrolment: &Enrolment, sealed: &str) -> Result<Vec<BackupCode>, Error> {
@@ -232,6 +239,11 @@ impl Proposer {
         let open = |enrolment: &Enrolment| enrolment.is_open(kind, holder.user.id, now);
         let enrolment = enrolment.filter(open).ok_or(Error::EnrolmentExpired)?;
         Ok(Self { holder, enrolment })
+    }
+
+    /// Whether there will be new backup codes: with an app always, else when the account has none yet.
+    fn needs_codes(&self) -> bool {
+        matches!(self.enrolment.proof, Proof::Totp { .. }) || self.holder.factors.backup.is_none()
     }
 }
 

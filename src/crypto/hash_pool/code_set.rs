@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::engine::Engine;
 use super::recipe::{self, Recipe, SALT_LENGTH, TAG_LENGTH};
-use super::{HashError, HashPool, failed};
+use super::{HashError, HashPlace, failed};
 use crate::clock;
 use crate::model::BackupCode;
 
@@ -35,15 +35,15 @@ pub fn draw_backup_codes() -> Vec<BackupCode> {
     drawn.into_iter().map(BackupCode::from_random).collect()
 }
 
-impl HashPool {
+impl HashPlace {
     /// Hashes a set of codes under one fresh salt, one after the other: a set takes one place in the queue, as a
     /// password does, however many sets there are, and others get their turn in between.
     ///
     /// # Errors
-    /// [`HashError::Overloaded`], [`HashError::Failed`].
-    pub async fn hash_codes(&self, codes: Vec<BackupCode>) -> Result<CodeSet, HashError> {
+    /// As [`HashPlace::hash`].
+    pub async fn hash_codes(&mut self, codes: Vec<BackupCode>) -> Result<CodeSet, HashError> {
         let salt: [u8; SALT_LENGTH] = clock::random();
-        let today = self.today;
+        let today = self.pool.today;
         let mut tags = Vec::with_capacity(codes.len());
         for code in codes {
             tags.push(self.tag(code, today, salt).await?);
@@ -57,15 +57,19 @@ impl HashPool {
     /// The tag that `code` has under a set's recipe: to be looked for among the set's tags.
     ///
     /// # Errors
-    /// [`HashError::Overloaded`], [`HashError::Failed`]; [`HashError::Unusable`] when the recipe is malformed or
-    /// costlier than allowed.
-    pub async fn tag_code(&self, code: BackupCode, recipe: &str) -> Result<String, HashError> {
-        let parsed = recipe::parse_untagged(recipe, &self.bounds);
+    /// As [`HashPlace::hash`], and [`HashError::Unusable`] when the recipe is malformed or costlier than allowed.
+    pub async fn tag_code(&mut self, code: BackupCode, recipe: &str) -> Result<String, HashError> {
+        let parsed = recipe::parse_untagged(recipe, &self.pool.bounds);
         let (recipe, salt) = parsed.ok_or(HashError::Unusable)?;
         self.tag(code, recipe, salt).await
     }
 
-    async fn tag<S>(&self, code: BackupCode, recipe: Recipe, salt: S) -> Result<String, HashError>
+    async fn tag<S>(
+        &mut self,
+        code: BackupCode,
+        recipe: Recipe,
+        salt: S,
+    ) -> Result<String, HashError>
     where
         S: AsRef<[u8]> + Send + 'static,
     {
@@ -91,6 +95,7 @@ fn tag(
 mod tests {
     use argon2::{Argon2, PasswordVerifier};
 
+    use super::super::HashPool;
     use super::*;
     use crate::config::{self, HashEngine};
 
@@ -108,6 +113,10 @@ mod tests {
         HashPool::start(settings).expect("starts")
     }
 
+    fn place(pool: &HashPool) -> HashPlace {
+        pool.own_place().expect("there is room")
+    }
+
     #[test]
     fn ten_different_codes_are_drawn_each_time() {
         let drawn: HashSet<_> = (0..20)
@@ -123,19 +132,30 @@ mod tests {
         for engine in [HashEngine::Auto, HashEngine::Reference] {
             let pool = pool(&config::Hashing { engine, ..cheap() });
             let codes = draw_backup_codes();
-            let set = pool.hash_codes(codes.clone()).await.expect("hashes");
-            let other = pool.hash_codes(codes.clone()).await.expect("hashes");
+            let set = place(&pool)
+                .hash_codes(codes.clone())
+                .await
+                .expect("hashes");
+            let other = place(&pool)
+                .hash_codes(codes.clone())
+                .await
+                .expect("hashes");
             assert!(set.recipe.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
             assert_ne!(set.recipe, other.recipe, "a salt of its own");
             assert_eq!(set.tags.len(), 10);
             for (index, code) in codes.into_iter().enumerate() {
                 let typed = BackupCode::parse(&code.shown().to_lowercase()).expect("a code");
-                let tag = pool.tag_code(typed, &set.recipe).await.expect("hashes");
+                let tag = place(&pool)
+                    .tag_code(typed, &set.recipe)
+                    .await
+                    .expect("hashes");
                 let found = set.tags.iter().position(|stored| *stored == tag);
                 assert_eq!(found, Some(index));
                 assert!(!other.tags.contains(&tag));
             }
-            let wrong = pool.tag_code(BackupCode::from_random(clock::random()), &set.recipe);
+            let unknown = BackupCode::from_random(clock::random());
+            let mut place = place(&pool);
+            let wrong = place.tag_code(unknown, &set.recipe);
             assert!(!set.tags.contains(&wrong.await.expect("hashes")));
         }
     }
@@ -148,7 +168,10 @@ mod tests {
             ..config::Hashing::default()
         });
         let codes = draw_backup_codes();
-        let set = pool.hash_codes(codes[..2].to_vec()).await.expect("hashes");
+        let set = place(&pool)
+            .hash_codes(codes[..2].to_vec())
+            .await
+            .expect("hashes");
         let stored = format!("{}${}", set.recipe, set.tags[1]);
         let stored = argon2::PasswordHash::new(&stored).expect("a PHC string");
         let verdict = |code: &BackupCode| {
@@ -161,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn a_set_keeps_its_parameters_when_those_of_the_day_change() {
         let code = BackupCode::from_random([1, 2, 3, 4, 5]);
-        let set = pool(&cheap()).hash_codes(vec![code.clone()]).await;
+        let set = place(&pool(&cheap())).hash_codes(vec![code.clone()]).await;
         let set = set.expect("hashes");
         let later = pool(&config::Hashing {
             memory_kib: 128,
@@ -169,7 +192,7 @@ mod tests {
             ..cheap()
         });
         assert_eq!(
-            later.tag_code(code, &set.recipe).await,
+            place(&later).tag_code(code, &set.recipe).await,
             Ok(set.tags[0].clone())
         );
     }
@@ -181,7 +204,10 @@ mod tests {
             ..cheap()
         });
         let code = BackupCode::from_random([0; 5]);
-        let set = pool.hash_codes(vec![code.clone()]).await.expect("hashes");
+        let set = place(&pool)
+            .hash_codes(vec![code.clone()])
+            .await
+            .expect("hashes");
         let whole = format!("{}${}", set.recipe, set.tags[0]);
         for recipe in [
             "",
@@ -192,7 +218,7 @@ mod tests {
             "$2a$04$UuTkLRZZ6QofpDOlMz32MuuxEHA43WOemOYHPz6.SjsVsyO1tDU96",
             &whole,
         ] {
-            let tagged = pool.tag_code(code.clone(), recipe).await;
+            let tagged = place(&pool).tag_code(code.clone(), recipe).await;
             assert_eq!(tagged, Err(HashError::Unusable), "{recipe}");
         }
     }
@@ -204,7 +230,10 @@ mod tests {
             threads: 1,
             ..cheap()
         });
-        let set = pool.hash_codes(draw_backup_codes()).await.expect("hashes");
+        let set = place(&pool)
+            .hash_codes(draw_backup_codes())
+            .await
+            .expect("hashes");
         assert_eq!(set.tags.len(), 10);
         assert_eq!(pool.state().waiting, 0);
     }
@@ -215,7 +244,7 @@ mod tests {
             deadline: std::time::Duration::from_nanos(1),
             ..cheap()
         });
-        let set = pool.hash_codes(draw_backup_codes()).await;
+        let set = place(&pool).hash_codes(draw_backup_codes()).await;
         assert!(matches!(set, Err(HashError::Overloaded { .. })), "{set:?}");
     }
 }

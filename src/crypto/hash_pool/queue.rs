@@ -1,19 +1,28 @@
-//! The waiting room of the hash pool: bounded, first come first served, and honest about how long it takes.
+//! The waiting room of the hash pool: bounded, fair between networks (see `turns`), and honest about how long
+//! it takes.
 //!
-//! A job holds its place until a worker takes it, whoever has given up on it meanwhile. Served in order and
-//! not newest first: with admission by estimated wait nobody is let in who would have to be turned away
-//! later, so there is nobody to sacrifice.
+//! Whoever wants something hashed asks for a place before doing anything else that costs. A place is only
+//! given when its job would be served in time whatever comes later, so nobody is let in who would have to be
+//! turned away: that happens only when hashing itself becomes slower meanwhile. A job holds its place
+//! until a worker takes it, whoever has given up on it.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, gauge};
 
 use super::HashError;
+use super::turns::{Promise, Turns};
 use super::worker::Task;
 use crate::clock::Stopwatch;
+use crate::model::Network;
 use crate::telemetry::names;
+
+/// The mean is that of so many jobs. It decides over queues of some hundred, so it must not jump because a
+/// few of them had to share their core for a moment.
+const MEMORY: u32 = 64;
+/// The first guess counts as so many.
+const GUESS: u32 = 8;
 
 /// What waits.
 pub(super) struct Job {
@@ -30,10 +39,12 @@ pub(super) struct Queue {
 }
 
 struct State {
-    jobs: VecDeque<Job>,
+    turns: Turns<Job>,
     running: u32,
-    /// Moving average of the time of one job; a new one counts an eighth.
+    /// Moving average of the time of one job.
     mean_run: Duration,
+    /// Of how many.
+    known: u32,
 }
 
 impl Queue {
@@ -45,9 +56,10 @@ impl Queue {
         mean_run: Duration,
     ) -> Self {
         let state = State {
-            jobs: VecDeque::new(),
+            turns: Turns::new(),
             running: 0,
             mean_run,
+            known: GUESS,
         };
         Self {
             state: Mutex::new(state),
@@ -57,40 +69,55 @@ impl Queue {
         }
     }
 
-    /// Lets `task` wait, or refuses it when there is no place or it would not be reached in time.
-    pub(super) fn admit(&self, task: Box<dyn Task>) -> Result<(), HashError> {
+    /// Whether a job of `network` would be given a place now.
+    pub(super) fn has_room(&self, network: Network) -> Result<(), HashError> {
+        let state = self.lock();
+        self.judge(&state, network)
+    }
+
+    /// A place for a job of `network`, or a refusal when there is none or it would not be reached in time.
+    pub(super) fn reserve(&self, network: Network) -> Result<Promise, HashError> {
         let mut state = self.lock();
-        let reason = if state.jobs.len() >= self.capacity {
-            "full"
-        } else if self.wait_behind(&state) > self.patience() {
-            "deadline"
-        } else {
-            let enqueued = Stopwatch::start();
-            state.jobs.push_back(Job { task, enqueued });
-            show_depth(&state);
-            return Ok(());
-        };
-        drop(state);
-        shed(reason);
-        Err(self.overloaded())
+        self.judge(&state, network)?;
+        Ok(state.turns.promise(network))
+    }
+
+    /// Another place for somebody whose job was served and who has one more. They were let in, so they are not
+    /// asked again; there are no more of them than workers and a few who are about to come back.
+    pub(super) fn reserve_again(&self, network: Network) -> Promise {
+        self.lock().turns.promise(network)
+    }
+
+    /// Takes a place back that was not used.
+    pub(super) fn withdraw(&self, promise: &Promise) {
+        self.lock().turns.withdraw(promise);
+    }
+
+    /// Lets `task` wait in the place that was promised.
+    pub(super) fn enter(&self, promise: Promise, task: Box<dyn Task>) {
+        let mut state = self.lock();
+        let enqueued = Stopwatch::start();
+        state.turns.enter(promise, Job { task, enqueued });
+        show_depth(&state);
     }
 
     /// The next job that is worth computing. Sheds on the way only the one it finds not worth it.
     pub(super) fn take(&self) -> Option<Job> {
         let mut state = self.lock();
-        let job = state.jobs.pop_front()?;
+        let job = state.turns.next()?;
         show_depth(&state);
         let reason = if job.task.is_abandoned() {
             "abandoned"
         } else if job.enqueued.elapsed() > self.deadline {
-            "deadline"
+            "late"
         } else {
             state.running += 1;
             return Some(job);
         };
+        let refusal = self.overloaded(&state, state.turns.places());
         drop(state);
         shed(reason);
-        job.task.refuse(self.overloaded());
+        job.task.refuse(refusal);
         None
     }
 
@@ -98,12 +125,13 @@ impl Queue {
     pub(super) fn ran(&self, run: Duration) {
         let mut state = self.lock();
         state.running = state.running.saturating_sub(1);
-        state.mean_run = (state.mean_run * 7 + run) / 8;
+        state.known = MEMORY.min(state.known + 1);
+        state.mean_run = (state.mean_run * (state.known - 1) + run) / state.known;
     }
 
     /// How many wait.
     pub(super) fn waiting(&self) -> usize {
-        self.lock().jobs.len()
+        self.lock().turns.waiting()
     }
 
     /// How many may wait.
@@ -111,23 +139,41 @@ impl Queue {
         self.capacity
     }
 
-    /// The estimate may be a fifth too low and the job is still computed: turned away at once is better
-    /// than turned away after five seconds.
-    fn patience(&self) -> Duration {
-        self.deadline * 4 / 5
+    fn judge(&self, state: &State, network: Network) -> Result<(), HashError> {
+        let ahead = state.turns.ahead(network);
+        let in_time = self.reached_in_time(state);
+        let most = in_time.min(self.capacity);
+        let reason = if ahead >= self.capacity {
+            "full"
+        } else if ahead >= in_time {
+            "deadline"
+        } else if !state.turns.within_share(network, most) {
+            "share"
+        } else {
+            return Ok(());
+        };
+        shed(reason);
+        Err(self.overloaded(state, ahead))
     }
 
-    /// How long a job at the end of the queue would wait.
-    fn wait_behind(&self, state: &State) -> Duration {
-        let ahead = u32::try_from(state.jobs.len()).unwrap_or(u32::MAX);
-        state.mean_run.saturating_mul(ahead) / self.workers
+    /// How many jobs that wait are reached within five sixths of the deadline. So jobs may become a fifth slower
+    /// than they were, which is more than the refusals of a storm take from them, and nobody is too late. With
+    /// nobody before it, any job is in time.
+    fn reached_in_time(&self, state: &State) -> usize {
+        let patience = self.deadline * 5 / 6;
+        let capacity = patience.as_nanos() * u128::from(self.workers);
+        let Some(jobs) = capacity.checked_div(state.mean_run.as_nanos()) else {
+            return usize::MAX;
+        };
+        let jobs = (jobs + 1).saturating_sub(u128::from(state.running));
+        usize::try_from(jobs).unwrap_or(usize::MAX)
     }
 
-    /// Try again when what waits and runs now will be done: whole seconds, at least one.
-    fn overloaded(&self) -> HashError {
-        let state = self.lock();
-        let running = state.mean_run.saturating_mul(state.running) / self.workers;
-        let drained = self.wait_behind(&state).saturating_add(running);
+    /// Try again when what runs now and `waiting` more will be done: whole seconds, at least one.
+    fn overloaded(&self, state: &State, waiting: usize) -> HashError {
+        let jobs = u32::try_from(waiting).unwrap_or(u32::MAX);
+        let jobs = jobs.saturating_add(state.running);
+        let drained = state.mean_run.saturating_mul(jobs) / self.workers;
         let seconds = drained.as_secs() + u64::from(drained.subsec_nanos() > 0);
         HashError::Overloaded {
             retry_after: Duration::from_secs(seconds.max(1)),
@@ -142,7 +188,7 @@ impl Queue {
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52 jobs")]
 fn show_depth(state: &State) {
-    gauge!(names::HASH_WAITING).set(state.jobs.len() as f64);
+    gauge!(names::HASH_WAITING).set(state.turns.waiting() as f64);
 }
 
 fn shed(reason: &'static str) {
@@ -150,94 +196,4 @@ fn shed(reason: &'static str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::engine::Engine;
-    use super::*;
-
-    struct Idle {
-        abandoned: bool,
-    }
-
-    impl Task for Idle {
-        fn is_abandoned(&self) -> bool {
-            self.abandoned
-        }
-
-        fn run(self: Box<Self>, _engine: &mut Engine) -> bool {
-            true
-        }
-
-        fn refuse(self: Box<Self>, _error: HashError) {}
-    }
-
-    fn task() -> Box<dyn Task> {
-        Box::new(Idle { abandoned: false })
-    }
-
-    #[test]
-    fn a_full_queue_refuses_and_a_taken_job_makes_room() {
-        let queue = Queue::new(1, 2, Duration::from_hours(1), Duration::from_millis(7));
-        assert_eq!(queue.admit(task()), Ok(()));
-        assert_eq!(queue.admit(task()), Ok(()));
-        assert!(matches!(
-            queue.admit(task()),
-            Err(HashError::Overloaded { .. })
-        ));
-        assert_eq!(queue.waiting(), 2);
-        assert!(queue.take().is_some());
-        assert_eq!(queue.admit(task()), Ok(()));
-    }
-
-    #[test]
-    fn nobody_is_let_in_who_would_wait_too_long() {
-        // Two workers, a second each, five seconds: four fifths of it are eight jobs.
-        let queue = Queue::new(2, 2000, Duration::from_secs(5), Duration::from_secs(1));
-        for waiting in 0..9 {
-            assert_eq!(queue.admit(task()), Ok(()), "{waiting} wait");
-        }
-        assert_eq!(
-            queue.admit(task()),
-            Err(HashError::Overloaded {
-                retry_after: Duration::from_secs(5)
-            })
-        );
-    }
-
-    #[test]
-    fn the_estimate_follows_what_jobs_really_take() {
-        let queue = Queue::new(1, 2000, Duration::from_secs(5), Duration::from_mins(1));
-        assert_eq!(queue.admit(task()), Ok(()));
-        assert!(queue.admit(task()).is_err());
-        for _ in 0..64 {
-            queue.ran(Duration::from_millis(10));
-        }
-        assert_eq!(queue.admit(task()), Ok(()));
-    }
-
-    #[test]
-    fn retry_after_is_at_least_a_second() {
-        let queue = Queue::new(1, 0, Duration::from_secs(5), Duration::from_millis(1));
-        assert_eq!(
-            queue.admit(task()),
-            Err(HashError::Overloaded {
-                retry_after: Duration::from_secs(1)
-            })
-        );
-    }
-
-    #[test]
-    fn abandoned_and_overdue_jobs_are_not_handed_out() {
-        let queue = Queue::new(1, 9, Duration::from_secs(5), Duration::ZERO);
-        assert_eq!(queue.admit(Box::new(Idle { abandoned: true })), Ok(()));
-        assert_eq!(queue.admit(task()), Ok(()));
-        assert!(queue.take().is_none());
-        assert!(queue.take().is_some());
-
-        let impatient = Queue::new(1, 9, Duration::ZERO, Duration::ZERO);
-        assert_eq!(impatient.admit(task()), Ok(()));
-        let waited = Stopwatch::start();
-        while waited.elapsed().is_zero() {}
-        assert!(impatient.take().is_none());
-        assert_eq!(impatient.waiting(), 0);
-    }
-}
+mod tests;

@@ -7,8 +7,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use futures_util::FutureExt;
-
 use super::*;
 
 fn cheap() -> config::Hashing {
@@ -48,7 +46,7 @@ impl Gate {
                 let _ = released.recv();
                 Ok(())
             };
-            pool.submit(job).await
+            submit(&pool, job).await
         });
         Self {
             entered,
@@ -67,6 +65,19 @@ impl Gate {
         self.release.send(()).expect("the job still waits");
         assert_eq!(self.done.await.expect("joins"), Ok(()));
     }
+}
+
+async fn submit<T, F>(pool: &HashPool, work: F) -> Result<T, HashError>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Engine) -> Result<T, HashError> + Send + 'static,
+{
+    pool.own_place()?.submit(work).await
+}
+
+/// A place for the `number`th network.
+fn place(pool: &HashPool, number: u8) -> Result<HashPlace, HashError> {
+    pool.place(Network::of(Ipv4Addr::new(192, 0, 2, number).into()))
 }
 
 async fn until_waiting(pool: &HashPool, count: usize) {
@@ -195,8 +206,7 @@ async fn a_stored_hash_that_is_too_costly_is_refused_without_memory_for_it() {
         let verified = pool.verify(password("pw"), Some(stored.to_owned())).await;
         assert_eq!(verified, Err(HashError::Unusable), "{stored}");
     }
-    let reserved = pool
-        .submit(|engine| Ok(engine.reserved_kib()))
+    let reserved = submit(&pool, |engine| Ok(engine.reserved_kib()))
         .await
         .expect("runs");
     assert_eq!(reserved, 64);
@@ -211,15 +221,15 @@ async fn a_full_queue_turns_away_at_once_and_recovers() {
     let gate = Gate::close(&pool);
     gate.entered().await;
     let waiting: Vec<_> = (0..2)
-        .map(|_| {
-            let pool = pool.clone();
-            tokio::spawn(async move { pool.hash(password("waits")).await })
+        .map(|number| {
+            let mut place = place(&pool, number).expect("there is room");
+            tokio::spawn(async move { place.hash(password("waits")).await })
         })
         .collect();
     until_waiting(&pool, 2).await;
-    let refused = pool.hash(password("too many")).now_or_never();
+    let refused = place(&pool, 2).err();
     assert!(
-        matches!(refused, Some(Err(HashError::Overloaded { retry_after })) if retry_after >= Duration::from_secs(1)),
+        matches!(refused, Some(HashError::Overloaded { retry_after }) if retry_after >= Duration::from_secs(1)),
         "{refused:?}"
     );
     gate.open().await;
@@ -240,12 +250,11 @@ async fn a_job_past_its_deadline_is_dropped_unhashed() {
     // With such a deadline even the first is late.
     for _ in 0..3 {
         let ran = Arc::clone(&ran);
-        let outcome = pool
-            .submit(move |_| {
-                ran.fetch_add(1, Ordering::SeqCst);
-                Ok(())
-            })
-            .await;
+        let job = move |_: &mut Engine| {
+            ran.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        let outcome = submit(&pool, job).await;
         assert!(matches!(outcome, Err(HashError::Overloaded { .. })));
     }
     assert_eq!(ran.load(Ordering::SeqCst), 0);
@@ -264,7 +273,7 @@ async fn an_abandoned_job_holds_its_place_until_reached_and_is_never_computed() 
                 ran.fetch_add(1, Ordering::SeqCst);
                 Ok(())
             };
-            pool.submit(job).await
+            submit(&pool, job).await
         })
     };
     until_waiting(&pool, 1).await;
@@ -282,9 +291,8 @@ async fn a_panic_fails_its_own_job_only() {
     let pool = pool(&cheap());
     let hash = pool.hash(password("pw")).await.expect("hashes");
     for _ in 0..3 {
-        let outcome = pool
-            .submit(|_| -> Result<(), HashError> { panic!("on purpose") })
-            .await;
+        let job = |_: &mut Engine| -> Result<(), HashError> { panic!("on purpose") };
+        let outcome = submit(&pool, job).await;
         assert_eq!(outcome, Err(HashError::Failed));
     }
     let verified = pool.verify(password("pw"), Some(hash)).await;
@@ -320,7 +328,7 @@ async fn the_pool_never_uses_more_than_its_threads() {
                     inside.fetch_sub(1, Ordering::SeqCst);
                     hash
                 };
-                pool.submit(job).await
+                submit(&pool, job).await
             })
         })
         .collect();

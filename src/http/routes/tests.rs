@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::http::route::{Access, Limit, Verb};
+use crate::http::route::{Access, Cost, Limit, Verb};
 
 #[test]
 fn every_line_is_documented_and_stands_once() {
@@ -81,6 +81,20 @@ fn whatever_enables_or_removes_a_factor_or_makes_codes_asks_for_a_recent_proof()
         ("POST", "/2fa/backup-codes/generate"),
     ];
     assert_eq!(sensitive, expected);
+}
+
+#[test]
+fn what_always_hashes_is_refused_at_the_door_when_there_is_no_room() {
+    let hashing = PUBLIC.iter().filter(|route| route.cost == Cost::Hash);
+    let hashing: Vec<&str> = hashing.map(|route| route.path).collect();
+    let expected = [
+        "/auth/register",
+        "/auth/login",
+        "/auth/password/change",
+        "/2fa/verify-backup-code",
+        "/2fa/backup-codes/generate",
+    ];
+    assert_eq!(hashing, expected);
 }
 
 #[test]

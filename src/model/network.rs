@@ -1,0 +1,52 @@
+//! Whom an address stands for.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// An IPv4 address, or the /64 of an IPv6 address, since every line has one to itself. IPv4 in IPv6 clothes
+/// is IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network(IpAddr);
+
+impl Network {
+    /// The one that `address` belongs to.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self(v4.into()),
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+            }
+        }
+    }
+}
+
+/// `192.0.2.7`, `2001:db8:1:2::/64`.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => write!(f, "{v4}"),
+            IpAddr::V6(v6) => write!(f, "{v6}/64"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Network {
+        Network::of(text.parse().expect("an address"))
+    }
+
+    #[test]
+    fn ipv6_counts_by_its_64_and_mapped_ipv4_as_ipv4() {
+        assert_eq!(of("192.0.2.7").to_string(), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
+        let line = of("2001:db8:1:2::1");
+        assert_eq!(line.to_string(), "2001:db8:1:2::/64");
+        assert_eq!(of("2001:db8:1:2:ffff::9"), line);
+        assert_ne!(of("2001:db8:1:3::1"), line);
+    }
+}
