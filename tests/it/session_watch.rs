@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fred::interfaces::{ClientLike, ServerInterface};
 use http::StatusCode;
 use sallyport::clock;
 use sallyport::crypto::{AccessTokens, Claims, Keys};
@@ -188,17 +189,24 @@ async fn a_flush_is_noticed_though_it_names_no_key() {
     let own = OwnStores::start().await;
     let (_lab, pair, _line) = on_a_slow_line(&own).await;
     let member = pair.here.register("alice").await;
+    let witness = pair.here.register("witness").await;
     pair.until_remembered_there(&member).await;
-    let lab = Lab::over_own(&own).await;
-    lab.empty_redis().await;
-    // Nobody asks; so the keys do not come back meanwhile either.
+    let config = fred::types::config::Config::from_url(&own.redis.url()).expect("url");
+    let redis = fred::types::Builder::from_config(config)
+        .build()
+        .expect("client");
+    redis.init().await.expect("connects");
+    let _: () = redis.flushall(false).await.expect("flushes");
     for _ in 0..600 {
-        if !pair.remembers_there(&member) {
+        // Comes back from PostgreSQL, in its own time.
+        pair.there.me(&witness).await;
+        if pair.remembers_there(&witness) {
+            assert!(!pair.remembers_there(&member), "from before the flush");
             return;
         }
-        clock::sleep(Duration::from_millis(10)).await;
+        clock::sleep(Duration::from_millis(20)).await;
     }
-    panic!("still believed");
+    panic!("never checked from memory again");
 }
 
 #[tokio::test]
