@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::interfaces::{ClientLike, ServerInterface};
+use fred::interfaces::ClientLike;
 use http::StatusCode;
 use sallyport::clock;
 use sallyport::crypto::{AccessTokens, Claims, Keys};

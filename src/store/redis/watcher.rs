@@ -26,8 +26,9 @@ use crate::clock;
 use crate::config;
 use crate::model::Partition;
 
-/// Invalidations that wait to be looked at; when there are more, everything counts as changed.
-const BUFFERED: usize = 16 * 1024;
+/// Invalidations that wait to be looked at; when there are more, everything counts as changed. The client
+/// makes eight channels of this size at once, so it costs a megabyte a thousand.
+const BUFFERED: usize = 1024;
 
 /// The connection.
 #[derive(Debug)]

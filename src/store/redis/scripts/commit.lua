@@ -6,7 +6,7 @@
 --       2 how long after a loss mutations wait, in µs, highest version seen by the caller, number of records
 --       3… for each record: expected version ('-' absent; '~' absent or of another incarnation, which for
 --          a fleeting record is the same), action ('=' check, 'w' write, 'x' remove),
---          time to live in ms ('0' for ever, '-' leave), image ('' for a check or a removal)
+--          time to live in ms ('0' for ever, '-' leave; of a check: renewed when a thirtieth is over), image ('' for a check or a removal)
 --       then for each logged change: name, flag ('r' record, 'd' deleted record, 't' trace), image,
 --          or '#n' for the image of record n
 --       and for each parcel: its id, 'p', when it expires (µs), a space, its content
@@ -69,7 +69,8 @@ for n = 1, records do
         end
     elseif ARGV[n * 4] == 'x' then
         redis.call('DEL', KEYS[n + 3])
-    elseif ttl ~= '-' then
+    elseif ttl ~= '-' and redis.call('PTTL', KEYS[n + 3]) < ttl / 30 * 29 then
+        -- Not with every commit: each renewal is one more command for the append-only file and replicas.
         redis.call('PEXPIRE', KEYS[n + 3], ttl)
     end
 end
