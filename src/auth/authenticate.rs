@@ -92,13 +92,27 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::ReauthenticationRequired`].
-    pub fn require_recent(&self, caller: &Caller) -> Result<(), Error> {
-        let proven = caller.claims.auth_time.min(caller.session.auth_time);
-        let ttl = self.settings.tokens.recent_auth_ttl;
-        if caller.session.has_proven(&caller.user) && is_recent(proven, self.clock.now(), ttl) {
-            Ok(())
-        } else {
-            Err(Error::ReauthenticationRequired)
+    ///
+    /// [`Error::StoreAway`] when nobody can tell.
+    pub async fn require_recent(&self, caller: &Caller) -> Result<(), Error> {
+        let Caller {
+            user,
+            session,
+            claims,
+        } = caller;
+        let (now, ttl) = (self.clock.now(), self.settings.tokens.recent_auth_ttl);
+        let proven = |session: &Session, user: &User| {
+            let proven = claims.auth_time.min(session.auth_time);
+            session.has_proven(user) && is_recent(proven, now, ttl)
+        };
+        if proven(session, user) {
+            return Ok(());
+        }
+        // What was remembered may be from before a proof that another instance took a moment ago.
+        let looked_up = Box::pin(self.store.look_up(session.id, user.id));
+        match looked_up.await? {
+            (Some(session), Some(user)) if proven(&session, &user) => Ok(()),
+            _ => Err(Error::ReauthenticationRequired),
         }
     }
 

@@ -80,7 +80,7 @@ impl Auth {
         change: MethodChange,
     ) -> Result<(MethodView, Durability), Error> {
         match change.enabled {
-            Some(true) => self.require_recent(caller)?,
+            Some(true) => self.require_recent(caller).await?,
             Some(false) => return Err(cannot_be_disabled()),
             None => {}
         }

@@ -52,7 +52,7 @@ pub(super) async fn admit(
         Err(other) => return Err(other.into()),
     };
     if route.access == Access::RecentUser {
-        house.auth()?.require_recent(&caller)?;
+        house.auth()?.require_recent(&caller).await?;
     }
     Ok(Some(caller))
 }

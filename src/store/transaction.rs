@@ -238,6 +238,10 @@ impl Inner {
             }
             let answer = decided?;
             if draft.is_empty() {
+                if class == Class::Restrict {
+                    // What was to be taken away may have been a moment ago, and not be refused everywhere yet.
+                    clock::sleep(self.watch.lease()).await;
+                }
                 return Ok((answer, Receipt::of_nothing(self)));
             }
             match self.commit(class, &snapshot, draft).await? {
@@ -303,7 +307,14 @@ impl Inner {
         }
         let partition = snapshot.partition;
         let (keys, args, changes) = self.script_input(snapshot, &draft)?;
-        let answer: Vec<String> = self.redis.run(Op::Commit, keys, args).await?;
+        let answer: Result<Vec<String>, Error> = self.redis.run(Op::Commit, keys, args).await;
+        let answer = answer.inspect_err(|_| {
+            // Nobody knows whether it happened, so nothing that is remembered may be right.
+            for write in &draft.writes {
+                self.watch.forget(write.place);
+                self.recent.forget(write.place);
+            }
+        })?;
         match answer.first().map(String::as_str) {
             Some("conflict") => return Ok(Answer::Conflict),
             Some("stale") => return Ok(Answer::Stale),

@@ -6,7 +6,7 @@
 //! tells travels in order on that connection, so an answer to a question that was sent at `s` says: every
 //! change made before `s` has been told. This process asks again and again, and believes its memory until
 //! `s` + lease, not longer. A stalled connection, a slow process, a Redis that is gone: the lease runs out and the
-//! records are read again.
+//! records are read again. (The clock of a lease may stand still while a whole machine is suspended.)
 //!
 //! Whoever takes something away (ends a session, changes a password, disables an account) waits for one lease
 //! between the commit and the answer. A process that has not heard of the change by then has no lease any more. So
@@ -43,8 +43,8 @@ use crate::telemetry::names;
 const REMEMBERED: usize = 32_768;
 /// Questions in one lease: one that is late by two still comes in time.
 const BEATS: u32 = 4;
-/// Pause before a lost connection is looked at again.
-const PAUSE: Duration = Duration::from_millis(100);
+/// First and longest pause before a lost connection is looked at again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// A session and its account, as far as they are there.
 pub type Checked = (Option<Arc<Session>>, Option<Arc<User>>);
@@ -278,11 +278,14 @@ impl Inner {
             space.record(places[0]),
             space.record(places[1]),
         ];
-        let (seen, snapshot) = tokio::join!(self.watch.watcher.read(watched), self.snapshot(&keys));
+        // A line that stalls holds nobody up for longer than it may be believed.
+        let seen = tokio::time::timeout(self.watch.lease, self.watch.watcher.read(watched));
+        let (seen, snapshot) = tokio::join!(seen, self.snapshot(&keys));
         let snapshot = snapshot?;
         let (session, user) = snapshot.records(&keys)?;
         let (session, user) = (session.map(Arc::new), user.map(Arc::new));
-        if seen.is_ok_and(|seen| agree(seen.get(1..).unwrap_or_default(), &snapshot))
+        if let Ok(Ok(seen)) = seen
+            && agree(seen.get(1..).unwrap_or_default(), &snapshot)
             && let (Some(session), Some(user)) = (&session, &user)
         {
             let [of_session, of_user] = &fill;
@@ -298,15 +301,18 @@ impl Inner {
             return;
         }
         self.watch.watcher.connect();
+        let mut pause = PAUSE.0;
         loop {
             let mut changes = self.watch.watcher.changes();
             let watched = async {
                 if let Ok(connections) = self.watch.watcher.begin().await {
+                    pause = PAUSE.0;
                     let _ = self.watch.keep(&mut changes, &connections).await;
                     metrics::counter!(names::WATCH_RESETS).increment(1);
                 }
                 self.watch.end();
-                clock::sleep(PAUSE).await;
+                clock::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
             };
             tokio::select! {
                 () = watched => {}

@@ -223,7 +223,7 @@ async fn proving_again_makes_an_old_login_recent() {
     let alice = desk.register("alice").await;
     desk.clock.advance(Duration::from_mins(11));
     let caller = desk.caller(&alice.access_token).await.expect("live");
-    assert!(desk.auth.require_recent(&caller).is_err());
+    assert!(desk.auth.require_recent(&caller).await.is_err());
     let client = curl();
     let prove = |password| {
         desk.auth
@@ -233,8 +233,11 @@ async fn proving_again_makes_an_old_login_recent() {
     assert!(matches!(wrong, Err(Error::InvalidCredentials)));
     let fresh = prove(PASSWORD).await.expect("a token");
     let caller = desk.caller(&fresh).await.expect("live");
-    assert!(desk.auth.require_recent(&caller).is_ok());
+    assert!(desk.auth.require_recent(&caller).await.is_ok());
     let older = desk.caller(&alice.access_token).await.expect("live");
-    assert!(desk.auth.require_recent(&older).is_err(), "the older token");
+    assert!(
+        desk.auth.require_recent(&older).await.is_err(),
+        "the older token"
+    );
     assert_eq!(desk.audited("user.reauthenticated").await, 1);
 }

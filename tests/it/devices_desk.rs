@@ -105,7 +105,7 @@ async fn all_devices_end_at_once_and_nothing_else_does() {
         .caller(&elsewhere.access_token)
         .await
         .expect("logged in");
-    assert!(desk.auth.require_recent(&there).is_ok());
+    assert!(desk.auth.require_recent(&there).await.is_ok());
     let (_, fresh) = desk.trust("alice", &alice.app, "tablet").await;
     assert!(is_trusted(&desk, "alice", &fresh).await.is_some());
     assert_eq!(desk.audited("device.removed").await, 1);

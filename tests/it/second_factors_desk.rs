@@ -58,7 +58,7 @@ async fn an_app_counts_from_the_code_that_shows_it() {
     desk.verify(&challenge.token, &next).await.expect("right");
     let caller = desk.caller(&alice.access_token).await.expect("live");
     assert!(
-        desk.auth.require_recent(&caller).is_ok(),
+        desk.auth.require_recent(&caller).await.is_ok(),
         "this session did it"
     );
     assert_eq!(
@@ -302,7 +302,7 @@ async fn a_change_of_factors_takes_rights_from_all_others() {
     let (elsewhere, device) = desk.trust("alice", &alice.app, "laptop").await;
     let here = desk.caller(&alice.access_token).await.expect("live");
     let there = desk.caller(&elsewhere.access_token).await.expect("live");
-    assert!(desk.auth.require_recent(&there).is_ok());
+    assert!(desk.auth.require_recent(&there).await.is_ok());
 
     let (app, _) = desk.enrol_app(&here).await;
     desk.clock.advance(Duration::from_secs(30));
@@ -317,13 +317,13 @@ async fn a_change_of_factors_takes_rights_from_all_others() {
         .await
         .expect("still logged in");
     assert_eq!(
-        refusal(desk.auth.require_recent(&there)),
+        refusal(desk.auth.require_recent(&there).await),
         "reauthentication_required"
     );
     let late = desk.auth.set_up_totp(&curl(), &there).await;
     assert_eq!(refusal(late), "reauthentication_required");
     let here = desk.caller(&alice.access_token).await.expect("live");
-    assert!(desk.auth.require_recent(&here).is_ok());
+    assert!(desk.auth.require_recent(&here).await.is_ok());
     assert!(desk.auth.devices(&here).await.expect("listed").is_empty());
     let outcome = desk.knock("alice", Some(device)).await;
     let due = matches!(outcome, sallyport::auth::LoginOutcome::SecondFactorDue(_));
@@ -332,7 +332,7 @@ async fn a_change_of_factors_takes_rights_from_all_others() {
     let proof = Reproof::Code(app.code(&desk.clock));
     let fresh = desk.auth.reauthenticate(&curl(), &there, proof).await;
     let there = desk.caller(&fresh.expect("proven")).await.expect("live");
-    assert!(desk.auth.require_recent(&there).is_ok());
+    assert!(desk.auth.require_recent(&there).await.is_ok());
     assert!(desk.auth.remove_totp(&curl(), &there).await.is_ok());
 }
 
@@ -526,7 +526,7 @@ async fn a_code_proves_again_who_somebody_is_but_only_once() {
     desk.clock.advance(Duration::from_mins(11));
     let caller = desk.caller(&alice.access_token).await.expect("live");
     assert_eq!(
-        refusal(desk.auth.require_recent(&caller)),
+        refusal(desk.auth.require_recent(&caller).await),
         "reauthentication_required"
     );
     let client = from("192.0.2.1", FIREFOX);
@@ -541,7 +541,7 @@ async fn a_code_proves_again_who_somebody_is_but_only_once() {
     let fresh = prove(code.clone()).await.expect("proven");
     assert_eq!(refusal(prove(code.clone()).await), "invalid_code", "used");
     let caller = desk.caller(&fresh).await.expect("live");
-    assert!(desk.auth.require_recent(&caller).is_ok());
+    assert!(desk.auth.require_recent(&caller).await.is_ok());
     assert_eq!(caller.session.amr, ["pwd", "otp"]);
     let challenge = desk.challenge("alice").await;
     assert_eq!(

@@ -154,6 +154,31 @@ async fn an_instance_that_is_told_late_refuses_in_time() {
 }
 
 #[tokio::test]
+async fn a_logout_that_was_sent_twice_is_answered_no_sooner() {
+    let own = OwnStores::start().await;
+    let (_lab, pair, line) = on_a_slow_line(&own).await;
+    for round in 0..10 {
+        let member = pair.here.register(&format!("alice{round}")).await;
+        pair.until_remembered_there(&member).await;
+        line.hold();
+        let body = json!({ "refreshToken": member.refresh });
+        let logout = || pair.here.post("/api/auth/logout", &body);
+        // Whichever is answered first: then it holds.
+        let answered = tokio::select! {
+            answer = logout() => answer,
+            answer = async {
+                clock::sleep(Duration::from_millis(5)).await;
+                logout().await
+            } => answer,
+        };
+        assert_eq!(answered.status, StatusCode::OK);
+        let status = pair.there.me(&member).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "round {round}");
+        line.open();
+    }
+}
+
+#[tokio::test]
 async fn what_changed_while_the_line_was_cut_is_not_believed_afterwards() {
     let own = OwnStores::start().await;
     let (lab, pair, line) = on_a_slow_line(&own).await;

@@ -13,7 +13,7 @@ use fred::interfaces::{
 };
 use fred::types::client::{Invalidation, Toggle};
 use fred::types::config::{Options, Server};
-use fred::types::{Key, SetOptions, Value};
+use fred::types::{ClusterHash, CustomCommand, Key, SetOptions, Value};
 use fred::util::redis_keyslot;
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::broadcast::Receiver;
@@ -122,7 +122,8 @@ impl Watcher {
         Ok(post)
     }
 
-    /// Whether these are still the connections, all of them, and Redis has not been flushed.
+    /// Whether these are still the connections, all of them to primaries, and Redis has not been flushed. (A
+    /// primary that was made a replica answers as before, and hears of changes late or never.)
     pub(crate) async fn are_still(&self, connections: &Connections) -> bool {
         let known = connections.posts.iter().map(|post| &post.server);
         if !known.eq(self.posts().iter().map(|post| &post.server)) {
@@ -130,12 +131,21 @@ impl Watcher {
         }
         let asked = connections.posts.iter().map(async |post| {
             let client = self.at(post);
-            let (called, mark) = tokio::join!(
+            let role = CustomCommand::new_static("ROLE", ClusterHash::FirstKey, false);
+            let (called, mark, role) = tokio::join!(
                 client.client_getname::<Option<String>>(),
                 client.get::<Option<String>, _>(post.era.as_str()),
+                client.custom::<Vec<Value>, Value>(role, Vec::new()),
             );
+            let is_primary = |role: Vec<Value>| {
+                let role = role
+                    .first()
+                    .and_then(|role| role.as_str().map(String::from));
+                role.as_deref() == Some("master")
+            };
             called.is_ok_and(|called| called.as_ref() == Some(&connections.name))
                 && mark.is_ok_and(|mark| mark.is_some() && mark == post.mark)
+                && role.is_ok_and(is_primary)
         });
         join_all(asked).await.into_iter().all(|still| still)
     }
@@ -146,7 +156,8 @@ impl Watcher {
             return Err(Error::Unavailable("redis"));
         }
         let answer = self.client.mget(keys).await;
-        answer.map_err(|error| refused("watch", &error))
+        // Not logged: the commands beside it are.
+        answer.map_err(|_| Error::Unavailable("redis"))
     }
 
     /// The keys that it reads.
