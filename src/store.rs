@@ -28,7 +28,7 @@
 //! | room | what it does |
 //! |---|---|
 //! | `record` | the register of record types: id, kind, table, columns |
-//! | `read`, `recent`, `transaction` | snapshots, hydration of cold records, commits |
+//! | `read`, `recent`, `transaction`, `receipt` | snapshots, hydration of cold records, commits |
 //! | `watch` | sessions checked from memory while Redis would tell of a change |
 //! | `partition` | incarnations and clocks; what happens after Redis lost state |
 //! | `queue`, `flusher`, `sweeper` | the way of a commit to PostgreSQL |
@@ -49,6 +49,7 @@ mod pulse;
 mod purge;
 mod queue;
 mod read;
+mod receipt;
 mod recent;
 mod record;
 mod redis;
@@ -62,8 +63,9 @@ pub use limits::{Bucket, Subject, Taken, Verdict};
 pub use outbox::Parcel;
 pub use postgres::migrate;
 pub use pulse::{Backlog, Pulse};
+pub use receipt::Receipt;
 pub use record::{Keys, Owned, Record, TABLES, Table};
-pub use transaction::{Draft, Receipt};
+pub use transaction::Draft;
 pub use watch::Checked;
 
 use std::sync::Arc;
