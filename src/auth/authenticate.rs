@@ -91,9 +91,7 @@ impl Auth {
     /// the second factors is none.
     ///
     /// # Errors
-    /// [`Error::ReauthenticationRequired`].
-    ///
-    /// [`Error::StoreAway`] when nobody can tell.
+    /// [`Error::ReauthenticationRequired`]; [`Error::StoreAway`] when nobody can tell.
     pub async fn require_recent(&self, caller: &Caller) -> Result<(), Error> {
         let Caller {
             user,

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fred::clients::Client;
 use fred::interfaces::ClientLike;
+use fred::types::config::Config;
+use fred::types::{Builder, ClusterHash, CustomCommand};
 use http::StatusCode;
 use sallyport::clock;
 use sallyport::crypto::{AccessTokens, Claims, Keys};
@@ -126,16 +129,20 @@ async fn what_was_revoked_on_one_instance_is_refused_on_the_other() {
 /// A pair of which the second instance is told of changes over a line that can be held up.
 async fn on_a_slow_line(own: &OwnStores) -> (Lab, Pair, SlowLine) {
     let lab = Lab::over_own(own).await;
-    let url = own.redis.url();
-    let port: u16 = url
-        .rsplit([':', '/'])
-        .find_map(|part| part.parse().ok())
-        .expect("port");
+    let (url, port) = (own.redis.url(), own.redis.port());
     let line = SlowLine::to(port).await;
     let mut far = Lab::over_own(own).await;
     far.redis.url = url.replace(&format!(":{port}"), &format!(":{}", line.port));
     let pair = Pair::open(&lab, &far).await;
     (lab, pair, line)
+}
+
+/// Somebody who may do anything to a Redis.
+async fn operator(own: &OwnStores) -> Client {
+    let config = Config::from_url(&own.redis.url()).expect("url");
+    let redis = Builder::from_config(config).build().expect("client");
+    redis.init().await.expect("connects");
+    redis
 }
 
 #[tokio::test]
@@ -216,11 +223,7 @@ async fn a_flush_is_noticed_though_it_names_no_key() {
     let member = pair.here.register("alice").await;
     let witness = pair.here.register("witness").await;
     pair.until_remembered_there(&member).await;
-    let config = fred::types::config::Config::from_url(&own.redis.url()).expect("url");
-    let redis = fred::types::Builder::from_config(config)
-        .build()
-        .expect("client");
-    redis.init().await.expect("connects");
+    let redis = operator(&own).await;
     let _: () = redis.flushall(false).await.expect("flushes");
     for _ in 0..600 {
         // Comes back from PostgreSQL, in its own time.
@@ -232,6 +235,26 @@ async fn a_flush_is_noticed_though_it_names_no_key() {
         clock::sleep(Duration::from_millis(20)).await;
     }
     panic!("never checked from memory again");
+}
+
+/// It answers as before, and knows every key; it will just never hear of a change again.
+#[tokio::test]
+async fn a_primary_that_was_made_a_replica_is_not_believed() {
+    let own = OwnStores::start().await;
+    let (_lab, pair, _line) = on_a_slow_line(&own).await;
+    let member = pair.here.register("alice").await;
+    pair.until_remembered_there(&member).await;
+    let demote = CustomCommand::new_static("REPLICAOF", ClusterHash::FirstKey, false);
+    let nobody = vec!["127.0.0.1", "1"];
+    let redis = operator(&own).await;
+    let _: () = redis.custom(demote, nobody).await.expect("is demoted");
+    // Longer than any lease that may be configured, and with people who ask all the time.
+    clock::sleep(Duration::from_millis(1100)).await;
+    for _ in 0..40 {
+        pair.there.me(&member).await;
+        assert!(!pair.remembers_there(&member));
+        clock::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
