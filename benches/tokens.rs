@@ -12,7 +12,7 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use sallyport::clock::Clock;
 use sallyport::config;
-use sallyport::crypto::{AccessTokens, Claims, Keys, OpaqueTokens, Place, Sealer, TokenKind};
+use sallyport::crypto::{AccessTokens, Claims, Keys, OpaqueTokens, SealContext, Sealer, TokenKind};
 use sallyport::model::{Id, UserId};
 
 /// Fresh ones are made in batches of this many, so that no verification finds its token remembered.
@@ -98,7 +98,7 @@ fn opaque_tokens(criterion: &mut Criterion) {
 fn sealing(criterion: &mut Criterion) {
     let clock = Clock::system();
     let sealer = Sealer::new(&keys(&clock));
-    let place = Place {
+    let place = SealContext {
         table: "two_factor_methods",
         row: clock.new_id(),
         column: "secret",

@@ -11,12 +11,12 @@ mod totp;
 
 pub use access_token::{AccessTokens, Claims, IMPLICIT_ASSERTION};
 pub use hash_pool::{
-    CodeSet, HashError, HashPlace, HashPool, PoolState, Verified, draw_backup_codes,
+    CodeSet, HashError, HashPermit, HashPool, PoolState, Verified, draw_backup_codes,
 };
 pub use keys::{KeyError, KeyInfo, Keys, Rotation, SealingKeyInfo, Window};
 pub use one_time_code::OneTimeCodes;
 pub use opaque_token::{OpaqueTokens, Opened, TokenKind};
-pub use sealer::{Place, SealError, Sealer};
+pub use sealer::{SealContext, SealError, Sealer};
 pub use totp::{QrError, TotpSecret, step_at};
 
 /// A token that is forged, foreign, malformed or out of its time. Which of these is nobody's business.

@@ -19,7 +19,7 @@ mod strikes;
 mod time;
 mod user;
 
-pub use audit::{Action, AuditEvent};
+pub use audit::{Action, ActionRow, AuditEvent, SecurityEvent};
 pub use challenge::{Challenge, Spent};
 pub use code::{BackupCode, SixDigits};
 pub use device::TrustedDevice;

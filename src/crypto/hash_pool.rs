@@ -1,15 +1,15 @@
 //! The hash pool: Argon2 on its own rayon threads, one reused arena each, behind a bounded queue.
 //!
 //! A login is 99 % one hash, so this is where the service is fast or slow, and where it can be overwhelmed.
-//! Whoever wants something hashed takes a [`HashPlace`] in the queue first, and is turned away then and there when
-//! it could not be served in time. A job keeps its place until a thread takes it, even when its caller has gone.
+//! Whoever wants something hashed takes a [`HashPermit`] in the queue first, and is turned away then and there when
+//! it could not be served in time. A job keeps its permit until a thread takes it, even when its caller has gone.
 
 mod code_set;
 mod engine;
-mod place;
+mod fair_queue;
+mod permit;
 mod queue;
 mod recipe;
-mod turns;
 mod worker;
 
 use std::net::Ipv4Addr;
@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 pub use self::code_set::{CodeSet, draw_backup_codes};
 use self::engine::{Engine, Examine, Kind};
-pub use self::place::HashPlace;
+pub use self::permit::HashPermit;
 use self::queue::Queue;
 use self::recipe::{Bounds, MAX_TAG_LENGTH, Recipe, SALT_LENGTH, Stored, TAG_LENGTH};
 use self::worker::Workers;
@@ -117,34 +117,34 @@ impl HashPool {
         })
     }
 
-    /// Whether a job of `network` would be let in now. For a look before anything else is done; only a place
+    /// Whether a job of `network` would be let in now. For a look before anything else is done; only a permit
     /// is sure.
     ///
     /// # Errors
     /// [`HashError::Overloaded`].
-    pub fn has_room(&self, network: Network) -> Result<(), HashError> {
-        self.workers.queue.has_room(network)
+    pub fn check_admission(&self, network: Network) -> Result<(), HashError> {
+        self.workers.queue.check_admission(network)
     }
 
-    /// A place in the queue for what `network` wants hashed.
+    /// A permit in the queue for what `network` wants hashed.
     ///
     /// # Errors
     /// [`HashError::Overloaded`] when the queue is full or would not get to it in time, or the network holds
     /// more than its share of it already.
-    pub fn place(&self, network: Network) -> Result<HashPlace, HashError> {
+    pub fn admit(&self, network: Network) -> Result<HashPermit, HashError> {
         let promise = self.workers.queue.reserve(network)?;
-        Ok(HashPlace::new(self.clone(), network, promise))
+        Ok(HashPermit::new(self.clone(), network, promise))
     }
 
-    /// [`HashPlace::hash`] for the house itself.
+    /// [`HashPermit::hash`] for the house itself.
     ///
     /// # Errors
     /// [`HashError::Overloaded`], [`HashError::Failed`].
     pub async fn hash(&self, password: Password) -> Result<String, HashError> {
-        self.own_place()?.hash(password).await
+        self.own_permit()?.hash(password).await
     }
 
-    /// [`HashPlace::verify`] for the house itself.
+    /// [`HashPermit::verify`] for the house itself.
     ///
     /// # Errors
     /// [`HashError::Overloaded`], [`HashError::Failed`], and [`HashError::Unusable`] at the cost of a hash.
@@ -153,11 +153,11 @@ impl HashPool {
         password: Password,
         stored: Option<String>,
     ) -> Result<Verified, HashError> {
-        self.own_place()?.verify(password, stored).await
+        self.own_permit()?.verify(password, stored).await
     }
 
-    fn own_place(&self) -> Result<HashPlace, HashError> {
-        self.place(Network::of(Ipv4Addr::LOCALHOST.into()))
+    fn own_permit(&self) -> Result<HashPermit, HashError> {
+        self.admit(Network::of(Ipv4Addr::LOCALHOST.into()))
     }
 
     /// How busy it is.

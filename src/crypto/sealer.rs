@@ -1,4 +1,4 @@
-//! Sealing of secrets at rest: XChaCha20-Poly1305 under a versioned key, bound to the place where the
+//! Sealing of secrets at rest: XChaCha20-Poly1305 under a versioned key, bound to the context where the
 //! secret is stored, so that a sealed value moved to another row or column does not open there.
 //!
 //! Form: `s1.` + base64url of nonce (24 bytes) ‖ ciphertext ‖ tag (16 bytes); 1 is the version of the key. What
@@ -22,7 +22,7 @@ const NONCE: usize = 24;
 
 /// Where a sealed secret is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SealContext {
     /// Table, as PostgreSQL names it.
     pub table: &'static str,
     /// Which row.
@@ -31,8 +31,8 @@ pub struct Place {
     pub column: &'static str,
 }
 
-impl Place {
-    /// Each part with its length before it: no two places look alike.
+impl SealContext {
+    /// Each part with its length before it: no two contexts look alike.
     fn associated_data(&self, version: u32) -> Vec<u8> {
         let mut data = Vec::with_capacity(64);
         let row = self.row.to_bytes();
@@ -49,7 +49,7 @@ impl Place {
     }
 }
 
-/// What was stored is not what was sealed there: another place, another key, or changed.
+/// What was stored is not what was sealed there: another context, another key, or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed secret does not open")]
 pub struct SealError;
@@ -75,16 +75,21 @@ impl Sealer {
         }
     }
 
-    /// Seals `secret` for `place` with the newest key that has begun at `now`.
+    /// Seals `secret` for `context` with the newest key that has begun at `now`.
     ///
     /// # Errors
     /// [`SealError`] when it is longer than the cipher can take (256 GiB).
-    pub fn seal(&self, place: Place, secret: &[u8], now: Timestamp) -> Result<String, SealError> {
+    pub fn seal(
+        &self,
+        context: SealContext,
+        secret: &[u8],
+        now: Timestamp,
+    ) -> Result<String, SealError> {
         let key = active_sealing(&self.keys, now);
         let nonce: [u8; NONCE] = clock::random();
         let payload = Payload {
             msg: secret,
-            aad: &place.associated_data(key.version),
+            aad: &context.associated_data(key.version),
         };
         let sealed = cipher(key).encrypt(&XNonce::from(nonce), payload);
         let mut text = prefix(key.version);
@@ -93,17 +98,21 @@ impl Sealer {
         Ok(text)
     }
 
-    /// Opens what was sealed for `place`, with whichever key.
+    /// Opens what was sealed for `context`, with whichever key.
     ///
     /// # Errors
     /// [`SealError`].
-    pub fn open(&self, place: Place, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    pub fn open(
+        &self,
+        context: SealContext,
+        sealed: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (key, encoded) = self.split(sealed).ok_or(SealError)?;
         let whole = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| SealError)?;
         let (nonce, msg) = whole.split_first_chunk::<NONCE>().ok_or(SealError)?;
         let payload = Payload {
             msg,
-            aad: &place.associated_data(key.version),
+            aad: &context.associated_data(key.version),
         };
         let opened = cipher(key).decrypt(&XNonce::from(*nonce), payload);
         opened.map(Zeroizing::new).map_err(|_| SealError)

@@ -83,7 +83,7 @@ where
     let _in_flight = InFlight::enter(&site.in_flight);
     let (parts, body) = request.into_parts();
     let client = identify(&site.house, peer, &parts.headers);
-    let (name, asked) = (client.request_id.clone(), client.asked.clone());
+    let (name, asked) = (client.request_id.clone(), client.verdicts.clone());
     let found = site.router.find(parts.uri.path());
     let route = found
         .as_ref()
@@ -116,7 +116,7 @@ fn identify(house: &House, peer: IpAddr, headers: &HeaderMap) -> Client {
         user_agent: client::user_agent(headers),
         request_id: house.request_ids.name(headers),
         language: client::language(headers),
-        asked: Asked::default(),
+        verdicts: Asked::default(),
     }
 }
 

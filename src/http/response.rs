@@ -72,7 +72,7 @@ fn refusal(problem: &Problem, request_id: &str, asked: &Asked) -> Response<Bytes
     if matches!(problem.kind, Kind::RequestTimeout | Kind::HeadersTooLarge) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    rate_limit::retry_after(problem, &asked.verdicts(), &mut headers);
+    rate_limit::retry_after(problem, &asked.all(), &mut headers);
     *response.headers_mut() = headers;
     response
 }
@@ -97,7 +97,7 @@ pub(super) fn finish(
     response: &mut Answer,
 ) {
     let headers = response.headers_mut();
-    rate_limit::describe(&asked.verdicts(), headers);
+    rate_limit::describe(&asked.all(), headers);
     mark(house, name, parts.headers.get(header::ORIGIN), headers);
     if parts.version == Version::HTTP_2 {
         headers.remove(header::CONNECTION);

@@ -1,158 +1,306 @@
-//! Audit entries: what happened, to whom, from where. They travel in the commit that they tell about.
+//! Audit entries: an event, its account, its origin. They travel in the commit that they tell about.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditId, SessionId, Timestamp, UserId};
+use super::{AuditId, DeviceId, SessionId, Timestamp, UserId};
 
-/// A security event.
+/// A security event, as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditEvent {
     /// Names the entry; lives in the partition of the account it tells about.
     pub id: AuditId,
-    /// Whose account, when there is one (a failed login may name nobody).
+    /// Account that it is about, when there is one (a failed login may name nobody).
     pub user_id: Option<UserId>,
-    /// Which session did it or suffered it.
+    /// Session that did it or suffered it.
     pub session_id: Option<SessionId>,
-    /// What happened.
+    /// Kind of event.
     pub action: Action,
     /// Whether it went through.
     pub success: bool,
-    /// From where.
+    /// Address of the client.
     pub ip_address: Option<IpAddr>,
-    /// What the client called itself.
+    /// `User-Agent` of the client.
     pub user_agent: Option<String>,
-    /// Which request.
+    /// Request that it happened in.
     pub request_id: Option<String>,
-    /// More about it, never a secret: `reason`, `count`, …
+    /// Fields of the event, never a secret.
     pub details: serde_json::Value,
-    /// When.
+    /// Time of the event.
     pub created_at: Timestamp,
 }
 
-/// Everything that is audited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Action {
-    /// An account was made.
-    #[serde(rename = "user.registered")]
-    UserRegistered,
-    /// A login went through.
-    #[serde(rename = "user.login")]
-    UserLogin,
-    /// A login did not; `details.reason` says why.
-    #[serde(rename = "user.login_failed")]
-    UserLoginFailed,
-    /// A client logged out.
-    #[serde(rename = "user.logout")]
-    UserLogout,
-    /// The password changed.
-    #[serde(rename = "user.password_changed")]
-    UserPasswordChanged,
-    /// The password was stored anew under newer parameters.
-    #[serde(rename = "user.password_rehashed")]
-    UserPasswordRehashed,
-    /// Its owner proved again who they are.
-    #[serde(rename = "user.reauthenticated")]
-    UserReauthenticated,
-    /// A second factor was enabled; `details.method` says which.
-    #[serde(rename = "2fa.enabled")]
-    FactorEnabled,
-    /// A second factor was removed; `details.last` says whether it was the last one.
-    #[serde(rename = "2fa.disabled")]
-    FactorRemoved,
-    /// A second factor was disabled by failures in a row.
-    #[serde(rename = "2fa.locked")]
-    FactorLocked,
-    /// A disabled second factor was enabled again by its owner.
-    #[serde(rename = "2fa.unlocked")]
-    FactorUnlocked,
-    /// Another second factor is asked for first.
-    #[serde(rename = "2fa.preferred")]
-    FactorPreferred,
-    /// A second factor was shown at a login.
-    #[serde(rename = "2fa.verified")]
-    FactorVerified,
-    /// A second factor was shown wrongly; `details.method` and `details.during` say which and where.
-    #[serde(rename = "2fa.failed")]
-    FactorFailed,
-    /// A code was sent; `details.method` says how.
-    #[serde(rename = "2fa.code_sent")]
-    CodeSent,
-    /// A message to the owner could not be delivered; `details.reason` says why.
-    #[serde(rename = "message.undelivered")]
-    MessageUndelivered,
-    /// A backup code was used; `details.left` says how many are left.
-    #[serde(rename = "backup_code.used")]
-    BackupCodeUsed,
-    /// A new set of backup codes was made.
-    #[serde(rename = "backup_codes.generated")]
-    BackupCodesGenerated,
-    /// A device was trusted.
-    #[serde(rename = "device.trusted")]
-    DeviceTrusted,
-    /// A trusted device got another name.
-    #[serde(rename = "device.renamed")]
-    DeviceRenamed,
-    /// A trusted device, or all of them, were removed.
-    #[serde(rename = "device.removed")]
-    DeviceRemoved,
-    /// A trusted device's token came back a second time and the device is trusted no more.
-    #[serde(rename = "device.token_reused")]
-    DeviceTokenReused,
-    /// A session was ended by its owner; `details.count` tells how many for "all".
-    #[serde(rename = "session.revoked")]
-    SessionRevoked,
-    /// A refresh token came back a second time and its family died.
-    #[serde(rename = "session.refresh_reused")]
-    SessionRefreshReused,
-}
-
-impl Action {
-    /// Whether it tells of something that went through.
-    #[must_use]
-    pub fn is_success(self) -> bool {
-        !matches!(
-            self,
-            Self::UserLoginFailed
-                | Self::SessionRefreshReused
-                | Self::FactorFailed
-                | Self::FactorLocked
-                | Self::MessageUndelivered
-                | Self::DeviceTokenReused
-        )
-    }
-}
-
 impl AuditEvent {
-    /// An entry that so far says only what happened to whom and when.
+    /// An entry without an origin.
     #[must_use]
-    pub fn new(id: AuditId, action: Action, user_id: Option<UserId>, now: Timestamp) -> Self {
+    pub fn new(
+        id: AuditId,
+        event: &SecurityEvent,
+        user_id: Option<UserId>,
+        now: Timestamp,
+    ) -> Self {
+        let action = event.action();
         Self {
             id,
             user_id,
             session_id: None,
             action,
-            success: action.is_success(),
+            success: action.row().success,
             ip_address: None,
             user_agent: None,
             request_id: None,
-            details: serde_json::Value::Object(serde_json::Map::new()),
+            details: event.details(),
             created_at: now,
         }
     }
+}
 
-    /// Adds the session that did it or suffered it.
-    #[must_use]
-    pub fn in_session(mut self, id: SessionId) -> Self {
-        self.session_id = Some(id);
-        self
+/// Description of an [`Action`].
+#[derive(Clone, Copy, Debug)]
+pub struct ActionRow {
+    /// Name in entries, filters and webhooks: `user.login`.
+    pub name: &'static str,
+    /// Whether it tells of something that went through.
+    pub success: bool,
+    /// Meaning.
+    pub about: &'static str,
+    /// Names and meanings of the members of `details`.
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+const SUCCEEDED: bool = true;
+const FAILED: bool = false;
+
+/// Makes of each row the action, the event with its typed fields, and the description.
+macro_rules! security_events {
+    ($($(#[doc = $about:literal])+ $variant:ident $name:literal $success:ident {
+        $($(#[doc = $meaning:literal])+ $field:ident: $type:ty = $json:literal,)*
+    })+) => {
+        /// Kind of a security event.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Action {
+            $($(#[doc = $about])+ #[serde(rename = $name)] $variant,)+
+        }
+
+        /// A security event with its fields.
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[serde(untagged)]
+        pub enum SecurityEvent {
+            $($(#[doc = $about])+ $variant {
+                $($(#[doc = $meaning])+ #[serde(rename = $json)] $field: $type,)*
+            },)+
+        }
+
+        impl Action {
+            /// All of them, in the order of the documents.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Its description.
+            #[must_use]
+            pub const fn row(self) -> ActionRow {
+                match self {
+                    $(Self::$variant => ActionRow {
+                        name: $name,
+                        success: $success,
+                        about: concat!($($about),+),
+                        fields: &[$(($json, concat!($($meaning),+))),*],
+                    },)+
+                }
+            }
+        }
+
+        impl SecurityEvent {
+            /// Its kind.
+            #[must_use]
+            pub const fn action(&self) -> Action {
+                match self {
+                    $(Self::$variant { .. } => Action::$variant,)+
+                }
+            }
+        }
+    };
+}
+
+impl SecurityEvent {
+    /// Its fields as an object; those without a value are left out.
+    fn details(&self) -> serde_json::Value {
+        let mut details = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = details.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        details
+    }
+}
+
+security_events! {
+    /// An account was made.
+    UserRegistered "user.registered" SUCCEEDED {}
+    /// A login went through.
+    UserLogin "user.login" SUCCEEDED {
+        /// Proofs (RFC 8176), joined by `+`.
+        method: String = "method",
+    }
+    /// A login, a password change or a re-authentication was refused.
+    UserLoginFailed "user.login_failed" FAILED {
+        /// `wrong_password` or `disabled`.
+        reason: &'static str = "reason",
+        /// Use case: `login`, `password_change` or `reauthentication`.
+        during: &'static str = "during",
+    }
+    /// A client logged out.
+    UserLogout "user.logout" SUCCEEDED {
+        /// `logout`.
+        reason: &'static str = "reason",
+    }
+    /// The password changed.
+    UserPasswordChanged "user.password_changed" SUCCEEDED {}
+    /// The password was stored anew under newer parameters.
+    UserPasswordRehashed "user.password_rehashed" SUCCEEDED {}
+    /// The owner proved again who they are.
+    UserReauthenticated "user.reauthenticated" SUCCEEDED {
+        /// Proof: `password`, or the label of a second factor.
+        method: &'static str = "method",
+    }
+    /// A second factor was enabled.
+    FactorEnabled "2fa.enabled" SUCCEEDED {
+        /// `totp`, `sms` or `email`.
+        method: &'static str = "method",
+    }
+    /// A second factor was removed.
+    FactorRemoved "2fa.disabled" SUCCEEDED {
+        /// `totp`, `sms` or `email`.
+        method: &'static str = "method",
+        /// Whether it was the last one.
+        last: bool = "last",
+    }
+    /// A second factor was disabled by failures in a row.
+    FactorLocked "2fa.locked" FAILED {
+        /// `totp`, `sms`, `email` or `backup_code`.
+        method: &'static str = "method",
+    }
+    /// A disabled second factor was enabled again by its owner.
+    FactorUnlocked "2fa.unlocked" SUCCEEDED {
+        /// `totp`, `sms` or `email`.
+        method: &'static str = "method",
+    }
+    /// Another second factor is asked for first.
+    FactorPreferred "2fa.preferred" SUCCEEDED {
+        /// `totp`, `sms` or `email`.
+        method: &'static str = "method",
+        /// Whether it is preferred now.
+        preferred: bool = "preferred",
+    }
+    /// A second factor was shown at a login.
+    FactorVerified "2fa.verified" SUCCEEDED {
+        /// `totp`, `sms`, `email` or `backup_code`.
+        method: &'static str = "method",
+    }
+    /// A second factor was shown wrongly.
+    FactorFailed "2fa.failed" FAILED {
+        /// `totp`, `sms`, `email` or `backup_code`.
+        method: &'static str = "method",
+        /// Use case: `login`, `enrolment` or `reauthentication`.
+        during: &'static str = "during",
+    }
+    /// A code was sent.
+    CodeSent "2fa.code_sent" SUCCEEDED {
+        /// `sms` or `email`.
+        method: &'static str = "method",
+        /// Use case: `login` or `enrolment`.
+        during: &'static str = "during",
+    }
+    /// A message to the owner could not be delivered.
+    MessageUndelivered "message.undelivered" FAILED {
+        /// `sms` or `email`.
+        channel: &'static str = "channel",
+        /// Kind of message.
+        message: &'static str = "message",
+        /// Cause: `expired`, or the provider's refusal.
+        reason: &'static str = "reason",
+    }
+    /// A backup code was used.
+    BackupCodeUsed "backup_code.used" SUCCEEDED {
+        /// Number of codes that are left.
+        left: usize = "left",
+    }
+    /// A new set of backup codes was made.
+    BackupCodesGenerated "backup_codes.generated" SUCCEEDED {}
+    /// A device was trusted.
+    DeviceTrusted "device.trusted" SUCCEEDED {
+        /// Id of the device.
+        device: DeviceId = "device",
+        /// Name of the device.
+        name: String = "name",
+    }
+    /// A trusted device got another name.
+    DeviceRenamed "device.renamed" SUCCEEDED {
+        /// Id of the device.
+        device: DeviceId = "device",
+        /// New name of the device.
+        name: String = "name",
+    }
+    /// A trusted device, or all of them, were removed.
+    DeviceRemoved "device.removed" SUCCEEDED {
+        /// Id of the device; absent for all.
+        device: Option<DeviceId> = "device",
+        /// Name of the device; absent for all.
+        name: Option<String> = "name",
+        /// Number of devices, for all, where it could be counted.
+        count: Option<usize> = "count",
+    }
+    /// A trusted device's token came back a second time and the device is trusted no more.
+    DeviceTokenReused "device.token_reused" FAILED {
+        /// Id of the device.
+        device: DeviceId = "device",
+    }
+    /// A session, or all of an account, or all others, were ended by the owner.
+    SessionRevoked "session.revoked" SUCCEEDED {
+        /// `revoked`; absent for all.
+        reason: Option<&'static str> = "reason",
+        /// Number of sessions, for all, where it could be counted.
+        count: Option<usize> = "count",
+        /// Whether the session that asked goes on, for all.
+        keep_current: Option<bool> = "keepCurrent",
+    }
+    /// A refresh token came back a second time and its family died.
+    SessionRefreshReused "session.refresh_reused" FAILED {
+        /// `reuse`.
+        reason: &'static str = "reason",
+    }
+    /// A session was ended because its refresh token is newer than what the stores still know of it.
+    SessionStateLost "session.state_lost" FAILED {
+        /// `state_lost`.
+        reason: &'static str = "reason",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_members_of_details_are_those_of_the_row() {
+        let event = SecurityEvent::SessionRevoked {
+            reason: None,
+            count: Some(3),
+            keep_current: Some(true),
+        };
+        let details = serde_json::json!({ "count": 3, "keepCurrent": true });
+        assert_eq!(event.details(), details);
+        let row = event.action().row();
+        let names: Vec<&str> = row.fields.iter().map(|(name, _)| *name).collect();
+        assert_eq!((row.name, row.success), ("session.revoked", true));
+        assert_eq!(names, ["reason", "count", "keepCurrent"]);
+        let bare = SecurityEvent::UserRegistered {};
+        assert_eq!(bare.details(), serde_json::json!({}));
     }
 
-    /// Adds more about it. Never a secret.
-    #[must_use]
-    pub fn with(mut self, details: serde_json::Value) -> Self {
-        self.details = details;
-        self
+    #[test]
+    fn an_action_is_stored_by_the_name_of_its_row() {
+        for action in Action::ALL {
+            let stored = serde_json::to_value(action).expect("a name");
+            assert_eq!(stored, action.row().name);
+        }
     }
 }

@@ -121,7 +121,7 @@ async fn successes_do_not_count() {
         let client = curl();
         let passed = desk.login_from(&client, "alice", PASSWORD).await;
         assert!(passed.is_ok(), "{n}");
-        let verdicts = client.asked.verdicts();
+        let verdicts = client.verdicts.all();
         assert_eq!(verdicts.len(), 2);
         assert!(verdicts.iter().all(|said| said.remaining == said.quota));
     }

@@ -192,6 +192,6 @@ pub fn from(address: &str, user_agent: &str) -> Client {
         user_agent: user_agent.to_owned(),
         request_id: "test".to_owned(),
         language: Language::default(),
-        asked: Asked::default(),
+        verdicts: Asked::default(),
     }
 }

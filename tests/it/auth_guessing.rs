@@ -14,7 +14,7 @@ type Said = Vec<(&'static str, u32, u32, bool)>;
 
 fn said(asked: &Asked) -> Said {
     let short = |one: Verdict| (one.policy, one.quota, one.remaining, one.allowed);
-    asked.verdicts().into_iter().map(short).collect()
+    asked.all().into_iter().map(short).collect()
 }
 
 /// What the limits say after each of these names was tried with a wrong password.
@@ -24,7 +24,7 @@ async fn tried(desk: &Desk, address: &str, names: &[&str]) -> Vec<Said> {
         let client = from(address, "curl/8");
         let refused = desk.login_from(&client, name, "wrong password").await;
         assert!(refused.is_err());
-        all.push(said(&client.asked));
+        all.push(said(&client.verdicts));
     }
     all
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
 use sallyport::config::{Hashing, Quota};
-use sallyport::crypto::HashPlace;
+use sallyport::crypto::HashPermit;
 use sallyport::model::Network;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -38,9 +38,9 @@ async fn login_from(house: &House, address: &str, name: &str, password: &str) ->
 }
 
 /// As many places as `address` can get.
-fn take_all(house: &House, address: &str) -> Vec<HashPlace> {
+fn take_all(house: &House, address: &str) -> Vec<HashPermit> {
     let network = Network::of(address.parse().expect("an address"));
-    std::iter::from_fn(|| house.pool.place(network).ok()).collect()
+    std::iter::from_fn(|| house.pool.admit(network).ok()).collect()
 }
 
 fn assert_overloaded(answer: &Answer) {

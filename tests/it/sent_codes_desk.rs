@@ -286,7 +286,7 @@ async fn codes_are_limited_by_account_and_by_destination_and_only_those_that_are
     let client = curl();
     let refused = desk.auth.set_up_sms(&client, &alice, "+4989123456").await;
     assert_eq!(refusal(refused), "rate_limited", "of the account");
-    let said: Vec<_> = client.asked.verdicts();
+    let said: Vec<_> = client.verdicts.all();
     let said: Vec<_> = said.iter().map(|one| (one.policy, one.remaining)).collect();
     assert_eq!(said, [("code_sends", 0)]);
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::engine::Engine;
 use super::recipe::{self, Recipe, SALT_LENGTH, TAG_LENGTH};
-use super::{HashError, HashPlace, failed};
+use super::{HashError, HashPermit, failed};
 use crate::clock;
 use crate::model::BackupCode;
 
@@ -35,12 +35,12 @@ pub fn draw_backup_codes() -> Vec<BackupCode> {
     drawn.into_iter().map(BackupCode::from_random).collect()
 }
 
-impl HashPlace {
-    /// Hashes a set of codes under one fresh salt, one after the other: a set takes one place in the queue, as a
+impl HashPermit {
+    /// Hashes a set of codes under one fresh salt, one after the other: a set takes one permit in the queue, as a
     /// password does, however many sets there are, and others get their turn in between.
     ///
     /// # Errors
-    /// As [`HashPlace::hash`].
+    /// As [`HashPermit::hash`].
     pub async fn hash_codes(&mut self, codes: Vec<BackupCode>) -> Result<CodeSet, HashError> {
         let salt: [u8; SALT_LENGTH] = clock::random();
         let today = self.pool.today;
@@ -57,7 +57,7 @@ impl HashPlace {
     /// The tag that `code` has under a set's recipe: to be looked for among the set's tags.
     ///
     /// # Errors
-    /// As [`HashPlace::hash`], and [`HashError::Unusable`] when the recipe is malformed or costlier than allowed.
+    /// As [`HashPermit::hash`], and [`HashError::Unusable`] when the recipe is malformed or costlier than allowed.
     pub async fn tag_code(&mut self, code: BackupCode, recipe: &str) -> Result<String, HashError> {
         let parsed = recipe::parse_untagged(recipe, &self.pool.bounds);
         let (recipe, salt) = parsed.ok_or(HashError::Unusable)?;
@@ -113,8 +113,8 @@ mod tests {
         HashPool::start(settings).expect("starts")
     }
 
-    fn place(pool: &HashPool) -> HashPlace {
-        pool.own_place().expect("there is room")
+    fn permit(pool: &HashPool) -> HashPermit {
+        pool.own_permit().expect("there is room")
     }
 
     #[test]
@@ -132,11 +132,11 @@ mod tests {
         for engine in [HashEngine::Auto, HashEngine::Reference] {
             let pool = pool(&config::Hashing { engine, ..cheap() });
             let codes = draw_backup_codes();
-            let set = place(&pool)
+            let set = permit(&pool)
                 .hash_codes(codes.clone())
                 .await
                 .expect("hashes");
-            let other = place(&pool)
+            let other = permit(&pool)
                 .hash_codes(codes.clone())
                 .await
                 .expect("hashes");
@@ -145,7 +145,7 @@ mod tests {
             assert_eq!(set.tags.len(), 10);
             for (index, code) in codes.into_iter().enumerate() {
                 let typed = BackupCode::parse(&code.shown().to_lowercase()).expect("a code");
-                let tag = place(&pool)
+                let tag = permit(&pool)
                     .tag_code(typed, &set.recipe)
                     .await
                     .expect("hashes");
@@ -154,8 +154,8 @@ mod tests {
                 assert!(!other.tags.contains(&tag));
             }
             let unknown = BackupCode::from_random(clock::random());
-            let mut place = place(&pool);
-            let wrong = place.tag_code(unknown, &set.recipe);
+            let mut permit = permit(&pool);
+            let wrong = permit.tag_code(unknown, &set.recipe);
             assert!(!set.tags.contains(&wrong.await.expect("hashes")));
         }
     }
@@ -168,7 +168,7 @@ mod tests {
             ..config::Hashing::default()
         });
         let codes = draw_backup_codes();
-        let set = place(&pool)
+        let set = permit(&pool)
             .hash_codes(codes[..2].to_vec())
             .await
             .expect("hashes");
@@ -184,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn a_set_keeps_its_parameters_when_those_of_the_day_change() {
         let code = BackupCode::from_random([1, 2, 3, 4, 5]);
-        let set = place(&pool(&cheap())).hash_codes(vec![code.clone()]).await;
+        let set = permit(&pool(&cheap())).hash_codes(vec![code.clone()]).await;
         let set = set.expect("hashes");
         let later = pool(&config::Hashing {
             memory_kib: 128,
@@ -192,7 +192,7 @@ mod tests {
             ..cheap()
         });
         assert_eq!(
-            place(&later).tag_code(code, &set.recipe).await,
+            permit(&later).tag_code(code, &set.recipe).await,
             Ok(set.tags[0].clone())
         );
     }
@@ -204,7 +204,7 @@ mod tests {
             ..cheap()
         });
         let code = BackupCode::from_random([0; 5]);
-        let set = place(&pool)
+        let set = permit(&pool)
             .hash_codes(vec![code.clone()])
             .await
             .expect("hashes");
@@ -218,7 +218,7 @@ mod tests {
             "$2a$04$UuTkLRZZ6QofpDOlMz32MuuxEHA43WOemOYHPz6.SjsVsyO1tDU96",
             &whole,
         ] {
-            let tagged = place(&pool).tag_code(code.clone(), recipe).await;
+            let tagged = permit(&pool).tag_code(code.clone(), recipe).await;
             assert_eq!(tagged, Err(HashError::Unusable), "{recipe}");
         }
     }
@@ -230,7 +230,7 @@ mod tests {
             threads: 1,
             ..cheap()
         });
-        let set = place(&pool)
+        let set = permit(&pool)
             .hash_codes(draw_backup_codes())
             .await
             .expect("hashes");
@@ -244,7 +244,7 @@ mod tests {
             deadline: std::time::Duration::from_nanos(1),
             ..cheap()
         });
-        let set = place(&pool).hash_codes(draw_backup_codes()).await;
+        let set = permit(&pool).hash_codes(draw_backup_codes()).await;
         assert!(matches!(set, Err(HashError::Overloaded { .. })), "{set:?}");
     }
 }

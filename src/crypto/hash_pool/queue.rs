@@ -1,9 +1,9 @@
-//! The waiting room of the hash pool: bounded, fair between networks (see `turns`), and honest about how long
+//! The waiting room of the hash pool: bounded, fair between networks (see `fair_queue`), and honest about how long
 //! it takes.
 //!
-//! Whoever wants something hashed asks for a place before doing anything else that costs. A place is only
+//! Whoever wants something hashed asks for a permit before doing anything else that costs. A permit is only
 //! given when its job would be served in time whatever comes later, so nobody is let in who would have to be
-//! turned away: that happens only when hashing itself becomes slower meanwhile. A job holds its place
+//! turned away: that happens only when hashing itself becomes slower meanwhile. A job holds its permit
 //! until a worker takes it, whoever has given up on it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 
 use super::HashError;
-use super::turns::{Promise, Turns};
+use super::fair_queue::{FairQueue, Promise};
 use super::worker::Task;
 use crate::clock::Stopwatch;
 use crate::model::Network;
@@ -39,7 +39,7 @@ pub(super) struct Queue {
 }
 
 struct State {
-    turns: Turns<Job>,
+    fair_queue: FairQueue<Job>,
     running: u32,
     /// Moving average of the time of one job.
     mean_run: Duration,
@@ -56,7 +56,7 @@ impl Queue {
         mean_run: Duration,
     ) -> Self {
         let state = State {
-            turns: Turns::new(),
+            fair_queue: FairQueue::new(),
             running: 0,
             mean_run,
             known: GUESS,
@@ -69,42 +69,42 @@ impl Queue {
         }
     }
 
-    /// Whether a job of `network` would be given a place now.
-    pub(super) fn has_room(&self, network: Network) -> Result<(), HashError> {
+    /// Whether a job of `network` would be given a permit now.
+    pub(super) fn check_admission(&self, network: Network) -> Result<(), HashError> {
         let state = self.lock();
         self.judge(&state, network)
     }
 
-    /// A place for a job of `network`, or a refusal when there is none or it would not be reached in time.
+    /// A permit for a job of `network`, or a refusal when there is none or it would not be reached in time.
     pub(super) fn reserve(&self, network: Network) -> Result<Promise, HashError> {
         let mut state = self.lock();
         self.judge(&state, network)?;
-        Ok(state.turns.promise(network))
+        Ok(state.fair_queue.promise(network))
     }
 
-    /// Another place for somebody whose job was served and who has one more. They were let in, so they are not
+    /// Another permit for somebody whose job was served and who has one more. They were let in, so they are not
     /// asked again; there are no more of them than workers and a few who are about to come back.
     pub(super) fn reserve_again(&self, network: Network) -> Promise {
-        self.lock().turns.promise(network)
+        self.lock().fair_queue.promise(network)
     }
 
-    /// Takes a place back that was not used.
+    /// Takes a permit back that was not used.
     pub(super) fn withdraw(&self, promise: &Promise) {
-        self.lock().turns.withdraw(promise);
+        self.lock().fair_queue.withdraw(promise);
     }
 
-    /// Lets `task` wait in the place that was promised.
+    /// Lets `task` wait in the permit that was promised.
     pub(super) fn enter(&self, promise: Promise, task: Box<dyn Task>) {
         let mut state = self.lock();
         let enqueued = Stopwatch::start();
-        state.turns.enter(promise, Job { task, enqueued });
+        state.fair_queue.enter(promise, Job { task, enqueued });
         show_depth(&state);
     }
 
     /// The next job that is worth computing. Sheds on the way only the one it finds not worth it.
     pub(super) fn take(&self) -> Option<Job> {
         let mut state = self.lock();
-        let job = state.turns.next()?;
+        let job = state.fair_queue.next()?;
         show_depth(&state);
         let reason = if job.task.is_abandoned() {
             "abandoned"
@@ -114,7 +114,7 @@ impl Queue {
             state.running += 1;
             return Some(job);
         };
-        let refusal = self.overloaded(&state, state.turns.places());
+        let refusal = self.overloaded(&state, state.fair_queue.permits());
         drop(state);
         shed(reason);
         job.task.refuse(refusal);
@@ -131,7 +131,7 @@ impl Queue {
 
     /// How many wait.
     pub(super) fn waiting(&self) -> usize {
-        self.lock().turns.waiting()
+        self.lock().fair_queue.waiting()
     }
 
     /// How many may wait.
@@ -140,14 +140,14 @@ impl Queue {
     }
 
     fn judge(&self, state: &State, network: Network) -> Result<(), HashError> {
-        let ahead = state.turns.ahead(network);
+        let ahead = state.fair_queue.ahead(network);
         let in_time = self.reached_in_time(state);
         let most = in_time.min(self.capacity);
         let reason = if ahead >= self.capacity {
             "full"
         } else if ahead >= in_time {
             "deadline"
-        } else if !state.turns.within_share(network, most) {
+        } else if !state.fair_queue.within_share(network, most) {
             "share"
         } else {
             return Ok(());
@@ -188,7 +188,7 @@ impl Queue {
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52 jobs")]
 fn show_depth(state: &State) {
-    gauge!(names::HASH_WAITING).set(state.turns.waiting() as f64);
+    gauge!(names::HASH_WAITING).set(state.fair_queue.waiting() as f64);
 }
 
 fn shed(reason: &'static str) {

@@ -72,12 +72,12 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Engine) -> Result<T, HashError> + Send + 'static,
 {
-    pool.own_place()?.submit(work).await
+    pool.own_permit()?.submit(work).await
 }
 
-/// A place for the `number`th network.
-fn place(pool: &HashPool, number: u8) -> Result<HashPlace, HashError> {
-    pool.place(Network::of(Ipv4Addr::new(192, 0, 2, number).into()))
+/// A permit for the `number`th network.
+fn permit(pool: &HashPool, number: u8) -> Result<HashPermit, HashError> {
+    pool.admit(Network::of(Ipv4Addr::new(192, 0, 2, number).into()))
 }
 
 async fn until_waiting(pool: &HashPool, count: usize) {
@@ -222,12 +222,12 @@ async fn a_full_queue_turns_away_at_once_and_recovers() {
     gate.entered().await;
     let waiting: Vec<_> = (0..2)
         .map(|number| {
-            let mut place = place(&pool, number).expect("there is room");
-            tokio::spawn(async move { place.hash(password("waits")).await })
+            let mut permit = permit(&pool, number).expect("there is room");
+            tokio::spawn(async move { permit.hash(password("waits")).await })
         })
         .collect();
     until_waiting(&pool, 2).await;
-    let refused = place(&pool, 2).err();
+    let refused = permit(&pool, 2).err();
     assert!(
         matches!(refused, Some(HashError::Overloaded { retry_after }) if retry_after >= Duration::from_secs(1)),
         "{refused:?}"
@@ -279,7 +279,7 @@ async fn an_abandoned_job_holds_its_place_until_reached_and_is_never_computed() 
     until_waiting(&pool, 1).await;
     abandoned.abort();
     assert!(abandoned.await.is_err());
-    assert_eq!(pool.state().waiting, 1, "giving up frees no place");
+    assert_eq!(pool.state().waiting, 1, "giving up frees no permit");
     gate.open().await;
     assert!(pool.hash(password("next")).await.is_ok());
     assert_eq!(pool.state().waiting, 0);

@@ -7,8 +7,8 @@ const START: Timestamp = Timestamp::from_micros(0);
 const LATER: Timestamp = Timestamp::from_micros(3_600_000_000);
 const LATEST: Timestamp = Timestamp::from_micros(7_200_000_000);
 
-fn place() -> Place {
-    Place {
+fn context() -> SealContext {
+    SealContext {
         table: "two_factor_methods",
         row: Id::from_bytes([7; 16]),
         column: "secret",
@@ -23,39 +23,42 @@ fn fresh() -> Sealer {
 fn what_was_sealed_opens_at_its_place_alone() {
     let sealer = fresh();
     for secret in [b"".as_slice(), b"JBSWY3DPEHPK3PXP", &[0xff; 4096]] {
-        let text = sealer.seal(place(), secret, START).expect("seals");
+        let text = sealer.seal(context(), secret, START).expect("seals");
         assert_eq!(
-            sealer.open(place(), &text).expect("opens").as_slice(),
+            sealer.open(context(), &text).expect("opens").as_slice(),
             secret
         );
         let row = Id::from_bytes(clock::random());
         for elsewhere in [
-            Place { row, ..place() },
-            Place {
+            SealContext { row, ..context() },
+            SealContext {
                 column: "secret2",
-                ..place()
+                ..context()
             },
-            Place {
+            SealContext {
                 table: "webhooks",
-                ..place()
+                ..context()
             },
-            Place {
+            SealContext {
                 table: "two_factor_method",
                 column: "ssecret",
-                ..place()
+                ..context()
             },
         ] {
             assert!(sealer.open(elsewhere, &text).is_err(), "{elsewhere:?}");
         }
-        assert!(fresh().open(place(), &text).is_err());
+        assert!(fresh().open(context(), &text).is_err());
     }
 }
 
 #[test]
 fn equal_secrets_look_different_and_every_change_is_noticed() {
     let sealer = fresh();
-    let text = sealer.seal(place(), b"secret", START).expect("seals");
-    assert_ne!(text, sealer.seal(place(), b"secret", START).expect("seals"));
+    let text = sealer.seal(context(), b"secret", START).expect("seals");
+    assert_ne!(
+        text,
+        sealer.seal(context(), b"secret", START).expect("seals")
+    );
     for index in 0..text.len() {
         let mut forged = text.clone();
         let other = if &text[index..=index] == "Q" {
@@ -64,10 +67,10 @@ fn equal_secrets_look_different_and_every_change_is_noticed() {
             "Q"
         };
         forged.replace_range(index..=index, other);
-        assert!(sealer.open(place(), &forged).is_err(), "{index}");
+        assert!(sealer.open(context(), &forged).is_err(), "{index}");
     }
     for bad in ["", "s1.", "s1.AAAA", "s2.AAAA", &text[3..]] {
-        assert!(sealer.open(place(), bad).is_err(), "{bad}");
+        assert!(sealer.open(context(), bad).is_err(), "{bad}");
     }
 }
 
@@ -85,7 +88,7 @@ fn the_newest_key_that_has_begun_seals_and_every_known_one_opens() {
         (LATER, 2),
         (LATEST, 3),
     ] {
-        let text = sealer.seal(place(), b"secret", now).expect("seals");
+        let text = sealer.seal(context(), b"secret", now).expect("seals");
         assert!(text.starts_with(&format!("s{version}.")), "{text}");
         assert_eq!(sealer.current(now), version);
         assert_eq!(sealer.version_of(&text), Some(version));
@@ -93,11 +96,11 @@ fn the_newest_key_that_has_begun_seals_and_every_known_one_opens() {
     }
     let old = Sealer::new(&before);
     for text in &texts {
-        let opened = sealer.open(place(), text).expect("opens");
+        let opened = sealer.open(context(), text).expect("opens");
         assert_eq!(opened.as_slice(), b"secret");
         let known = text.starts_with("s1.");
         assert_eq!(old.version_of(text).is_some(), known, "{text}");
-        assert_eq!(old.open(place(), text).is_ok(), known, "{text}");
+        assert_eq!(old.open(context(), text).is_ok(), known, "{text}");
     }
 }
 
@@ -117,9 +120,9 @@ fn a_version_is_under_the_tag() {
     let sealer = Sealer {
         keys: vec![key(1, START), key(2, LATER)],
     };
-    let text = sealer.seal(place(), b"secret", START).expect("seals");
-    assert!(sealer.open(place(), &text).is_ok());
-    assert!(sealer.open(place(), &text.replace("s1.", "s2.")).is_err());
+    let text = sealer.seal(context(), b"secret", START).expect("seals");
+    assert!(sealer.open(context(), &text).is_ok());
+    assert!(sealer.open(context(), &text.replace("s1.", "s2.")).is_err());
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn what_was_sealed_before_keys_had_versions_still_opens() {
     let sealer = Sealer::new(&of_version_1([7; 32]));
     let text = "s1.6y33fsRuCp-70frzamMUHYqsz8neo-xpzj1Lva2cpukVBycCUKrbbNCTqR0kKNot65ZlVzbGjQ8";
     assert_eq!(
-        sealer.open(place(), text).expect("opens").as_slice(),
+        sealer.open(context(), text).expect("opens").as_slice(),
         b"JBSWY3DPEHPK3PXP"
     );
     assert_eq!(sealer.version_of(text), Some(1));

@@ -115,7 +115,7 @@ struct MemoryCheck {
 pub(in crate::http) async fn health(call: Call) -> Result<Reply, Problem> {
     let house = &call.house;
     let health = house.health.examine(house).await?;
-    let standing = health.standing();
+    let standing = health.status();
     let report = report(house, &health, standing);
     let status = match standing {
         Standing::Healthy | Standing::Degraded => StatusCode::OK,
@@ -139,7 +139,7 @@ pub(in crate::http) async fn live(_: Call) -> Result<Reply, Problem> {
 pub(in crate::http) async fn ready(call: Call) -> Result<Reply, Problem> {
     let house = &call.house;
     let ready = !house.stop.is_cancelled()
-        && house.health.examine(house).await?.standing() != Standing::Unhealthy;
+        && house.health.examine(house).await?.status() != Standing::Unhealthy;
     let (status, code) = if ready {
         ("ready", StatusCode::OK)
     } else {

@@ -63,13 +63,13 @@ fn nobody_is_let_in_who_would_wait_too_long() {
     // Two workers, a second each, five seconds: eight are done within five sixths of it, and one is next.
     let queue = Queue::new(2, 2000, Duration::from_secs(5), Duration::from_secs(1));
     for waiting in 0..9 {
-        assert_eq!(queue.has_room(network(waiting)), Ok(()));
+        assert_eq!(queue.check_admission(network(waiting)), Ok(()));
         assert_eq!(queue.admit(waiting), Ok(()), "{waiting} wait");
     }
     let refused = Err(HashError::Overloaded {
         retry_after: Duration::from_secs(5),
     });
-    assert_eq!(queue.has_room(network(9)), refused);
+    assert_eq!(queue.check_admission(network(9)), refused);
     assert_eq!(queue.admit(9), refused);
 }
 
@@ -93,9 +93,9 @@ fn a_promised_place_counts_until_it_is_given_back() {
     let queue = Queue::new(1, 1, Duration::from_secs(5), Duration::from_millis(10));
     let promise = queue.reserve(network(1)).expect("there is room");
     assert_eq!(queue.waiting(), 0);
-    assert!(queue.has_room(network(2)).is_err());
+    assert!(queue.check_admission(network(2)).is_err());
     queue.withdraw(&promise);
-    assert_eq!(queue.has_room(network(2)), Ok(()));
+    assert_eq!(queue.check_admission(network(2)), Ok(()));
 }
 
 #[test]

@@ -45,8 +45,8 @@ fn whole(file: &mut File) -> String {
 
 /// The engine that a worker really has.
 async fn engine_of(pool: &HashPool) -> Kind {
-    let mut place = place(pool, 1).expect("room");
-    let kind = place.submit(|engine| Ok(engine.kind())).await;
+    let mut permit = permit(pool, 1).expect("room");
+    let kind = permit.submit(|engine| Ok(engine.kind())).await;
     kind.expect("runs")
 }
 

@@ -1,0 +1,60 @@
+//! The set of backup codes, as its owner sees and renews it.
+
+use zeroize::Zeroizing;
+
+use super::factor_owner::{self, FactorOwner, OwnerRecords};
+use crate::core::audit::RequestContext;
+use crate::core::change::{self, Change};
+use crate::core::{Caller, Client, Core, Durability, Error, Limit, hash_admission, limits};
+use crate::crypto::{CodeSet, draw_backup_codes};
+use crate::model::{BackupCode, SecurityEvent};
+use crate::outbound::Event;
+use crate::store::Class;
+
+/// The number of backup codes that the caller has left.
+///
+/// # Errors
+/// [`Error::TwoFactorNotEnabled`]; [`Error::StoreAway`].
+pub async fn count(core: &Core, caller: &Caller) -> Result<usize, Error> {
+    if !caller.user.two_factor_enabled {
+        return Err(Error::TwoFactorNotEnabled);
+    }
+    let factors = core.store.read(caller.user.id.factors()).await?;
+    Ok(factors.map_or(0, |factors| factors.backup_codes_left()))
+}
+
+/// Makes a new set of backup codes: `XXXX-XXXX`, shown once. The old set is void, its failures
+/// forgotten. The caller has proven recently who they are (see
+/// [`require_recent`](crate::auth::session::require_recent)).
+///
+/// # Errors
+/// [`Error::TwoFactorNotEnabled`]; [`Error::ReauthenticationRequired`] when another session changed the
+/// factors meanwhile; [`Error::RateLimited`], since a set costs ten hashes; [`Error::Overloaded`].
+pub async fn regenerate(
+    core: &Core,
+    client: &Client,
+    caller: &Caller,
+) -> Result<(Vec<Zeroizing<String>>, Durability), Error> {
+    if !caller.user.two_factor_enabled {
+        return Err(Error::TwoFactorNotEnabled);
+    }
+    let mut permit = hash_admission::admit(core, client)?;
+    limits::take(core, client, Limit::SecondFactor(caller.user.id)).await?;
+    let codes = draw_backup_codes();
+    let shown = codes.iter().map(BackupCode::shown).collect();
+    let CodeSet { recipe, tags } = permit.hash_codes(codes).await?;
+    let context = RequestContext::new(core, client);
+    let decide = |records: OwnerRecords, change: &mut Change<'_>| {
+        let mut owner = FactorOwner::proven(records, change.now())?;
+        if owner.factors.methods.is_empty() {
+            return Err(Error::TwoFactorNotEnabled.into());
+        }
+        let (recipe, tags, now) = (recipe.clone(), tags.clone(), change.now());
+        owner.factors.renew_backup_codes(recipe, tags, now);
+        let event = SecurityEvent::BackupCodesGenerated {};
+        Ok(owner.write_change(&event, Event::BackupCodesRegenerated, change)?)
+    };
+    let keys = factor_owner::keys(caller);
+    let renewed = change::commit(core, &context, Class::Grant, keys, decide).await?;
+    Ok((shown, renewed.durable().await?.1))
+}

@@ -1,0 +1,291 @@
+//! Codes by SMS and e-mail: their destination, their limits, and the one that completes a login.
+//!
+//! A code is never delivered here: it is enqueued with the commit that makes it count.
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
+use super::verify::write_codes;
+use crate::core::audit::{RequestContext, Subject};
+use crate::core::change::{self, Change};
+use crate::core::{Client, Core, Error, limits, sealing};
+use crate::model::{
+    Email, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent, SentCode, SixDigits,
+    Timestamp, UserId, masked_email, masked_phone,
+};
+use crate::outbound::{Channel, Message};
+use crate::store::Class;
+use crate::telemetry::names;
+
+/// A code is on its way.
+#[derive(Clone, Debug)]
+pub struct CodePosted {
+    /// Method that it goes by.
+    pub method: MethodKind,
+    /// The number or address, masked: `***4567`, `ali***@example.com`.
+    pub hint: String,
+    /// Lifetime of the code.
+    pub expires_in: Duration,
+}
+
+/// Destination of the codes of a method. Never printed.
+pub(super) struct Destination {
+    pub(super) kind: MethodKind,
+    pub(super) channel: Channel,
+    /// The number or address.
+    pub(super) to: Zeroizing<String>,
+    /// The same for all its spellings.
+    key: Zeroizing<String>,
+}
+
+/// Purpose of a code. Each has limits of its own by destination: a caller who proposes another's number for
+/// themselves must not keep the codes of a login from its owner.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    Enrolment,
+    /// Its destination was shown to be the account's.
+    Login,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Enrolment => "enrolment",
+            Self::Login => "login",
+        }
+    }
+}
+
+impl Destination {
+    pub(super) fn phone(number: &PhoneNumber) -> Self {
+        Self {
+            kind: MethodKind::Sms,
+            channel: Channel::Sms,
+            to: Zeroizing::new(number.as_str().to_owned()),
+            key: Zeroizing::new(number.as_str().to_owned()),
+        }
+    }
+
+    pub(super) fn mailbox(email: &Email) -> Self {
+        Self {
+            kind: MethodKind::Email,
+            channel: Channel::Email,
+            to: Zeroizing::new(email.as_entered().to_owned()),
+            key: Zeroizing::new(email.key().to_owned()),
+        }
+    }
+
+    /// Destination of a method's own text. `None` when it is none.
+    fn of(kind: MethodKind, text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        match kind {
+            MethodKind::Totp => None,
+            MethodKind::Sms => PhoneNumber::parse(text).ok().as_ref().map(Self::phone),
+            MethodKind::Email => Email::parse(text).ok().as_ref().map(Self::mailbox),
+        }
+    }
+
+    /// Masked, as its owner recognises it.
+    pub(super) fn hint(&self) -> String {
+        match self.channel {
+            Channel::Sms => masked_phone(&self.to),
+            Channel::Email => masked_email(&self.to),
+        }
+    }
+}
+
+/// Sends a code that completes a login, in the place of the one before, whose tries it inherits. It is
+/// no try of the challenge.
+///
+/// # Errors
+/// [`Error::ChallengeExpired`]; [`Error::MethodNotAvailable`] when the account has no such method, it
+/// was disabled, or nothing can be sent that way; [`Error::RateLimited`] when too many codes were sent,
+/// or the tries at those before are used up; [`Error::StoreAway`].
+pub async fn send_code(
+    core: &Core,
+    client: &Client,
+    temp_token: &str,
+    kind: MethodKind,
+) -> Result<CodePosted, Error> {
+    let sent = send_login_code(core, client, temp_token, kind).await;
+    count_code(kind, &sent);
+    sent
+}
+
+async fn send_login_code(
+    core: &Core,
+    client: &Client,
+    temp_token: &str,
+    kind: MethodKind,
+) -> Result<CodePosted, Error> {
+    require_channel(core, kind)?;
+    let presented = PresentedChallenge::open(core, client, temp_token, None).await?;
+    let open = presented.admit(core.store.read(presented.keys()).await?)?;
+    let method = sendable(&open, kind, presented.now)?;
+    let destination = destination(core, method)?;
+    let enqueue = enqueue_login_code(core, client, &presented, method.id, &destination);
+    let (user_id, purpose) = (presented.user_id, Purpose::Login);
+    within_send_limits(
+        core,
+        client,
+        user_id,
+        purpose,
+        &destination,
+        Box::pin(enqueue),
+    )
+    .await?;
+    Ok(CodePosted {
+        method: kind,
+        hint: destination.hint(),
+        expires_in: core.settings.second_factors.code_ttl,
+    })
+}
+
+async fn enqueue_login_code(
+    core: &Core,
+    client: &Client,
+    presented: &PresentedChallenge,
+    method_id: MethodId,
+    destination: &Destination,
+) -> Result<(), Error> {
+    let kind = destination.kind;
+    let code = core.one_time_codes.draw();
+    let sent = sent_code(core, presented, kind, &code);
+    let context = RequestContext::new(core, client);
+    let decide = |records: ChallengeRecords, change: &mut Change<'_>| {
+        let mut open = presented.admit(records)?;
+        if sendable(&open, kind, presented.now)?.id != method_id {
+            return Err(Error::MethodNotAvailable.into());
+        }
+        open.codes.replace(sent.clone(), presented.now);
+        write_codes(&open.codes, change);
+        let message = |code, minutes| Message::LoginCode { code, minutes };
+        let user_id = open.user.id;
+        enqueue_code(core, user_id, destination, &code, message, change)?;
+        record_code_sent(user_id, kind, Purpose::Login, change);
+        Ok(())
+    };
+    let keys = presented.keys();
+    let committed = change::commit(core, &context, Class::Session, keys, decide).await;
+    committed.map(|_| ())
+}
+
+fn sent_code(
+    core: &Core,
+    presented: &PresentedChallenge,
+    kind: MethodKind,
+    code: &SixDigits,
+) -> SentCode {
+    let row = presented.id.id();
+    SentCode {
+        kind,
+        challenge_id: presented.id,
+        mac: core.one_time_codes.mac(row, kind.label(), code),
+        tries: 0,
+        sent_at: presented.now,
+        expires_at: presented.now.after(core.settings.second_factors.code_ttl),
+    }
+}
+
+fn destination(core: &Core, method: &Method) -> Result<Destination, Error> {
+    let opened = sealing::unseal(core, sealing::method_secret(method.id), &method.secret)?;
+    let nowhere = || Error::Internal(format!("method {} has no destination", method.id));
+    Destination::of(method.kind, &opened).ok_or_else(nowhere)
+}
+
+/// Refuses a kind whose codes cannot be delivered.
+pub(super) fn require_channel(core: &Core, kind: MethodKind) -> Result<(), Error> {
+    let channel = match kind {
+        MethodKind::Totp => None,
+        MethodKind::Sms => Some(Channel::Sms),
+        MethodKind::Email => Some(Channel::Email),
+    };
+    match channel {
+        Some(channel) if core.outbound.reaches(channel) => Ok(()),
+        _ => Err(Error::MethodNotAvailable),
+    }
+}
+
+/// Enqueues a code with a change. It is of no use once it is over, and its delivery is no longer tried then.
+pub(super) fn enqueue_code(
+    core: &Core,
+    user_id: UserId,
+    destination: &Destination,
+    code: &SixDigits,
+    message: impl FnOnce(String, u64) -> Message,
+    change: &mut Change<'_>,
+) -> Result<(), Error> {
+    let ttl = core.settings.second_factors.code_ttl;
+    let message = message(code.as_str().to_owned(), minutes(ttl));
+    let to = destination.to.to_string();
+    let expires_at = change.now().after(ttl);
+    change.send(user_id, destination.channel, to, message, expires_at)
+}
+
+/// Tells that a code was sent.
+pub(super) fn record_code_sent(
+    subject: impl Into<Subject>,
+    kind: MethodKind,
+    purpose: Purpose,
+    change: &mut Change<'_>,
+) {
+    let event = SecurityEvent::CodeSent {
+        method: kind.label(),
+        during: purpose.label(),
+    };
+    change.record(subject, &event);
+}
+
+/// Runs `enqueue` within the limits of the account and of the destination for this purpose. A run that enqueued
+/// nothing counts for nothing.
+pub(super) async fn within_send_limits<T>(
+    core: &Core,
+    client: &Client,
+    user_id: UserId,
+    purpose: Purpose,
+    destination: &Destination,
+    enqueue: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let (kind, key) = (destination.kind, &*destination.key);
+    let name = Zeroizing::new(format!("{}:{kind}:{key}", purpose.label()));
+    let reservation = limits::reserve_send(core, user_id, &name).await?;
+    let reservation = reservation.admitted(client)?;
+    let enqueued = enqueue.await;
+    match &enqueued {
+        // After an unknown outcome a code may be on its way.
+        Ok(_) | Err(Error::OutcomeUnknown) => reservation.settle(client)?,
+        Err(_) => limits::release(core, reservation).await,
+    }
+    enqueued
+}
+
+/// The method that a code may be sent by now.
+fn sendable(open: &OpenChallenge, kind: MethodKind, now: Timestamp) -> Result<&Method, Error> {
+    if !open.challenge.has_tries() {
+        return Err(Error::ChallengeExpired);
+    }
+    let method = open.factors.method(kind);
+    let method = method.filter(|method| method.strikes.allow());
+    let method = method.ok_or(Error::MethodNotAvailable)?;
+    let live = |code: &&SentCode| code.kind == kind && now < code.expires_at;
+    let spent = open.codes.sent.iter().find(live);
+    match spent.filter(|code| !code.has_tries()) {
+        Some(code) => Err(Error::RateLimited {
+            retry_after: code.expires_at.since(now),
+        }),
+        None => Ok(method),
+    }
+}
+
+/// Lifetime of a code as a person is told: whole minutes, at least one.
+fn minutes(ttl: Duration) -> u64 {
+    (ttl.as_secs() / 60).max(1)
+}
+
+/// Counts a code that was sent, or the reason why none was.
+pub(super) fn count_code<T>(kind: MethodKind, posted: &Result<T, Error>) {
+    let outcome = posted.as_ref().err().map_or("posted", Error::code);
+    metrics::counter!(names::CODES, "method" => kind.label(), "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,121 @@
+//! Backup codes, the second factor for the day when every method is lost.
+//!
+//! Comparing costs a hash, which no transaction waits for. So there are two: the first counts the try, as a
+//! failure, and the second takes the failure back when the code was right.
+
+use super::outcome::Outcome;
+use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
+use super::verify::{Completed, Verification, complete, record_locked, tokens};
+use crate::auth::login::SignedIn;
+use crate::core::audit::RequestContext;
+use crate::core::change::{self, Change, Changed, Refusal};
+use crate::core::{Client, Core, Durability, Error, Limit, hash_admission, limits};
+use crate::model::{Authenticator, BackupCode, SecurityEvent};
+use crate::outbound::Event;
+use crate::store::{Class, Draft};
+
+/// A try that was counted.
+struct Counted {
+    /// Salt and parameters of the set that it was counted against.
+    recipe: String,
+    /// Whether it is the failure that disables the set, if it is wrong.
+    locked: bool,
+}
+
+/// Completes a login with a backup code, which is used up.
+///
+/// # Errors
+/// As [`verify`](super::verify()); [`Error::Overloaded`].
+pub async fn verify_backup_code(
+    core: &Core,
+    client: &Client,
+    input: Verification,
+) -> Result<SignedIn, Error> {
+    let verified = try_verify(core, client, &input).await;
+    Outcome::of(&verified).count(Authenticator::BackupCode.label());
+    verified
+}
+
+async fn try_verify(core: &Core, client: &Client, input: &Verification) -> Result<SignedIn, Error> {
+    let code = BackupCode::parse(&input.code).ok_or(Error::InvalidCode)?;
+    let mut permit = hash_admission::admit(core, client)?;
+    let trust = input.trust.as_ref();
+    let presented = PresentedChallenge::open(core, client, &input.temp_token, trust).await?;
+    limits::take(core, client, Limit::SecondFactor(presented.user_id)).await?;
+    let counted = count_try(core, &presented).await?;
+    let tag = permit.tag_code(code, &counted.recipe).await?;
+    decide(core, client, &presented, &counted, &tag).await
+}
+
+/// Counts the try before it is judged. The commit that judges it tells of it.
+async fn count_try(core: &Core, presented: &PresentedChallenge) -> Result<Counted, Error> {
+    let decide = |records: ChallengeRecords, draft: &mut Draft| {
+        let mut open = presented.admit(records)?;
+        open.challenge.count_try()?;
+        let backup = open.factors.backup.as_mut();
+        let codes = backup.filter(|codes| codes.can_be_used());
+        let codes = codes.ok_or(Error::MethodNotAvailable)?;
+        let counted = Counted {
+            locked: codes.strikes.strike(presented.now),
+            recipe: codes.recipe.clone(),
+        };
+        draft.put(&open.challenge);
+        draft.put(&open.factors);
+        Ok::<_, Error>(counted)
+    };
+    change::bookkeeping(&core.store, Class::Session, presented.keys(), decide).await
+}
+
+async fn decide(
+    core: &Core,
+    client: &Client,
+    presented: &PresentedChallenge,
+    counted: &Counted,
+    tag: &str,
+) -> Result<SignedIn, Error> {
+    let context = RequestContext::new(core, client);
+    let decide = |records: ChallengeRecords, change: &mut Change<'_>| {
+        let mut open = presented.admit(records)?;
+        let codes = open.factors.backup.as_mut();
+        let codes = codes.filter(|codes| codes.recipe == counted.recipe);
+        // Disabled meanwhile or not: this try was counted while the set took codes.
+        if codes.is_some_and(|codes| codes.consume(tag)) {
+            return Ok(write_login(core, client, open, presented, change)?);
+        }
+        let (authenticator, during) = (Authenticator::BackupCode, "login");
+        let method = authenticator.label();
+        change.record(&open.user, &SecurityEvent::FactorFailed { method, during });
+        if counted.locked {
+            record_locked(&open.user, authenticator, change)?;
+        }
+        Err(Refusal::Committed(Error::InvalidCode))
+    };
+    let keys = presented.keys();
+    let completed = change::commit(core, &context, Class::Session, keys, decide).await?;
+    let Changed { value, receipt } = completed;
+    // Nothing but the record remembers that the code was used: it should not hang on one store.
+    let durability = receipt.durable().await.unwrap_or(Durability::Pending);
+    Ok(tokens(core, value, presented, durability))
+}
+
+fn write_login(
+    core: &Core,
+    client: &Client,
+    open: OpenChallenge,
+    presented: &PresentedChallenge,
+    change: &mut Change<'_>,
+) -> Result<Completed, Error> {
+    let left = open.factors.backup_codes_left();
+    let told = Event::BackupCodeUsed {
+        left: u32::try_from(left).unwrap_or(u32::MAX),
+    };
+    change
+        .record(&open.user, &SecurityEvent::BackupCodeUsed { left })
+        .notify(&open.user, told)?;
+    let authenticator = Authenticator::BackupCode;
+    let completed = complete(core, client, open, presented, authenticator, change)?;
+    Ok(Completed {
+        backup_codes_left: Some(left),
+        ..completed
+    })
+}

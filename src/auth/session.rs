@@ -1,0 +1,58 @@
+//! Sessions: authentication by access token, issue, refresh, list, end.
+
+mod authenticate;
+mod end;
+mod issue;
+pub(crate) mod presented_token;
+mod refresh;
+
+pub use authenticate::{authenticate, require_recent};
+pub use end::{SessionView, list, logout, revoke, revoke_all, session_of_refresh_token};
+pub use issue::RefreshToken;
+pub(crate) use issue::{FirstRefreshToken, access_token, new_session, refresh_token, start};
+pub use refresh::{Refreshed, refresh};
+
+pub use crate::core::Caller;
+use crate::core::Error;
+use crate::model::{Session, Timestamp, User};
+
+/// A session and its account, as far as they were found.
+pub(crate) type SessionRecords = (Option<Session>, Option<User>);
+
+/// A live session and its account.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when one of them is gone or over.
+pub(crate) fn live(
+    (session, user): SessionRecords,
+    now: Timestamp,
+) -> Result<(Session, User), Error> {
+    match (session, user) {
+        (Some(session), Some(user)) if session.is_live(&user, now) => Ok((session, user)),
+        _ => Err(Error::Unauthenticated),
+    }
+}
+
+/// Refuses a session whose owner proved who they are before another session changed the second factors.
+///
+/// # Errors
+/// [`Error::ReauthenticationRequired`].
+pub(crate) fn require_proof(session: &Session, user: &User) -> Result<(), Error> {
+    if session.has_proven(user) {
+        Ok(())
+    } else {
+        Err(Error::ReauthenticationRequired)
+    }
+}
+
+/// Refuses when the account's password is not the one that was proven.
+///
+/// # Errors
+/// [`Error::InvalidCredentials`].
+pub(crate) fn same_password(user: &User, proven: &User) -> Result<(), Error> {
+    if user.password_hash == proven.password_hash {
+        Ok(())
+    } else {
+        Err(Error::InvalidCredentials)
+    }
+}

@@ -1,0 +1,161 @@
+//! Authentication: from an access token to a live session and an active account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::{Caller, Client, Core, Error, Limit, change, limits};
+use crate::crypto::Claims;
+use crate::model::{Session, Timestamp, User};
+use crate::store::{self, Class, Draft};
+
+/// Age of a session's last use after which another is written: a session in use costs one write a minute, however
+/// busy it is.
+const TOUCH_AFTER: Duration = Duration::from_mins(1);
+
+/// Verifies the token, then reads its session and account and takes one from the account's limit in
+/// one round trip. A token that does not stand takes nothing from the account: whoever holds a dead
+/// one could otherwise lock its owner out.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when token, session or account does not stand;
+/// [`Error::RateLimited`]; [`Error::StoreAway`] when nobody can tell.
+pub async fn authenticate(
+    core: &Core,
+    client: &Client,
+    access_token: &str,
+    limited: bool,
+) -> Result<Caller, Error> {
+    let now = core.clock.now();
+    let claims = core
+        .access_tokens
+        .verify(access_token, now)
+        .map_err(|_| Error::Unauthenticated)?;
+    let limit = limited.then_some(Limit::Account(claims.user_id));
+    let live = live_session(core, &claims, now);
+    let (live, reservation) = tokio::join!(live, limits::reserve(core, client, limit));
+    let reservation = reservation?;
+    let Ok(Some((session, user))) = live else {
+        limits::release(core, reservation).await;
+        live?;
+        return Err(Error::Unauthenticated);
+    };
+    reservation.settle(client)?;
+    touch(core, client, &session, now);
+    Ok(Caller {
+        user,
+        session,
+        claims,
+    })
+}
+
+/// The session that a token is of and its account, if that session is live: from memory where that may be
+/// believed, from Redis otherwise, and always before anybody is refused.
+async fn live_session(
+    core: &Core,
+    claims: &Claims,
+    now: Timestamp,
+) -> Result<Option<(Arc<Session>, Arc<User>)>, store::Error> {
+    let live = |(session, user): &(Arc<Session>, Arc<User>)| session.is_live(user, now);
+    let (session_id, user_id) = (claims.session_id, claims.user_id);
+    if let Some(remembered) = core.store.remembered(session_id, user_id).filter(live) {
+        return Ok(Some(remembered));
+    }
+    // Boxed: seldom needed, and far larger than everything else that a request carries.
+    let looked_up = Box::pin(core.store.look_up(session_id, user_id));
+    let (session, user) = looked_up.await?;
+    Ok(session.zip(user).filter(live))
+}
+
+/// Refuses a caller whose last proof of identity is older than `RECENT_AUTH_TTL`: both what the token
+/// says and what the session says must be recent, so that neither an older token of a session that was
+/// proven again nor a session that lost its state passes. A proof from before another session changed
+/// the second factors is none.
+///
+/// # Errors
+/// [`Error::ReauthenticationRequired`]; [`Error::StoreAway`] when nobody can tell.
+pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
+    let Caller {
+        user,
+        session,
+        claims,
+    } = caller;
+    let (now, ttl) = (core.clock.now(), core.settings.tokens.recent_auth_ttl);
+    let proven = |session: &Session, user: &User| {
+        let proven = claims.auth_time.min(session.auth_time);
+        session.has_proven(user) && is_recent(proven, now, ttl)
+    };
+    if proven(session, user) {
+        return Ok(());
+    }
+    // What was remembered may be from before a proof that another instance took a moment ago.
+    let looked_up = Box::pin(core.store.look_up(session.id, user.id));
+    match looked_up.await? {
+        (Some(session), Some(user)) if proven(&session, &user) => Ok(()),
+        _ => Err(Error::ReauthenticationRequired),
+    }
+}
+
+/// Writes the use of a session without delaying the answer. Losing one is no loss.
+fn touch(core: &Core, client: &Client, session: &Session, now: Timestamp) {
+    if !is_stale(session, now) || !core.session_uses.begin(session.id) {
+        return;
+    }
+    let id = session.id;
+    let address = client.address;
+    let idle = core.settings.tokens.session_idle_ttl;
+    let (store, uses) = (core.store.clone(), core.session_uses.clone());
+    tokio::spawn(async move {
+        let touch = |session: Option<Session>, draft: &mut Draft| {
+            if let Some(mut session) = session.filter(|session| is_stale(session, now)) {
+                session.touch(address, now, idle);
+                draft.put(&session);
+            }
+            Ok::<_, store::Error>(())
+        };
+        let written = change::bookkeeping(&store, Class::Touch, id, touch);
+        if let Err(error) = written.await {
+            tracing::debug!(%error, "the use of a session was not written");
+        }
+        uses.end(id);
+    });
+}
+
+/// Whether a live session's last use lies far enough back to be written anew.
+fn is_stale(session: &Session, now: Timestamp) -> bool {
+    session.deleted_at.is_none() && now.since(session.last_used_at) >= TOUCH_AFTER
+}
+
+/// Whether a proof is of the last `ttl`. One from the future, by a clock that went back, is.
+fn is_recent(proven: Timestamp, now: Timestamp, ttl: Duration) -> bool {
+    now.since(proven) < ttl
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::{alice, session_of, start};
+
+    #[test]
+    fn a_proof_is_recent_for_exactly_its_time() {
+        let ttl = Duration::from_mins(10);
+        let proven = Timestamp::from_micros(1_795_000_000_000_000);
+        let end = proven.after(ttl);
+        assert!(is_recent(proven, proven, ttl));
+        assert!(is_recent(
+            proven,
+            Timestamp::from_micros(end.micros() - 1),
+            ttl
+        ));
+        assert!(!is_recent(proven, end, ttl));
+    }
+
+    #[test]
+    fn a_use_is_written_once_a_minute_and_never_of_what_is_over() {
+        let mut session = session_of(&alice(), "hash");
+        let minute = start().after(TOUCH_AFTER);
+        assert!(!is_stale(&session, start()));
+        assert!(is_stale(&session, minute));
+        session.end(start());
+        assert!(!is_stale(&session, minute));
+    }
+}

@@ -1,0 +1,122 @@
+//! Core of the use cases: what every one of them needs and no feature owns.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `client` | the client of a request and what limits said to it |
+//! | `change` | the one shape of a change: decide, write, tell of it, commit |
+//! | `audit` | the time and origin that the audit entries of one request share |
+//! | `limits`, `hash_admission` | rate limits; admission to the hash pool |
+//! | `notifications`, `delivery` | messages to people: enqueued with a commit, delivered by workers |
+//! | `sealing` | secrets at rest |
+//! | `health` | the state of both stores and of the hash pool |
+//! | `error` | refusals and failures |
+
+pub(crate) mod audit;
+mod caller;
+pub(crate) mod change;
+mod client;
+mod delivery;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub(crate) mod hash_admission;
+mod health;
+pub(crate) mod limits;
+pub(crate) mod notifications;
+pub(crate) mod sealing;
+mod single_flight;
+
+pub use caller::Caller;
+pub use client::{Client, RateLimitVerdicts};
+pub use delivery::deliver_letters;
+pub use error::{Error, FieldError};
+pub use health::{Health, Status, examine};
+pub use limits::Limit;
+pub use single_flight::SingleFlight;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::crypto::{AccessTokens, HashPool, Keys, OneTimeCodes, OpaqueTokens, Sealer};
+use crate::model::{Lifetimes, SessionId};
+pub use crate::outbound::{Delivered, Language};
+use crate::outbound::{LocalOutbox, Outbound};
+use crate::store::Store;
+pub use crate::store::{Durability, Verdict};
+
+/// Stores, keys, clock and settings of all use cases. One for the whole process, behind an `Arc`.
+pub struct Core {
+    pub(crate) store: Store,
+    pub(crate) hash_pool: HashPool,
+    pub(crate) access_tokens: AccessTokens,
+    pub(crate) opaque_tokens: OpaqueTokens,
+    pub(crate) one_time_codes: OneTimeCodes,
+    pub(crate) sealer: Sealer,
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    /// Sessions whose last use is being written.
+    pub(crate) session_uses: SingleFlight<SessionId>,
+    /// Login attempts whose password has not been compared yet.
+    pub(crate) login_attempts: limits::in_flight::InFlight,
+}
+
+/// Settings of the use cases.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Lifetimes.
+    pub tokens: config::Tokens,
+    /// Second factors.
+    pub second_factors: config::SecondFactors,
+    /// Rate limits.
+    pub limits: config::Limits,
+}
+
+impl Core {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        hash_pool: HashPool,
+        keys: &Keys,
+        outbound: Arc<Outbound>,
+        clock: Clock,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            store,
+            hash_pool,
+            access_tokens: AccessTokens::new(keys, &settings.tokens),
+            opaque_tokens: OpaqueTokens::new(keys),
+            one_time_codes: OneTimeCodes::new(keys),
+            sealer: Sealer::new(keys),
+            outbound,
+            clock,
+            settings,
+            session_uses: SingleFlight::default(),
+            login_attempts: limits::in_flight::InFlight::default(),
+        }
+    }
+
+    /// Letters of channels without a provider. Only dev mode has any.
+    #[must_use]
+    pub fn local_outbox(&self) -> Option<&LocalOutbox> {
+        self.outbound.outbox()
+    }
+
+    /// Body of `/.well-known/paseto-keys.json`.
+    #[must_use]
+    pub fn published_keys(&self) -> serde_json::Value {
+        self.access_tokens.public_keys(self.clock.now())
+    }
+}
+
+impl Settings {
+    pub(crate) fn session_lifetimes(&self) -> Lifetimes {
+        Lifetimes {
+            idle: self.tokens.session_idle_ttl,
+            total: self.tokens.session_ttl,
+        }
+    }
+}

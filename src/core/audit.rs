@@ -1,0 +1,143 @@
+//! Audit entries of one request: the parts that they share.
+
+use std::net::IpAddr;
+
+use super::{Client, Core};
+use crate::clock::Clock;
+use crate::model::{AuditEvent, SecurityEvent, Session, SessionId, Timestamp, User, UserId};
+use crate::outbound::Language;
+
+/// Time and origin of a request. Owned, since work that outlives the request writes entries too.
+#[derive(Clone)]
+pub(crate) struct RequestContext {
+    clock: Clock,
+    client: Client,
+    /// Time of the whole request.
+    pub(crate) now: Timestamp,
+}
+
+/// The account that an audit entry is about, and its session where one acted or suffered it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    user_id: UserId,
+    session_id: Option<SessionId>,
+}
+
+impl From<UserId> for Subject {
+    fn from(user_id: UserId) -> Self {
+        Self {
+            user_id,
+            session_id: None,
+        }
+    }
+}
+
+impl From<&User> for Subject {
+    fn from(user: &User) -> Self {
+        user.id.into()
+    }
+}
+
+impl From<&Session> for Subject {
+    fn from(session: &Session) -> Self {
+        Self {
+            user_id: session.user_id,
+            session_id: Some(session.id),
+        }
+    }
+}
+
+impl RequestContext {
+    /// The context of a request that came in now.
+    pub(crate) fn new(core: &Core, client: &Client) -> Self {
+        Self {
+            clock: core.clock.clone(),
+            client: client.clone(),
+            now: core.clock.now(),
+        }
+    }
+
+    /// The context of work that no request asked for.
+    pub(crate) fn internal(core: &Core) -> Self {
+        Self::new(core, &Client::internal())
+    }
+
+    /// An entry about an account, in its partition.
+    pub(crate) fn entry(&self, subject: Subject, event: &SecurityEvent) -> AuditEvent {
+        let id = self.clock.new_id_in(subject.user_id.partition());
+        let mut entry = AuditEvent::new(id, event, Some(subject.user_id), self.now);
+        entry.session_id = subject.session_id;
+        entry.ip_address = self.address();
+        entry.user_agent = some(&self.client.user_agent);
+        entry.request_id = some(&self.client.request_id);
+        entry
+    }
+
+    /// Address of the client. `None` when no request acts.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        let address = self.client.address;
+        (!address.is_unspecified()).then_some(address)
+    }
+
+    /// User agent of the client, possibly empty.
+    pub(crate) fn user_agent(&self) -> &str {
+        &self.client.user_agent
+    }
+
+    /// Language of the client's reader.
+    pub(crate) fn language(&self) -> Language {
+        self.client.language
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::RateLimitVerdicts;
+
+    fn context(address: [u8; 4]) -> RequestContext {
+        let clock = Clock::manual(Timestamp::from_micros(1_795_000_000_000_000));
+        RequestContext {
+            now: clock.now(),
+            clock,
+            client: Client {
+                address: address.into(),
+                user_agent: String::new(),
+                request_id: "r1".to_owned(),
+                language: Language::default(),
+                verdicts: RateLimitVerdicts::default(),
+            },
+        }
+    }
+
+    #[test]
+    fn an_entry_lives_with_its_account_and_says_from_where() {
+        let context = context([192, 0, 2, 7]);
+        let user_id: UserId = context.clock.new_id();
+        let failed = SecurityEvent::UserLoginFailed {
+            reason: "wrong_password",
+            during: "login",
+        };
+        let entry = context.entry(user_id.into(), &failed);
+        assert_eq!(entry.id.partition(), user_id.partition());
+        assert_eq!(entry.user_id, Some(user_id));
+        assert_eq!(entry.session_id, None);
+        assert_eq!(entry.ip_address, Some([192, 0, 2, 7].into()));
+        assert_eq!(entry.user_agent, None, "an empty one says nothing");
+        assert_eq!(entry.request_id.as_deref(), Some("r1"));
+        assert_eq!(entry.created_at, context.now);
+        assert!(!entry.success);
+    }
+
+    #[test]
+    fn work_without_a_request_names_no_address() {
+        let context = context([0, 0, 0, 0]);
+        let user_id: UserId = context.clock.new_id();
+        let entry = context.entry(user_id.into(), &SecurityEvent::UserPasswordRehashed {});
+        assert_eq!(entry.ip_address, None);
+    }
+}

@@ -1,0 +1,69 @@
+//! The client of a request, as far as the transport knows it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+
+use crate::model::{Network, Seen};
+use crate::outbound::Language;
+use crate::store::Verdict;
+
+/// Origin of a request.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Address of the client: the rightmost hop that is not a trusted proxy.
+    pub address: IpAddr,
+    /// `User-Agent`, at most 512 bytes, control characters removed.
+    pub user_agent: String,
+    /// Names the request in logs and audit.
+    pub request_id: String,
+    /// Language of its reader, as far as they said.
+    pub language: Language,
+    /// Verdicts of rate limits, for the response's headers.
+    pub verdicts: RateLimitVerdicts,
+}
+
+/// Verdicts of the limits that a request was counted by. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct RateLimitVerdicts(Arc<Mutex<Vec<Verdict>>>);
+
+impl RateLimitVerdicts {
+    /// Adds verdicts.
+    pub fn record(&self, verdicts: &[Verdict]) {
+        if let Ok(mut recorded) = self.0.lock() {
+            recorded.extend_from_slice(verdicts);
+        }
+    }
+
+    /// Everything recorded so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Verdict> {
+        let recorded = self.0.lock();
+        recorded.map(|all| all.clone()).unwrap_or_default()
+    }
+}
+
+impl Client {
+    /// The service itself, where no request acts.
+    pub(crate) fn internal() -> Self {
+        Self {
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            user_agent: String::new(),
+            request_id: String::new(),
+            language: Language::default(),
+            verdicts: RateLimitVerdicts::default(),
+        }
+    }
+
+    /// Address and user agent, as sessions and devices keep them.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            ip_address: self.address,
+            user_agent: self.user_agent.clone(),
+        }
+    }
+
+    /// Network that its address stands for.
+    pub(crate) fn network(&self) -> Network {
+        Network::of(self.address)
+    }
+}

@@ -1,0 +1,39 @@
+//! An account and a session for unit tests of use cases.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::model::{Email, Issue, Lifetimes, Seen, Session, Timestamp, User, Username};
+
+/// Time at which the tests begin.
+pub(crate) fn start() -> Timestamp {
+    Timestamp::from_micros(1_795_000_000_000_000)
+}
+
+/// An active account with a password. Another one at every call.
+pub(crate) fn alice() -> User {
+    let id = Clock::manual(start()).new_id();
+    let email = Email::parse("alice@example.com").expect("valid");
+    let username = Username::parse("alice").expect("valid");
+    User::register(id, &email, &username, "hash".to_owned(), start())
+}
+
+/// A session of that account from curl, whose first refresh token has this hash.
+pub(crate) fn session_of(user: &User, refresh_hash: &str) -> Session {
+    let hour = Duration::from_hours(1);
+    let issue = Issue {
+        id: Clock::manual(start()).new_id_in(user.id.partition()),
+        user,
+        refresh_hash: refresh_hash.to_owned(),
+        seen: Seen {
+            ip_address: [192, 0, 2, 1].into(),
+            user_agent: "curl/8".to_owned(),
+        },
+        amr: vec!["pwd".to_owned()],
+        lifetimes: Lifetimes {
+            idle: hour,
+            total: hour * 24,
+        },
+    };
+    Session::issue(issue, start())
+}

@@ -1,0 +1,112 @@
+//! Health: the state of both stores, of the write-behind and of the hash pool.
+
+use std::time::Duration;
+
+use super::Core;
+use crate::crypto::PoolState;
+use crate::store::{Backlog, Pulse};
+
+/// A store that has not answered by then counts as away.
+const PATIENCE: Duration = Duration::from_millis(900);
+
+/// Findings of one examination.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// PostgreSQL.
+    pub database: Pulse,
+    /// Redis.
+    pub redis: Pulse,
+    /// Changes on their way to PostgreSQL.
+    pub backlog: Backlog,
+    /// Passwords that wait to be hashed.
+    pub hash_pool: PoolState,
+    /// Limits of the promise under Redis's present configuration.
+    pub notes: Vec<String>,
+}
+
+/// Overall status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Both stores answer.
+    Healthy,
+    /// PostgreSQL is away: logins, refreshes and logouts go on.
+    Degraded,
+    /// Redis is away: nothing goes on.
+    Unhealthy,
+}
+
+impl Status {
+    /// As `/health` spells it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+impl Health {
+    /// The overall status.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match (self.redis.up, self.database.up) {
+            (true, true) => Status::Healthy,
+            (true, false) => Status::Degraded,
+            (false, _) => Status::Unhealthy,
+        }
+    }
+}
+
+/// Asks both stores for a sign of life. Answers within a second.
+pub async fn examine(core: &Core) -> Health {
+    let redis = tokio::time::timeout(PATIENCE, core.store.redis_pulse());
+    let database = tokio::time::timeout(PATIENCE, core.store.postgres_pulse());
+    let (redis, database) = tokio::join!(redis, database);
+    Health {
+        database: database.unwrap_or_else(|_| silent()),
+        redis: redis.unwrap_or_else(|_| silent()),
+        backlog: core.store.backlog(),
+        hash_pool: core.hash_pool.state(),
+        notes: core.store.notes().to_vec(),
+    }
+}
+
+fn silent() -> Pulse {
+    Pulse {
+        up: false,
+        response_millis: PATIENCE.as_secs_f64() * 1000.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redis_decides_over_life_and_postgres_over_comfort() {
+        let pulse = |up| Pulse {
+            up,
+            response_millis: 0.1,
+        };
+        let status = |redis, database| {
+            Health {
+                database: pulse(database),
+                redis: pulse(redis),
+                backlog: Backlog::default(),
+                hash_pool: PoolState {
+                    workers: 1,
+                    waiting: 0,
+                    capacity: 1,
+                },
+                notes: Vec::new(),
+            }
+            .status()
+        };
+        assert_eq!(status(true, true), Status::Healthy);
+        assert_eq!(status(true, false), Status::Degraded);
+        assert_eq!(status(false, true), Status::Unhealthy);
+        assert_eq!(status(false, false), Status::Unhealthy);
+    }
+}

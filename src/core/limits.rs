@@ -1,0 +1,203 @@
+//! Rate limits that are taken from before a use case runs. Those of login failures are in `auth::login`.
+
+pub(crate) mod in_flight;
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Client, Core, Error};
+use crate::config::Limits;
+use crate::model::{Network, UserId};
+use crate::store::{Bucket, Subject, Taken, Verdict};
+use crate::telemetry::names;
+
+/// A limit, with the subject that it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// `register`: by address.
+    Register,
+    /// `anonymous`: by address.
+    Anonymous,
+    /// `account`: by account.
+    Account(UserId),
+    /// `second_factor`: by account.
+    SecondFactor(UserId),
+    /// `password_change`: by account. Each sends a notice, to an address that nobody may have verified, so
+    /// there are as many as there are codes.
+    PasswordChange(UserId),
+}
+
+/// One taken from a limit, until it is known whether it counts.
+#[must_use = "it counts, or it is released"]
+pub(crate) struct Reservation(Option<Taken>);
+
+/// Takes one from the limit, or refuses. Records the verdict in `client.verdicts`.
+///
+/// # Errors
+/// [`Error::RateLimited`]; [`Error::StoreAway`] when nobody can count.
+pub(crate) async fn take(core: &Core, client: &Client, limit: Limit) -> Result<(), Error> {
+    let reservation = reserve(core, client, Some(limit)).await?;
+    reservation.settle(client)
+}
+
+/// Reserves one of a limit before it is known whether the caller is let in at all.
+///
+/// # Errors
+/// [`Error::StoreAway`]. A refusal shows when the reservation is settled.
+pub(crate) async fn reserve(
+    core: &Core,
+    client: &Client,
+    limit: Option<Limit>,
+) -> Result<Reservation, Error> {
+    let limits = &core.settings.limits;
+    let Some(limit) = limit.filter(|_| limits.enabled) else {
+        return Ok(Reservation(None));
+    };
+    let bucket = bucket(limits, client.address, limit);
+    // Boxed: what it needs when Redis has lost its state is far larger than a request.
+    let taken = Box::pin(core.store.take(&[bucket])).await?;
+    Ok(Reservation(Some(taken)))
+}
+
+/// Reserves one for a code that is about to be sent: of the account and of the destination, of both or of
+/// none. `destination` names it unmistakably; the store keeps a keyed hash of it.
+///
+/// # Errors
+/// As [`reserve`].
+pub(crate) async fn reserve_send(
+    core: &Core,
+    id: UserId,
+    destination: &str,
+) -> Result<Reservation, Error> {
+    let limits = &core.settings.limits;
+    if !limits.enabled {
+        return Ok(Reservation(None));
+    }
+    let bucket = |subject| Bucket {
+        policy: "code_sends",
+        quota: limits.code_sends,
+        subject,
+    };
+    let to = Subject::Text(format!("code:{destination}"));
+    let buckets = [bucket(Subject::Account(id)), bucket(to)];
+    let mut taken = core.store.take(&buckets).await?;
+    taken.verdicts = tightest(&taken.verdicts).into_iter().collect();
+    Ok(Reservation(Some(taken)))
+}
+
+/// Gives a reservation back: the limit was not the caller's to take from.
+pub(crate) async fn release(core: &Core, reservation: Reservation) {
+    if let Reservation(Some(taken)) = reservation {
+        core.store.give_back(taken).await;
+    }
+}
+
+impl Reservation {
+    /// Refuses when the limit was exhausted; else hands the reservation back.
+    pub(crate) fn admitted(self, client: &Client) -> Result<Self, Error> {
+        if self.0.as_ref().is_none_or(Taken::allowed) {
+            return Ok(self);
+        }
+        self.settle(client).map(|()| Self(None))
+    }
+
+    /// Lets it count: the caller is let in, or refused by the limit.
+    pub(crate) fn settle(self, client: &Client) -> Result<(), Error> {
+        let Self(Some(taken)) = self else {
+            return Ok(());
+        };
+        client.verdicts.record(&taken.verdicts);
+        refuse(&taken.verdicts)
+    }
+}
+
+fn bucket(limits: &Limits, address: IpAddr, limit: Limit) -> Bucket {
+    let (policy, quota, subject) = match limit {
+        Limit::Register => ("register", limits.register, by_address(address)),
+        Limit::Anonymous => ("anonymous", limits.anonymous, by_address(address)),
+        Limit::Account(id) => ("account", limits.account, Subject::Account(id)),
+        Limit::SecondFactor(id) => ("second_factor", limits.second_factor, Subject::Account(id)),
+        Limit::PasswordChange(id) => ("password_change", limits.code_sends, Subject::Account(id)),
+    };
+    Bucket {
+        policy,
+        quota,
+        subject,
+    }
+}
+
+/// Of several verdicts of one policy the one that decides: a refusal, then the one with the fewest left.
+fn tightest(verdicts: &[Verdict]) -> Option<Verdict> {
+    let order = |said: &&Verdict| (said.allowed, said.remaining, Reverse(said.reset_seconds));
+    verdicts.iter().min_by_key(order).copied()
+}
+
+pub(crate) fn by_address(address: IpAddr) -> Subject {
+    Subject::Text(Network::of(address).to_string())
+}
+
+/// Refuses when a verdict does, and counts which.
+pub(crate) fn refuse(verdicts: &[Verdict]) -> Result<(), Error> {
+    let refusals = verdicts.iter().filter(|verdict| !verdict.allowed);
+    let Some(longest) = refusals.max_by_key(|verdict| verdict.reset_seconds) else {
+        return Ok(());
+    };
+    metrics::counter!(names::LIMIT_REFUSALS, "policy" => longest.policy).increment(1);
+    Err(Error::RateLimited {
+        retry_after: Duration::from_secs(longest.reset_seconds.max(1)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(policy: &'static str, reset_seconds: u64, allowed: bool) -> Verdict {
+        Verdict {
+            policy,
+            quota: 5,
+            window_seconds: 900,
+            remaining: 0,
+            reset_seconds,
+            allowed,
+        }
+    }
+
+    #[test]
+    fn of_two_verdicts_the_one_that_decides_is_shown() {
+        let left = |remaining, allowed| Verdict {
+            remaining,
+            ..verdict("code_sends", 900, allowed)
+        };
+        assert_eq!(
+            tightest(&[left(2, true), left(1, true)]),
+            Some(left(1, true))
+        );
+        assert_eq!(
+            tightest(&[left(0, true), left(1, false)]),
+            Some(left(1, false))
+        );
+        let both = [
+            verdict("code_sends", 30, false),
+            verdict("code_sends", 90, false),
+        ];
+        assert_eq!(tightest(&both), Some(both[1]));
+        assert_eq!(tightest(&[]), None);
+    }
+
+    #[test]
+    fn the_longest_refusal_says_when_to_come_again() {
+        let verdicts = [
+            verdict("login", 30, false),
+            verdict("login_account", 90, false),
+            verdict("login_address", 900, true),
+        ];
+        let refused = refuse(&verdicts);
+        assert!(
+            matches!(refused, Err(Error::RateLimited { retry_after }) if retry_after.as_secs() == 90)
+        );
+        assert!(refuse(&verdicts[2..]).is_ok());
+        assert!(refuse(&[]).is_ok());
+    }
+}
