@@ -76,7 +76,7 @@ struct Listeners {
 impl Listeners {
     async fn bind(settings: &config::Http) -> Result<Self, Error> {
         Ok(Self {
-            public: Some(bind("HOST:PORT", settings.listen).await?),
+            public: Some(bind("HOST:PORT", settings.listen()).await?),
             admin: bind("ADMIN_ADDR", settings.admin).await?,
         })
     }
@@ -118,7 +118,7 @@ async fn run(
     let house = opened?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        listen = listeners.public.is_some().then(|| config.http.listen.to_string()),
+        listen = listeners.public.is_some().then(|| config.http.listen().to_string()),
         admin = %config.http.admin,
         durability = ?config.store.durability,
         milliseconds = watch.elapsed().as_millis(),
@@ -177,7 +177,7 @@ impl House {
 
     async fn open(config: &Config) -> Result<Self, Error> {
         let clock = Clock::system();
-        let keys = Keys::load(&config.keys_file).map_err(Error::keys(&config.keys_file))?;
+        let keys = Keys::load(&config.keys.file).map_err(Error::keys(&config.keys.file))?;
         let index_key = *keys.derive("index");
         let store = Store::open(
             &config.redis,

@@ -48,11 +48,11 @@ async fn prepare_and_run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     if !config.dev.keys_file_given {
-        config.keys_file = folder.join("keys.json");
+        config.keys.file = folder.join("keys.json");
     }
-    if !config.keys_file.exists() {
-        Keys::generate(&config.keys_file, Clock::system().now())
-            .map_err(Error::keys(&config.keys_file))?;
+    if !config.keys.file.exists() {
+        Keys::generate(&config.keys.file, Clock::system().now())
+            .map_err(Error::keys(&config.keys.file))?;
     }
     store::migrate(&config.postgres.url).await?;
     let welcome = || welcome::print(&config, folder);
@@ -62,7 +62,7 @@ async fn prepare_and_run(
 /// Dev mode has settings that nobody else may reach.
 fn refuse_the_world(config: &Config) -> Result<(), Error> {
     for (name, address) in [
-        ("HOST", config.http.listen),
+        ("HOST", config.http.listen()),
         ("ADMIN_ADDR", config.http.admin),
     ] {
         if !address.ip().is_loopback() {

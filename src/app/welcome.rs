@@ -17,7 +17,7 @@ fn text(config: &Config, folder: &Path) -> String {
     } else {
         "http"
     };
-    let public = format!("{scheme}://{}", config.http.listen);
+    let public = format!("{scheme}://{}", config.http.listen());
     let api = format!("{public}{}", config.http.base_path);
     let admin = format!("http://{}", config.http.admin);
     let mut text = String::new();
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn lines_use_the_configured_addresses() {
         let mut config = Config::default();
-        config.http.listen = "127.0.0.1:4001".parse().unwrap();
+        config.http.port = 4001;
         config.http.admin = "127.0.0.1:4002".parse().unwrap();
         config.http.base_path = "/v1".to_owned();
         let text = text(&config, Path::new("/d"));

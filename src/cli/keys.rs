@@ -29,7 +29,7 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 }
 
 fn generate(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<(), Error> {
-    let file = file.unwrap_or_else(|| config.keys_file.clone());
+    let file = file.unwrap_or_else(|| config.keys.file.clone());
     Keys::generate(&file, now).map_err(Error::keys(&file))?;
     print(&format!(
         "Wrote {}. Keep a copy in a safe place: without it every session ends and sealed secrets are lost.\n",
@@ -39,7 +39,7 @@ fn generate(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<()
 }
 
 fn list(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<(), Error> {
-    let file = file.unwrap_or_else(|| config.keys_file.clone());
+    let file = file.unwrap_or_else(|| config.keys.file.clone());
     let keys = Keys::load(&file).map_err(Error::keys(&file))?;
     let mut text = String::new();
     for key in keys.list(now) {
@@ -80,7 +80,7 @@ fn rotate(
     config: &Config,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let file = file.unwrap_or_else(|| config.keys_file.clone());
+    let file = file.unwrap_or_else(|| config.keys.file.clone());
     let overlap = config.tokens.access_ttl + config.tokens.leeway;
     let done = Keys::rotate(&file, now, delay, overlap).map_err(|error| match error {
         KeyError::Pending(_) => Error::NotReady(format!("{}: {error}", file.display())),
