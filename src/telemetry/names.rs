@@ -60,6 +60,10 @@ macro_rules! metrics {
             labels: &[$($label),*],
             help: concat!($($help),+).trim_ascii(),
         },)*)*];
+
+        /// Names of the constants, in the order of [`METRICS`].
+        #[cfg(test)]
+        pub(super) const CONSTANTS: &[&str] = &[$($(stringify!($constant)),*),*];
     };
 }
 
