@@ -1,10 +1,11 @@
-//! The command line: what the one binary can do.
+//! The command line: subcommands of the one binary.
 
 #![expect(
     clippy::doc_markdown,
     reason = "comments on commands are what --help shows, as they stand"
 )]
 
+mod docs;
 mod healthcheck;
 mod keys;
 mod stores;
@@ -65,6 +66,14 @@ enum Command {
     ///
     /// Exit code 2 and a list of all mistakes when there are any.
     CheckConfig,
+    /// Write the generated documents: tables of settings, metrics and errors.
+    ///
+    /// They are made from the code; a test fails when those in the repository are stale.
+    Docs {
+        /// Folder that they are written to.
+        #[arg(long, default_value = "docs")]
+        dir: PathBuf,
+    },
     /// Run a command with throw-away stores, told by SALLYPORT_TEST_* variables. For test runs.
     #[command(hide = true)]
     Stores {
@@ -102,10 +111,10 @@ enum KeysCommand {
     },
 }
 
-/// A mistake in the configuration or on the command line; clap uses the same code.
+/// Exit code for a mistake in the configuration or on the command line; clap uses the same.
 const MISUSED: u8 = 2;
 
-/// Does what the command line says.
+/// Runs the subcommand that the command line names.
 #[must_use]
 pub fn run() -> ExitCode {
     match execute(CommandLine::parse().command) {
@@ -130,6 +139,7 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Openapi => print(&format!("{:#}\n", http::openapi())),
         Command::Healthcheck => in_runtime(healthcheck::ask(config(Mode::Serve)?.http.admin))?,
         Command::CheckConfig => print(&described(&config(Mode::Serve)?)),
+        Command::Docs { dir } => docs::write(&dir)?,
         Command::Stores { command } => {
             return in_runtime(stores::run(&config(Mode::Dev)?, command));
         }
@@ -147,7 +157,7 @@ async fn migrate(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// One line for each setting: name, value, source.
+/// Text with one line for each setting: name, value, source.
 fn described(config: &Config) -> String {
     use std::fmt::Write as _;
     let rows = config.describe();
@@ -171,7 +181,7 @@ fn in_runtime<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Erro
         .block_on(work)
 }
 
-/// To standard output; a reader that has gone away (`| head`) is no error.
+/// Writes to standard output; a reader that has gone away (`| head`) is no error.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

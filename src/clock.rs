@@ -1,7 +1,7 @@
 //! Time and randomness: the only place that asks the machine for either.
 //!
-//! Everything that decides by time takes a [`Clock`], so a test can hand in [`Clock::manual`] and walk
-//! through fifteen minutes in no time. Randomness comes from the operating system alone.
+//! Everything that decides by time takes a [`Clock`], so a test can hand in [`Clock::manual`] and advance it
+//! by fifteen minutes at once. Randomness comes from the operating system alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{Id, Partition, Timestamp};
 
-/// Where the service reads the time. Clones share one source.
+/// Source of time of the service. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Source>);
 
@@ -34,7 +34,7 @@ impl Clock {
 
     /// The current time, in microseconds since the Unix epoch.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the room where time is read")]
+    #[expect(clippy::disallowed_methods, reason = "this module reads the time")]
     pub fn now(&self) -> Timestamp {
         match &*self.0 {
             Source::Manual(micros) => Timestamp::from_micros(micros.load(Ordering::SeqCst)),
@@ -72,10 +72,7 @@ impl Clock {
 /// # Panics
 /// When the operating system has no randomness to give: nothing secret could be made then.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the room where randomness is drawn"
-)]
+#[expect(clippy::disallowed_methods, reason = "this module reads randomness")]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if let Err(error) = getrandom::fill(&mut bytes) {
@@ -84,14 +81,14 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Measures how long something took, on the monotonic clock.
+/// Measurement of a duration, on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// Starts now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the room where time is read")]
+    #[expect(clippy::disallowed_methods, reason = "this module reads the time")]
     pub fn start() -> Self {
         Self(Instant::now())
     }
@@ -110,10 +107,7 @@ impl Stopwatch {
 }
 
 /// Waits for `duration`. Background loops pause here and nowhere else.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the room where time is waited for"
-)]
+#[expect(clippy::disallowed_methods, reason = "this module waits")]
 pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }

@@ -1,10 +1,10 @@
 //! Private Redis and PostgreSQL for one machine: used by `sallyport dev`, by the tests and the benches.
 //!
 //! Servers are found on the machine ([`Binaries`]) and run as children with data, ports and passwords of
-//! their own. The system's own services are never touched. Each child is watched by a tiny shell that
-//! ends it when this process is gone, however it went; what is left over in spite of that is ended before
+//! their own. The system's own services are never touched. Each child is watched by a small shell script that
+//! ends it when this process has ended, even by SIGKILL; a server that is left over in spite of that is ended before
 //! the next start. Servers listen on loopback, below the range from which the kernel takes outgoing
-//! ports, and ask for a random password: other users of the machine stay outside.
+//! ports, and ask for a random password: other users of the machine cannot use them.
 
 mod binaries;
 mod cluster;
@@ -14,8 +14,8 @@ mod port;
 mod postgres;
 mod process;
 mod redis;
-mod redis_wire;
-mod set;
+mod redis_protocol;
+mod throwaway;
 
 pub use binaries::{Binaries, SearchPath};
 pub use cluster::PrivateCluster;
@@ -23,7 +23,7 @@ pub use folder::{LockedFolder, ThrowawayFolder};
 pub use port::free as free_port;
 pub use postgres::PrivatePostgres;
 pub use redis::{AppendFsync, PrivateRedis, RedisOptions};
-pub use set::ThrowawayStores;
+pub use throwaway::ThrowawayStores;
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub enum Lifetime {
     Throwaway,
 }
 
-/// Why a private server cannot be had. The text is for the person who started it.
+/// Reasons for which a private server cannot be had. The text is for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program is not installed.
@@ -47,29 +47,29 @@ pub enum Error {
          Elsewhere install {name}, or set {variable} to the folder of its programs."
     )]
     Missing {
-        /// The program searched for.
+        /// Program that was searched for.
         program: &'static str,
         /// Debian's package.
         package: &'static str,
-        /// What people call it.
+        /// Name of the product that it belongs to.
         name: &'static str,
-        /// The variable that says where it is.
+        /// Variable that names its folder.
         variable: &'static str,
     },
     /// Something with a file, a folder or a process failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried, and with which path.
+        /// Operation that was tried, with its path.
         what: String,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// A server ended while it started, or did not get ready.
     #[error("{program} did not start ({why}). The end of {}:\n{tail}", log.display())]
     NotStarted {
-        /// Which server.
+        /// Name of the server.
         program: &'static str,
-        /// Ended, or too slow.
+        /// Whether it ended or was too slow.
         why: String,
         /// Its log.
         log: PathBuf,

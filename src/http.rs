@@ -33,3 +33,24 @@ mod shares;
 pub use house::Deps;
 pub use openapi::document as openapi;
 pub use server::{serve, serve_admin};
+
+/// A kind of problem that the service answers with.
+#[derive(Clone, Copy, Debug)]
+pub struct ProblemRow {
+    /// Status of the response.
+    pub status: u16,
+    /// Stable name, `snake_case`.
+    pub code: &'static str,
+    /// For a person.
+    pub title: &'static str,
+}
+
+/// Every kind of problem that the service answers with.
+pub fn problems() -> impl Iterator<Item = ProblemRow> {
+    let row = |kind: &problem::Kind| ProblemRow {
+        status: kind.status().as_u16(),
+        code: kind.code(),
+        title: kind.title(),
+    };
+    problem::Kind::ALL.iter().map(row)
+}

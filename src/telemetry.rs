@@ -1,4 +1,4 @@
-//! Logs and metrics. Every metric's name, meaning and buckets stand in [`names`].
+//! Logs and metrics. Every metric is a row of [`names`].
 
 mod logs;
 mod mask;

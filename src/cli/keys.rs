@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::crypto::{KeyError, KeyInfo, Keys, Rotation, SealingKeyInfo};
 use crate::model::Timestamp;
 
-/// Keys that begin later are forgotten about.
+/// Longest delay: keys that begin later are forgotten about.
 const MAX_DELAY: Duration = Duration::from_hours(30 * 24);
 
 pub(super) fn run(command: KeysCommand, config: &Config) -> Result<(), Error> {
@@ -29,7 +29,7 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 }
 
 fn generate(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<(), Error> {
-    let file = file.unwrap_or_else(|| config.keys_file.clone());
+    let file = file.unwrap_or_else(|| config.keys.file.clone());
     Keys::generate(&file, now).map_err(Error::keys(&file))?;
     print(&format!(
         "Wrote {}. Keep a copy in a safe place: without it every session ends and sealed secrets are lost.\n",
@@ -39,21 +39,21 @@ fn generate(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<()
 }
 
 fn list(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<(), Error> {
-    let file = file.unwrap_or_else(|| config.keys_file.clone());
+    let file = file.unwrap_or_else(|| config.keys.file.clone());
     let keys = Keys::load(&file).map_err(Error::keys(&file))?;
     let mut text = String::new();
     for key in keys.list(now) {
-        let _ = writeln!(text, "{}", line(&key));
+        let _ = writeln!(text, "{}", key_row(&key));
     }
     for key in keys.list_sealing(now) {
-        let _ = writeln!(text, "{}", sealing_line(&key));
+        let _ = writeln!(text, "{}", sealing_row(&key));
     }
     print(&text);
     Ok(())
 }
 
-/// Key id, from when, until when, and whether it signs now.
-fn line(key: &KeyInfo) -> String {
+/// Row of a signing key: id, from when, until when, and whether it signs now.
+fn key_row(key: &KeyInfo) -> String {
     let until = match key.window.not_after {
         Some(until) => format!("until {until}"),
         None => "without end".to_owned(),
@@ -65,8 +65,8 @@ fn line(key: &KeyInfo) -> String {
     )
 }
 
-/// Version, from when, and whether it seals now.
-fn sealing_line(key: &SealingKeyInfo) -> String {
+/// Row of a sealing key: version, from when, and whether it seals now.
+fn sealing_row(key: &SealingKeyInfo) -> String {
     let active = if key.active { "  seals now" } else { "" };
     format!(
         "sealing key {}  from {}{active}",
@@ -80,18 +80,22 @@ fn rotate(
     config: &Config,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let file = file.unwrap_or_else(|| config.keys_file.clone());
+    let file = file.unwrap_or_else(|| config.keys.file.clone());
     let overlap = config.tokens.access_ttl + config.tokens.leeway;
     let done = Keys::rotate(&file, now, delay, overlap).map_err(|error| match error {
         KeyError::Pending(_) => Error::NotReady(format!("{}: {error}", file.display())),
         other => Error::keys(&file)(other),
     })?;
-    print(&told(&file.display().to_string(), &done, overlap));
+    print(&rotation_report(
+        &file.display().to_string(),
+        &done,
+        overlap,
+    ));
     Ok(())
 }
 
-/// What was done, and what is left to do.
-fn told(file: &str, done: &Rotation, overlap: Duration) -> String {
+/// Report of a rotation: what was done, and what is left to do.
+fn rotation_report(file: &str, done: &Rotation, overlap: Duration) -> String {
     let Rotation { begins, ends, .. } = done;
     let mut text = format!(
         "Added to {file}, to begin at {begins}:\n  signing key {}\n  sealing key {}\n",

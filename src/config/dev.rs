@@ -1,41 +1,31 @@
-//! Settings of `sallyport dev`, and what it has to know about the others.
+//! Settings of `sallyport dev`, and which of the others were given.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::Source;
+use super::Config;
+use super::form::{Location, Maybe};
 use super::read::Environment;
+use super::setting::settings;
 
-/// What only `sallyport dev` needs.
-#[derive(Clone, Debug)]
-pub struct Dev {
-    /// `DATA_DIR`: private stores and keys, kept between runs.
-    pub data_dir: PathBuf,
-    /// `PG_BIN`: folder of PostgreSQL's programs.
-    pub pg_bin: Option<PathBuf>,
-    /// `REDIS_BIN`: folder of `redis-server`.
-    pub redis_bin: Option<PathBuf>,
-    /// `PATH`, to find programs.
-    pub path: Option<OsString>,
-    /// Redis was given, so no private one is needed.
-    pub redis_given: bool,
-    /// `DATABASE_URL` was given, so no private PostgreSQL is needed.
-    pub database_given: bool,
-    /// `KEYS_FILE` was given.
-    pub keys_file_given: bool,
-}
-
-impl Default for Dev {
-    fn default() -> Self {
-        Self {
-            data_dir: PathBuf::from(".sallyport"),
-            pg_bin: None,
-            redis_bin: None,
-            path: None,
-            redis_given: false,
-            database_given: false,
-            keys_file_given: false,
+settings! {
+    /// `sallyport dev`.
+    pub struct Dev = config.dev {
+        /// Folder in which `sallyport dev` keeps stores and keys between runs.
+        data_dir: PathBuf = PathBuf::from(".sallyport"), "DATA_DIR", Location;
+        /// Folder of PostgreSQL's programs for `sallyport dev`.
+        pg_bin: Option<PathBuf> = None, "PG_BIN", Maybe(Location);
+        /// Folder of `redis-server` for `sallyport dev`.
+        redis_bin: Option<PathBuf> = None, "REDIS_BIN", Maybe(Location);
+        also {
+            /// `PATH`, to find programs.
+            path: Option<OsString> = None;
+            /// Whether Redis was given, so that no private one is needed.
+            redis_given: bool = false;
+            /// Whether `DATABASE_URL` was given, so that no private PostgreSQL is needed.
+            database_given: bool = false;
+            /// Whether `KEYS_FILE` was given.
+            keys_file_given: bool = false;
         }
     }
 }
@@ -50,15 +40,16 @@ impl Dev {
             path: self.path.clone(),
         }
     }
+}
 
-    pub(super) fn note_given(
-        &mut self,
-        given: &BTreeMap<&'static str, Source>,
-        environment: &Environment,
-    ) {
-        self.path = environment.get("PATH").cloned();
-        self.redis_given = given.contains_key("REDIS_URL");
-        self.database_given = given.contains_key("DATABASE_URL");
-        self.keys_file_given = given.contains_key("KEYS_FILE");
-    }
+/// Notes what `sallyport dev` has to provide itself.
+pub(super) fn note_given(config: &mut Config, environment: &Environment) {
+    let given = |name| config.given.contains_key(name);
+    config.dev = Dev {
+        path: environment.get("PATH").cloned(),
+        redis_given: given("REDIS_URL"),
+        database_given: given("DATABASE_URL"),
+        keys_file_given: given("KEYS_FILE"),
+        ..config.dev.clone()
+    };
 }

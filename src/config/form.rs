@@ -1,13 +1,18 @@
-//! How a setting is written: each form reads a text, writes a value back, and says what it allows.
+//! Written forms of settings: each reads a text, writes a value back, and says what it allows.
+
+mod address;
+mod quantity;
+
+pub(super) use self::address::{Network, Origin, PublicUrl, StoreUrl};
+pub use self::quantity::parse_span;
+pub(super) use self::quantity::{DAY, LIFETIME, SECOND, Size, Span, TIMEOUT};
 
 use std::fmt::Display;
 use std::marker::PhantomData;
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
-
-use super::Quota;
 
 /// The written form of a setting's value.
 pub(super) trait Form {
@@ -46,146 +51,6 @@ impl<T: FromStr + Display + PartialOrd> Form for Number<T> {
         format!("a number from {} to {}", self.0.start(), self.0.end())
     }
 }
-
-/// A number and its unit: `units` from the smallest to the largest; without a unit, the one called "".
-fn parse_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let split = text.find(|c: char| !c.is_ascii_digit());
-    let (digits, unit) = text.split_at(split.unwrap_or(text.len()));
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
-    digits.parse::<u64>().ok()?.checked_mul(*factor)
-}
-
-/// In the largest unit that leaves no rest.
-fn show_units(value: u64, units: &[(&str, u64)]) -> String {
-    let whole = |(name, factor): &&(&str, u64)| {
-        !name.is_empty() && value >= *factor && value.is_multiple_of(*factor)
-    };
-    match units.iter().rev().find(whole) {
-        Some((name, factor)) => format!("{}{name}", value / factor),
-        None => value.to_string(),
-    }
-}
-
-/// A span of time within bounds.
-pub(super) struct Span(pub(super) RangeInclusive<Duration>);
-
-/// Reads a span of time as settings have it, for options of commands.
-///
-/// # Errors
-/// What would be allowed.
-pub fn parse_span(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, String> {
-    let form = Span(range);
-    form.parse(text)
-        .ok_or_else(|| format!("allowed: {}", form.allowed()))
-}
-
-const TIME: &[(&str, u64)] = &[
-    ("ms", 1),
-    ("", 1000),
-    ("s", 1000),
-    ("m", 60 * 1000),
-    ("h", 3600 * 1000),
-    ("d", 24 * 3600 * 1000),
-];
-
-impl Form for Span {
-    type Value = Duration;
-
-    fn parse(&self, text: &str) -> Option<Duration> {
-        let value = parse_units(text, TIME).map(Duration::from_millis)?;
-        self.0.contains(&value).then_some(value)
-    }
-
-    fn show(&self, value: &Duration) -> String {
-        show_time(*value)
-    }
-
-    fn allowed(&self) -> String {
-        let (least, most) = (show_time(*self.0.start()), show_time(*self.0.end()));
-        format!("{least} to {most}, in ms, s, m, h or d; a bare number is seconds")
-    }
-}
-
-fn show_time(value: Duration) -> String {
-    let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
-    if millis == 0 {
-        return "0s".to_owned();
-    }
-    show_units(millis, TIME)
-}
-
-/// Bytes within bounds.
-pub(super) struct Size<T> {
-    range: RangeInclusive<u64>,
-    kind: PhantomData<T>,
-}
-
-impl<T> Size<T> {
-    pub(super) const fn new(range: RangeInclusive<u64>) -> Self {
-        Self {
-            range,
-            kind: PhantomData,
-        }
-    }
-}
-
-const BYTES: &[(&str, u64)] = &[
-    ("", 1),
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
-
-impl<T: TryFrom<u64> + Copy> Form for Size<T>
-where
-    u64: TryFrom<T>,
-{
-    type Value = T;
-
-    fn parse(&self, text: &str) -> Option<T> {
-        let value = parse_units(text, BYTES)?;
-        let value = self.range.contains(&value).then_some(value)?;
-        T::try_from(value).ok()
-    }
-
-    fn show(&self, value: &T) -> String {
-        show_units(u64::try_from(*value).unwrap_or(u64::MAX), BYTES)
-    }
-
-    fn allowed(&self) -> String {
-        let least = show_units(*self.range.start(), BYTES);
-        let most = show_units(*self.range.end(), BYTES);
-        format!("{least} to {most}, in B, KiB, MiB or GiB; a bare number is bytes")
-    }
-}
-
-/// Never more than so many in any span of so long: `5/15m`.
-pub(super) struct Rate;
-
-impl Form for Rate {
-    type Value = Quota;
-
-    fn parse(&self, text: &str) -> Option<Quota> {
-        let (quota, window) = text.split_once('/')?;
-        Some(Quota {
-            quota: Number(1..=1_000_000).parse(quota.trim())?,
-            window: Span(SECOND..=30 * DAY).parse(window.trim())?,
-        })
-    }
-
-    fn show(&self, value: &Quota) -> String {
-        format!("{}/{}", value.quota, show_time(value.window))
-    }
-
-    fn allowed(&self) -> String {
-        "N/WINDOW, as in 5/15m or 5/900 (seconds); N from 1 to 1000000, WINDOW from 1s to 30d"
-            .to_owned()
-    }
-}
-
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// On or off.
 pub(super) struct Switch;
@@ -375,58 +240,26 @@ impl<F: Form> Form for List<F> {
     }
 }
 
+/// A host name or an address.
+pub(super) const HOST_NAME: Text = Text {
+    accepts: |text| url::Host::parse(text).is_ok() || text.parse::<Ipv6Addr>().is_ok(),
+    allowed: "a host name or an address",
+};
+
+/// Short text for claims and user names.
+pub(super) const NAME: Text = Text {
+    accepts: |text| text.len() <= 256 && !text.chars().any(char::is_control),
+    allowed: "at most 256 bytes, no control characters",
+};
+
+/// Whether a byte needs no escaping in paths and keys.
+pub(super) fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+}
+
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn span(text: &str) -> Option<Duration> {
-        Span(Duration::ZERO..=400 * DAY).parse(text)
-    }
-
-    #[test]
-    fn spans_are_read_in_every_unit() {
-        assert_eq!(span("300ms"), Some(Duration::from_millis(300)));
-        assert_eq!(span("10s"), Some(Duration::from_secs(10)));
-        assert_eq!(span("10"), Some(Duration::from_secs(10)));
-        assert_eq!(span("15m"), Some(Duration::from_secs(900)));
-        assert_eq!(span("2h"), Some(Duration::from_secs(7200)));
-        assert_eq!(span("7d"), Some(7 * DAY));
-        for bad in [
-            "",
-            "m",
-            "-1s",
-            "+1s",
-            "1.5h",
-            "1w",
-            "1 5",
-            "99999999999999999999d",
-            "401d",
-            "1h30m",
-            "1M",
-        ] {
-            assert_eq!(span(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn sizes_and_rates_are_read() {
-        let size = Size::<u64>::new(1..=1 << 40);
-        assert_eq!(size.parse("512MiB"), Some(512 << 20));
-        assert_eq!(size.parse("16 KiB"), Some(16 << 10));
-        assert_eq!(size.parse("1000"), Some(1000));
-        for bad in ["", "0", "512MB", "1k", "-1", "1e3"] {
-            assert_eq!(size.parse(bad), None, "{bad}");
-        }
-        assert_eq!(Rate.parse("5/900"), Some(Quota::new(5, 900)));
-        assert_eq!(Rate.parse("5 / 15m"), Some(Quota::new(5, 900)));
-        for bad in [
-            "", "5", "0/900", "5/0", "5/", "/900", "-5/900", "5/900/1", "5/31d",
-        ] {
-            assert_eq!(Rate.parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn switches_and_numbers_are_strict() {
@@ -436,18 +269,6 @@ mod tests {
         assert_eq!(Number(0..=9_u32).parse("9"), Some(9));
         for bad in ["10", "+5", "-1", "", "5 ", "0x5"] {
             assert_eq!(Number(0..=9_u32).parse(bad), None, "{bad}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_shown_is_read_again(millis in 0..400 * 24 * 3600 * 1000_u64, bytes in 1..u64::MAX, quota in 1..1_000_000_u32, seconds in 1..2_592_000_u64) {
-            let time = Duration::from_millis(millis);
-            prop_assert_eq!(span(&show_time(time)), Some(time));
-            let size = Size::<u64>::new(0..=u64::MAX);
-            prop_assert_eq!(size.parse(&size.show(&bytes)), Some(bytes));
-            let rate = Quota::new(quota, seconds);
-            prop_assert_eq!(Rate.parse(&Rate.show(&rate)), Some(rate));
         }
     }
 }

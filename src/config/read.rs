@@ -1,4 +1,4 @@
-//! Reads the environment through the table of settings, and reports every mistake at once.
+//! Reads the environment through the declared settings, and reports every mistake at once.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -6,12 +6,10 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 
-use url::Url;
+use super::setting::{self, Setting};
+use super::{Config, Mode, Source, check, dev, outbound, redis, unknown};
 
-use super::rows::{ROWS, Row};
-use super::{Config, Described, Mode, Source, check, unknown};
-
-/// What the process was started with.
+/// Variables that the process was started with.
 pub(super) type Environment = BTreeMap<String, OsString>;
 
 /// Longest file that a setting is read from, in bytes.
@@ -52,24 +50,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A configuration in the making, with what only the reader needs to know.
-#[derive(Default)]
-pub(super) struct Draft {
-    pub(super) config: Config,
-    pub(super) redis: RedisParts,
-    pub(super) allow_unlimited: bool,
-}
-
-/// `REDIS_URL` in pieces.
-#[derive(Default)]
-pub(super) struct RedisParts {
-    pub(super) host: Option<String>,
-    pub(super) port: Option<u16>,
-    pub(super) password: Option<String>,
-    pub(super) tls: bool,
-}
-
-/// What one variable said, and where that was written.
+/// Text of one variable, and where it was written.
 struct Given {
     text: String,
     source: Source,
@@ -77,70 +58,40 @@ struct Given {
 
 /// Reads everything, checks everything.
 pub(super) fn read(mode: Mode, environment: &Environment) -> Result<Config, Vec<Problem>> {
-    let mut draft = Draft::default();
+    let mut config = Config::default();
     let mut problems = unknown::problems(environment);
-    for row in ROWS {
-        match given(row, environment) {
-            Ok(None) => {}
-            Ok(Some(given)) => {
-                if (row.read)(&mut draft, &given.text) {
-                    draft.config.given.insert(row.name, given.source);
-                } else {
-                    let advice = format!("allowed: {}", (row.allowed)());
-                    problems.push(Problem::new(row.name, advice).was((row.quote)(&given.text)));
-                }
-            }
-            Err(problem) => problems.push(problem),
-        }
+    for setting in setting::all() {
+        problems.extend(read_setting(setting, environment, &mut config).err());
     }
-    assemble_redis_url(&mut draft, &mut problems);
-    note_host(&mut draft.config);
-    draft
-        .config
-        .dev
-        .note_given(&draft.config.given, environment);
-    problems.extend(check::problems(mode, &draft));
+    redis::assemble_url(&mut config, &mut problems);
+    outbound::note_host(&mut config);
+    dev::note_given(&mut config, environment);
+    problems.extend(check::problems(mode, &config));
     if problems.is_empty() {
-        Ok(draft.config)
+        Ok(config)
     } else {
         Err(problems)
     }
 }
 
-/// All settings with their values.
-pub(super) fn describe(config: &Config) -> Vec<Described> {
-    let draft = Draft {
-        config: config.clone(),
-        ..Draft::default()
+fn read_setting(
+    setting: &Setting,
+    environment: &Environment,
+    config: &mut Config,
+) -> Result<(), Problem> {
+    let Some(given) = given(setting.name, environment)? else {
+        return Ok(());
     };
-    let described = |row: &Row| {
-        let source = config.given.get(row.name).copied().unwrap_or_default();
-        Described {
-            name: row.name,
-            about: row.about,
-            value: shown(row, &draft, source),
-            source,
-        }
-    };
-    ROWS.iter().map(described).collect()
-}
-
-fn shown(row: &Row, draft: &Draft, source: Source) -> String {
-    match row.name {
-        // These went into REDIS_URL, or only mattered while reading.
-        "REDIS_HOST" | "REDIS_PORT" | "REDIS_PASSWORD" | "REDIS_TLS_ENABLED"
-            if source != Source::Default =>
-        {
-            "(see REDIS_URL)".to_owned()
-        }
-        "ALLOW_UNLIMITED" if source != Source::Default => "(given)".to_owned(),
-        _ => (row.show)(draft),
+    if !(setting.read)(config, &given.text) {
+        let advice = format!("allowed: {}", (setting.allowed)());
+        return Err(Problem::new(setting.name, advice).was((setting.quote)(&given.text)));
     }
+    config.given.insert(setting.name, given.source);
+    Ok(())
 }
 
 /// An empty variable is as good as none: that is how composing tools leave one out.
-fn given(row: &Row, environment: &Environment) -> Result<Option<Given>, Problem> {
-    let name = row.name;
+fn given(name: &str, environment: &Environment) -> Result<Option<Given>, Problem> {
     let file_name = format!("{name}_FILE");
     let present = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     match (present(name), present(&file_name)) {
@@ -191,54 +142,4 @@ fn read_file(path: &OsStr) -> io::Result<String> {
         return Err(io::Error::other("the file is longer than 64 KiB"));
     }
     Ok(text)
-}
-
-fn assemble_redis_url(draft: &mut Draft, problems: &mut Vec<Problem>) {
-    let given = &draft.config.given;
-    let names = [
-        "REDIS_HOST",
-        "REDIS_PORT",
-        "REDIS_PASSWORD",
-        "REDIS_TLS_ENABLED",
-    ];
-    let Some(part) = names.iter().find(|name| given.contains_key(*name)) else {
-        return;
-    };
-    if given.contains_key("REDIS_URL") {
-        let advice = format!("give REDIS_URL or {part}, not both");
-        problems.push(Problem::new("REDIS_URL", advice));
-        return;
-    }
-    let source = given[part];
-    match redis_url(&draft.redis) {
-        Some(url) => {
-            draft.config.redis.url = url;
-            draft.config.given.insert("REDIS_URL", source);
-        }
-        None => problems.push(Problem::new("REDIS_HOST", "makes no URL; give REDIS_URL")),
-    }
-}
-
-/// Codes and mails name the host that the world knows.
-fn note_host(config: &mut Config) {
-    let public = config.http.public_url.as_deref().map(Url::parse);
-    if let Some(host) = public.and_then(|url| url.ok()?.host_str().map(str::to_owned)) {
-        config.outbound.host = host;
-    }
-}
-
-/// The URL's own setters escape what needs it.
-fn redis_url(parts: &RedisParts) -> Option<String> {
-    let scheme = if parts.tls { "rediss" } else { "redis" };
-    let host = parts.host.as_deref().unwrap_or("127.0.0.1");
-    let is_v6 = host.contains(':') && !host.starts_with('[');
-    let host = if is_v6 {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let mut url = Url::parse(&format!("{scheme}://{host}")).ok()?;
-    url.set_port(Some(parts.port.unwrap_or(6379))).ok()?;
-    url.set_password(parts.password.as_deref()).ok()?;
-    Some(url.to_string())
 }

@@ -1,9 +1,9 @@
 //! Names that look like ours and are not: a slip in a name must not leave a default in force silently.
 
 use super::read::{Environment, Problem};
-use super::rows::ROWS;
+use super::setting;
 
-/// Nobody else's variables begin like this.
+/// Prefixes that nobody else's variables have.
 const FAMILIES: &[&str] = &[
     "SALLYPORT_",
     "ARGON2_",
@@ -12,7 +12,7 @@ const FAMILIES: &[&str] = &[
     "LIMIT_",
     "TWILIO_",
 ];
-/// For the test run, which reads them itself.
+/// Prefix of variables that the test run reads itself.
 const FOR_TESTS: &str = "SALLYPORT_TEST_";
 
 /// One problem for each name of our families that is not a setting.
@@ -30,7 +30,7 @@ fn is_unknown(name: &str) -> bool {
 }
 
 fn is_setting(name: &str) -> bool {
-    ROWS.iter().any(|row| row.name == name)
+    setting::all().any(|setting| setting.name == name)
 }
 
 /// Kubernetes tells every container about a Service called "sallyport" by these.
@@ -47,9 +47,8 @@ pub(super) fn is_service_link(name: &str, text: &str) -> bool {
 
 fn advice(name: &str) -> String {
     let bare = name.strip_prefix("SALLYPORT_").unwrap_or(name);
-    let closest = ROWS
-        .iter()
-        .map(|row| (distance(bare, row.name), row.name))
+    let closest = setting::all()
+        .map(|setting| (distance(bare, setting.name), setting.name))
         .min();
     match closest {
         Some((distance, known)) if distance <= 1 + bare.len() / 3 => {

@@ -1,4 +1,4 @@
-//! A private Redis Cluster: three masters on loopback.
+//! A private Redis Cluster: three primaries on loopback.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const NODES: usize = 3;
 const SLOTS: usize = 16_384;
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// Three Redis masters that share the slots. Ends when dropped, or with this process.
+/// Three Redis primaries that share the slots. Ends when dropped, or with this process.
 #[derive(Debug)]
 pub struct PrivateCluster {
     nodes: Vec<PrivateRedis>,
@@ -33,17 +33,17 @@ impl PrivateCluster {
         let password = super::new_password();
         let mut nodes = Vec::with_capacity(NODES);
         for number in 0..NODES {
-            let home = folder.join(format!("node-{number}"));
-            folder::make(&home, 0o700)?;
+            let node = folder.join(format!("node-{number}"));
+            folder::make(&node, 0o700)?;
             // One password for all: clients know only one.
-            folder::write_private(&home.join("password"), &password)?;
+            folder::write_private(&node.join("password"), &password)?;
             let options = options
                 .clone()
                 .with("cluster-enabled", "yes")
                 .with("cluster-config-file", "nodes.conf")
                 .with("cluster-node-timeout", "2000")
                 .with("cluster-port", &port::free().to_string());
-            nodes.push(PrivateRedis::start(binaries, &home, options).await?);
+            nodes.push(PrivateRedis::start(binaries, &node, options).await?);
         }
         let cluster = Self { nodes };
         cluster.join().await?;
@@ -67,7 +67,7 @@ impl PrivateCluster {
         )
     }
 
-    /// The nodes, to look at.
+    /// All nodes.
     #[must_use]
     pub fn nodes(&self) -> &[PrivateRedis] {
         &self.nodes

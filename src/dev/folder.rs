@@ -1,4 +1,4 @@
-//! Folders of private servers: one that is kept and locked, one that is thrown away.
+//! Folders of private servers: one that is kept and locked, one that is removed at the end.
 
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use super::Error;
 use crate::clock;
 
-/// Removes the folder when the pipe closes, which it does when this process ends, however it ends. The
+/// Script that removes the folder when its pipe closes, which it does when this process ends, even by SIGKILL. The
 /// servers inside are being ended at the same moment and may still write: hence the repetition.
 const SWEEPER: &str = r#"
 trap '' HUP INT QUIT TERM
@@ -21,7 +21,7 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
 done
 "#;
 
-/// A folder that disappears with this process, even when that is killed.
+/// A folder that is removed when this process ends, even by SIGKILL.
 #[derive(Debug)]
 pub struct ThrowawayFolder {
     path: PathBuf,
@@ -53,7 +53,7 @@ impl ThrowawayFolder {
         Ok(Self { path, sweeper })
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -101,7 +101,7 @@ impl LockedFolder {
         Ok(Self { path, _lock: lock })
     }
 
-    /// Where it is, absolute.
+    /// Its absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -150,8 +150,8 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
         .map_err(Error::io(format!("writing {}", path.display())))
 }
 
-/// What an earlier start has written to `path`, or what `first` makes, written there for the next.
-pub(super) fn remember(path: &Path, first: impl FnOnce() -> String) -> Result<String, Error> {
+/// Text that an earlier start has written to `path`, or else what `first` makes, which is written there.
+pub(super) fn read_or_create(path: &Path, first: impl FnOnce() -> String) -> Result<String, Error> {
     if let Ok(text) = std::fs::read_to_string(path) {
         return Ok(text.trim().to_owned());
     }
@@ -196,8 +196,8 @@ mod tests {
     fn what_was_remembered_stays_and_is_private() {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("password");
-        assert_eq!(remember(&path, || "one".to_owned()).unwrap(), "one");
-        assert_eq!(remember(&path, || "two".to_owned()).unwrap(), "one");
+        assert_eq!(read_or_create(&path, || "one".to_owned()).unwrap(), "one");
+        assert_eq!(read_or_create(&path, || "two".to_owned()).unwrap(), "one");
         let mode = path.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

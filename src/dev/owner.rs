@@ -1,4 +1,4 @@
-//! Who runs PostgreSQL, which refuses to run as root, and where that user's data can be.
+//! The user that runs PostgreSQL, which refuses to run as root, and a folder that this user can reach.
 
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use nix::unistd::{User, geteuid};
 use super::{Error, folder};
 use crate::clock;
 
-/// Data that its user could not reach inside the project (below `/root`, say) is kept here.
+/// Folder for data that its user could not reach inside the project (below `/root`, say).
 const ELSEWHERE: &str = "/var/lib/sallyport-dev";
 
 /// The user to run a server as.
@@ -21,7 +21,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Nobody else, or for root the user `postgres`, or `nobody`.
+    /// For root the user `postgres`, or `nobody`; otherwise none, so that servers run as the current user.
     pub(super) fn for_postgres() -> Result<Option<Self>, Error> {
         if !geteuid().is_root() {
             return Ok(None);
@@ -71,34 +71,38 @@ impl Owner {
 
 /// The folder to use for `wished`: itself, or where its owner cannot reach it another one, to which
 /// `wished` becomes a symbolic link. The folder is made, and belongs to its owner.
-pub(super) fn place(wished: &Path, owner: Option<&Owner>) -> Result<PathBuf, Error> {
-    place_or(wished, owner, Path::new(ELSEWHERE))
+pub(super) fn reachable_folder(wished: &Path, owner: Option<&Owner>) -> Result<PathBuf, Error> {
+    reachable_folder_or(wished, owner, Path::new(ELSEWHERE))
 }
 
-fn place_or(wished: &Path, owner: Option<&Owner>, elsewhere: &Path) -> Result<PathBuf, Error> {
+fn reachable_folder_or(
+    wished: &Path,
+    owner: Option<&Owner>,
+    elsewhere: &Path,
+) -> Result<PathBuf, Error> {
     let parent = wished.parent().unwrap_or(Path::new("/"));
     if !wished.exists() && owner.is_some_and(|owner| !owner.reaches(parent)) {
         let name = hex::encode(clock::random::<6>());
-        let place = elsewhere.join(name);
+        let target = elsewhere.join(name);
         folder::make(elsewhere, 0o711)?;
-        folder::make(&place, 0o700)?;
+        folder::make(&target, 0o700)?;
         // A link that leads nowhere is what is left when that folder was removed by hand.
         let _ = std::fs::remove_file(wished);
-        std::os::unix::fs::symlink(&place, wished)
+        std::os::unix::fs::symlink(&target, wished)
             .map_err(Error::io(format!("linking {}", wished.display())))?;
         tracing::warn!(
-            place = %place.display(), link = %wished.display(),
+            place = %target.display(), link = %wished.display(),
             "the user who runs PostgreSQL cannot enter this folder: its data is kept elsewhere"
         );
     }
     folder::make(wished, 0o700)?;
-    let place = wished
+    let folder = wished
         .canonicalize()
         .map_err(Error::io(format!("finding {}", wished.display())))?;
     if let Some(owner) = owner {
-        owner.own(&place)?;
+        owner.own(&folder)?;
     }
-    Ok(place)
+    Ok(folder)
 }
 
 #[cfg(test)]
@@ -107,7 +111,7 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
-    fn stranger() -> Owner {
+    fn other_user() -> Owner {
         Owner {
             uid: 65_534,
             gid: 65_534,
@@ -122,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn stranger_reaches_what_is_open_all_the_way_up() {
+    fn other_user_reaches_what_is_open_all_the_way_up() {
         let base = tempfile::tempdir().unwrap();
         let closed = closed_folder(base.path());
         let inner = closed.join("inner");
         folder::make(&inner, 0o777).unwrap();
-        assert!(stranger().reaches(base.path()));
-        assert!(!stranger().reaches(&closed));
-        assert!(!stranger().reaches(&inner));
+        assert!(other_user().reaches(base.path()));
+        assert!(!other_user().reaches(&closed));
+        assert!(!other_user().reaches(&inner));
     }
 
     #[test]
@@ -140,14 +144,14 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let elsewhere = base.path().join("elsewhere");
         let wished = closed_folder(base.path()).join("postgres");
-        let first = place_or(&wished, Some(&stranger()), &elsewhere).unwrap();
+        let first = reachable_folder_or(&wished, Some(&other_user()), &elsewhere).unwrap();
         assert!(first.starts_with(elsewhere.canonicalize().unwrap()));
-        assert_eq!(first.metadata().unwrap().uid(), stranger().uid);
-        let second = place_or(&wished, Some(&stranger()), &elsewhere).unwrap();
+        assert_eq!(first.metadata().unwrap().uid(), other_user().uid);
+        let second = reachable_folder_or(&wished, Some(&other_user()), &elsewhere).unwrap();
         assert_eq!(first, second);
 
         std::fs::remove_dir_all(&first).unwrap();
-        let third = place_or(&wished, Some(&stranger()), &elsewhere).unwrap();
+        let third = reachable_folder_or(&wished, Some(&other_user()), &elsewhere).unwrap();
         assert_ne!(first, third);
     }
 
@@ -155,7 +159,7 @@ mod tests {
     fn reachable_data_stays_where_it_was_wished() {
         let base = tempfile::tempdir().unwrap();
         let wished = base.path().join("postgres");
-        let place = place_or(&wished, None, Path::new("/nowhere")).unwrap();
-        assert_eq!(place, wished.canonicalize().unwrap());
+        let folder = reachable_folder_or(&wished, None, Path::new("/nowhere")).unwrap();
+        assert_eq!(folder, wished.canonicalize().unwrap());
     }
 }

@@ -6,14 +6,14 @@ use std::path::Path;
 use super::{Error, folder};
 use crate::clock;
 
-/// Below the range from which Linux takes ports for outgoing connections (32768 and up): there, a client
+/// Lowest port, in a range below the one from which Linux takes ports for outgoing connections (32768 and up): there, a client
 /// that keeps trying a stopped server could be given the server's own port and end up talking to itself.
 const LOWEST: u16 = 15_000;
 const SPAN: u16 = 17_000;
 /// Attempts at a port that somebody else may take first.
 const ATTEMPTS: usize = 5;
 
-/// A loopback port that nobody listens on now. Somebody else may still be faster: callers try again.
+/// A loopback port that nobody listens on now. Another process may take it first: callers try again.
 #[must_use]
 pub fn free() -> u16 {
     loop {
@@ -30,8 +30,8 @@ pub(super) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// Launches a server on the port that `file` remembers when that is free, else on another, and remembers
-/// it. When somebody else takes the port in between, another one is tried.
+/// Launches a server on the port that is written in `file` when that is free, else on another, and writes it
+/// there. When another process takes the port in between, another one is tried.
 pub(super) async fn launch<T>(
     file: &Path,
     launch: impl AsyncFn(u16) -> Result<T, Error>,

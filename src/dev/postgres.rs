@@ -17,14 +17,14 @@ use crate::clock::{self, Stopwatch};
 /// A PostgreSQL of our own on a loopback port. Ends when dropped, or with this process.
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    home: Home,
+    installation: Installation,
     port: u16,
     process: Process,
 }
 
-/// What stays the same over restarts.
+/// Facts about the server that stay the same over restarts.
 #[derive(Debug)]
-struct Home {
+struct Installation {
     programs: PostgresPrograms,
     owner: Option<Owner>,
     lifetime: Lifetime,
@@ -34,11 +34,11 @@ struct Home {
 
 /// The superuser of a private PostgreSQL.
 const USER: &str = "sallyport";
-/// Recovery after a crash takes its time.
+/// Time limit of a start: recovery after a crash takes long.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 const END_WITHIN: Duration = Duration::from_secs(20);
 
-/// A test run has many processes, each with a pool of its own. Commits are synchronous: what was
+/// Settings for tests: a run has many processes, each with a pool of its own. Commits are synchronous: what was
 /// acknowledged survives the kill of the server (though not of the machine), as fault tests expect.
 const THROWAWAY_SETTINGS: &[&str] = &[
     "fsync=off",
@@ -64,25 +64,30 @@ impl PrivatePostgres {
         lifetime: Lifetime,
     ) -> Result<Self, Error> {
         let owner = Owner::for_postgres()?;
-        let folder = owner::place(folder, owner.as_ref())?;
-        let password = folder::remember(&folder.join("password"), new_password)?;
-        let home = Home {
+        let folder = owner::reachable_folder(folder, owner.as_ref())?;
+        let password = folder::read_or_create(&folder.join("password"), new_password)?;
+        let installation = Installation {
             programs: binaries.postgres()?,
             owner,
             lifetime,
             folder,
             password,
         };
-        end_leftover(&home.pid_file(), &home.data(), Signal::SIGINT).await;
-        if !home.data().join("PG_VERSION").exists() {
-            home.fill().await?;
+        end_leftover(
+            &installation.pid_file(),
+            &installation.data(),
+            Signal::SIGINT,
+        )
+        .await;
+        if !installation.data().join("PG_VERSION").exists() {
+            installation.fill().await?;
         }
-        let (port, process) = port::launch(&home.folder.join("port"), async |port| {
-            home.launch(port).await
+        let (port, process) = port::launch(&installation.folder.join("port"), async |port| {
+            installation.launch(port).await
         })
         .await?;
         Ok(Self {
-            home,
+            installation,
             port,
             process,
         })
@@ -91,10 +96,12 @@ impl PrivatePostgres {
     /// `postgres://…` of one database, with user and password.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        let Self { home, port, .. } = self;
+        let Self {
+            installation, port, ..
+        } = self;
         format!(
             "postgres://{USER}:{}@127.0.0.1:{port}/{database}",
-            home.password
+            installation.password
         )
     }
 
@@ -117,7 +124,7 @@ impl PrivatePostgres {
 
     /// Kills the postmaster and all its backends (SIGKILL) and waits for the end.
     pub async fn kill(&mut self) {
-        // Stopped first, so that no backend is born between looking and killing.
+        // Stopped first, so that no backend starts between listing and killing.
         self.process.signal(Signal::SIGSTOP);
         let backends = process::children_of(self.pid());
         self.process.signal(Signal::SIGKILL);
@@ -153,7 +160,7 @@ impl PrivatePostgres {
     /// Starts it again on the same port with the same data. A running one is stopped first.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await;
-        self.process = self.home.launch(self.port).await?;
+        self.process = self.installation.launch(self.port).await?;
         Ok(())
     }
 }
@@ -162,14 +169,14 @@ impl Drop for PrivatePostgres {
     /// A throw-away server is gone when this returns; a lasting one is left to its watcher, which ends it
     /// in an orderly way.
     fn drop(&mut self) {
-        if self.home.lifetime == Lifetime::Throwaway {
+        if self.installation.lifetime == Lifetime::Throwaway {
             self.resume();
             self.process.end_now();
         }
     }
 }
 
-impl Home {
+impl Installation {
     fn data(&self) -> PathBuf {
         self.folder.join("data")
     }

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::clock::{self, Stopwatch};
 
-/// Waits on a pipe that only this process holds open. The pipe closes when this process ends, even by
+/// Script of the watcher: it waits on a pipe that only this process holds open. The pipe closes when this process ends, even by
 /// SIGKILL; the server is then told to end. A line in the pipe means that the server is gone already.
 const WATCHER: &str = r#"
 trap '' HUP INT QUIT TERM
@@ -21,7 +21,7 @@ kill -CONT "$2"
 kill -"$1" "$2"
 "#;
 
-/// How often a state is looked at that nobody announces.
+/// Interval of polling.
 pub(super) const POLL: Duration = Duration::from_millis(5);
 
 /// A running server, or one that has ended and is not yet started again.
@@ -35,7 +35,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `command` in a process group of its own (Ctrl-C in a terminal is for us to handle), with
-    /// its output going to `log`. `ending` is the signal by which the server ends in the wished way.
+    /// its output going to `log`. `ending` is the signal that ends the server in an orderly way.
     pub(super) fn spawn(command: &mut Command, log: &Path, ending: Signal) -> io::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log)?;
         let child = command
@@ -86,7 +86,7 @@ impl Process {
         true
     }
 
-    /// Ends it in the wished way, and with force after `limit`.
+    /// Ends it with its signal, and with SIGKILL after `limit`.
     pub(super) async fn end(&mut self, limit: Duration) {
         self.signal(self.ending);
         self.signal(Signal::SIGCONT);
@@ -101,7 +101,7 @@ impl Process {
         self.signal(self.ending);
         self.signal(Signal::SIGCONT);
         if self.is_running() {
-            // The wished way was chosen by the caller to be a quick one.
+            // The caller chose a signal that ends it quickly.
             let _ = self.child.wait();
         }
         self.release_watcher();
@@ -156,19 +156,19 @@ fn parent_of(pid: u32) -> Option<u32> {
     rest.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Whether process `pid` works in `folder`: it stands there, or was started with it as an argument. (Where
-/// a process of another user stands is not always told, so either has to do.)
+/// Whether process `pid` works in `folder`: it is its working directory, or an argument that it was started
+/// with. (The working directory of another user's process cannot always be read, so either is enough.)
 pub(super) fn works_in(pid: u32, folder: &Path) -> bool {
-    let stands = std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder);
-    let told = std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
+    let is_cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder);
+    let is_argument = std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
         line.split(|byte| *byte == 0)
             .any(|argument| Some(argument) == folder.to_str().map(str::as_bytes))
     });
-    stands || told
+    is_cwd || is_argument
 }
 
-/// Ends the process that a pid file in `folder` speaks of, should it be a server that an earlier run has
-/// left behind, and waits for its end.
+/// Ends the process that a pid file in `folder` names, if it is a server that an earlier run has left behind, and
+/// waits for its end.
 pub(super) async fn end_leftover(pid_file: &Path, folder: &Path, ending: Signal) {
     let Some(pid) = first_line_pid(pid_file) else {
         return;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::process::{POLL, Process, end_leftover};
-use super::{Binaries, Error, Lifetime, folder, new_password, port, redis_wire};
+use super::{Binaries, Error, Lifetime, folder, new_password, port, redis_protocol};
 use crate::clock::{self, Stopwatch};
 
-/// When Redis syncs its append-only file.
+/// Moment at which Redis syncs its append-only file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendFsync {
     /// No append-only file: a restart starts empty.
@@ -22,7 +22,7 @@ pub enum AppendFsync {
     Always,
 }
 
-/// How a private Redis is set up.
+/// Set-up of a private Redis.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
     /// Whether it and its data outlive this run.
@@ -34,7 +34,7 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// As `sallyport dev` wants it: kept, synced once a second.
+    /// Options of `sallyport dev`: kept, synced once a second.
     #[must_use]
     pub fn lasting() -> Self {
         Self {
@@ -44,7 +44,7 @@ impl RedisOptions {
         }
     }
 
-    /// As most tests want it: an append-only file, so that it survives a restart, and no care for the disk.
+    /// Options of most tests: an append-only file, so that data survives a restart, and no care for the disk.
     #[must_use]
     pub fn throwaway() -> Self {
         Self {
@@ -65,23 +65,23 @@ impl RedisOptions {
 /// A Redis of our own on a loopback port. Ends when dropped, or with this process.
 #[derive(Debug)]
 pub struct PrivateRedis {
-    home: Home,
+    installation: Installation,
     port: u16,
     process: Process,
 }
 
-/// What stays the same over restarts.
+/// Facts about the server that stay the same over restarts.
 #[derive(Debug)]
-struct Home {
+struct Installation {
     program: PathBuf,
     folder: PathBuf,
     options: RedisOptions,
     password: String,
 }
 
-/// A large append-only file takes its time to load.
+/// Time limit of a start: a large append-only file takes long to load.
 const READY_WITHIN: Duration = Duration::from_mins(1);
-/// Until a server that does not end by itself is killed.
+/// Time after which a server that does not end by itself is killed.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
 impl PrivateRedis {
@@ -101,20 +101,20 @@ impl PrivateRedis {
             .canonicalize()
             .map_err(Error::io(format!("finding {}", folder.display())))?;
         end_leftover(&folder.join("redis.pid"), &folder, Signal::SIGTERM).await;
-        let password = folder::remember(&folder.join("password"), new_password)?;
+        let password = folder::read_or_create(&folder.join("password"), new_password)?;
 
-        let home = Home {
+        let installation = Installation {
             program,
             folder,
             options,
             password,
         };
-        let (port, process) = port::launch(&home.folder.join("port"), async |port| {
-            home.launch(port).await
+        let (port, process) = port::launch(&installation.folder.join("port"), async |port| {
+            installation.launch(port).await
         })
         .await?;
         Ok(Self {
-            home,
+            installation,
             port,
             process,
         })
@@ -125,7 +125,7 @@ impl PrivateRedis {
     pub fn url(&self) -> String {
         format!(
             "redis://default:{}@127.0.0.1:{}",
-            self.home.password, self.port
+            self.installation.password, self.port
         )
     }
 
@@ -138,7 +138,7 @@ impl PrivateRedis {
     /// Its password.
     #[must_use]
     pub fn password(&self) -> &str {
-        &self.home.password
+        &self.installation.password
     }
 
     /// Its process id; another one after a restart.
@@ -176,7 +176,7 @@ impl PrivateRedis {
     /// Starts it again on the same port, with the data that its file has. A running one is stopped first.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await;
-        self.process = self.home.launch(self.port).await?;
+        self.process = self.installation.launch(self.port).await?;
         Ok(())
     }
 
@@ -184,7 +184,7 @@ impl PrivateRedis {
     pub async fn restart_empty(&mut self) -> Result<(), Error> {
         self.kill().await;
         for name in ["appendonlydir", "dump.rdb"] {
-            let path = self.home.folder.join(name);
+            let path = self.installation.folder.join(name);
             let removed = if path.is_dir() {
                 std::fs::remove_dir_all(&path)
             } else if path.exists() {
@@ -199,7 +199,7 @@ impl PrivateRedis {
 
     /// Sends one command and returns its answer as text (bulk string, simple string or integer).
     pub async fn ask(&self, command: &[&str]) -> Result<String, Error> {
-        redis_wire::ask(self.port, &self.home.password, command)
+        redis_protocol::ask(self.port, &self.installation.password, command)
             .await
             .map_err(Error::io(format!("asking Redis on port {}", self.port)))
     }
@@ -209,13 +209,13 @@ impl Drop for PrivateRedis {
     /// A throw-away server is gone when this returns; a lasting one is left to its watcher, which ends it
     /// in an orderly way.
     fn drop(&mut self) {
-        if self.home.options.lifetime == Lifetime::Throwaway {
+        if self.installation.options.lifetime == Lifetime::Throwaway {
             self.process.end_now();
         }
     }
 }
 
-impl Home {
+impl Installation {
     async fn launch(&self, port: u16) -> Result<Process, Error> {
         let file = self.folder.join("redis.conf");
         folder::write_private(&file, &self.configuration(port))?;
@@ -278,8 +278,8 @@ async fn wait_until_ready(
         if !process.is_running() {
             return Err("it ended at once");
         }
-        // The process id tells our server from a stranger that was faster with the port.
-        if let Ok(info) = redis_wire::ask(port, password, &["INFO", "everything"]).await
+        // The process id tells our server from another one that took the port first.
+        if let Ok(info) = redis_protocol::ask(port, password, &["INFO", "everything"]).await
             && info.contains(&format!("process_id:{}\r\n", process.pid()))
             && info.contains("\nloading:0\r\n")
         {

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{
 use super::names::{Kind, METRICS, Metric};
 use super::process;
 
-/// What has been measured so far. Clones share it.
+/// Everything measured so far. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     recorder: PrometheusHandle,
@@ -77,10 +77,10 @@ fn prepare(recorder: &PrometheusRecorder, metric: &Metric) {
         Kind::Histogram(_) => recorder.describe_histogram(name, None, help),
     }
     match metric.kind {
-        Kind::Counter if !metric.has_labels() => {
+        Kind::Counter if metric.labels.is_empty() => {
             recorder.register_counter(&key, &metadata).increment(0);
         }
-        Kind::Gauge if !metric.has_labels() => {
+        Kind::Gauge if metric.labels.is_empty() => {
             recorder.register_gauge(&key, &metadata).set(0.0);
         }
         _ => {}

@@ -1,7 +1,7 @@
-//! Every metric of the service: its name, what it means, its buckets. Labels are route templates,
-//! classes and outcomes, never a user, an address or an id.
+//! Metrics of the service, one row each: constant, kind, name, labels, meaning. Labels are route templates, classes and
+//! outcomes, never a user, an address or an id.
 
-/// What kind of metric, and for a histogram its buckets.
+/// Kind of a metric, and for a histogram its buckets.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// Only grows.
@@ -15,397 +15,167 @@ pub enum Kind {
 /// A metric of the service.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
+    /// Group that it is documented with.
+    pub group: &'static str,
     /// Full name, with prefix and unit.
     pub name: &'static str,
-    /// What kind.
+    /// Counter, gauge or histogram.
     pub kind: Kind,
-    /// What it means, for `# HELP`. Labels are told after a comma: `…, by outcome.`
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// Meaning, for `# HELP`: plain text that ends with a full stop.
     pub help: &'static str,
 }
 
-impl Metric {
-    /// Whether it only exists with labels, as its help tells.
-    #[must_use]
-    pub fn has_labels(&self) -> bool {
-        self.help.contains(", by ")
-    }
-}
-
-/// Microseconds to a second: round trips and requests.
+/// Buckets from microseconds to a second: round trips and requests.
 const FAST: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0,
 ];
-/// A millisecond to half a minute: hashing and lag.
+/// Buckets from a millisecond to half a minute: hashing and lag.
 const SLOW: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
-/// How many.
+/// Buckets of numbers of things.
 const COUNT: &[f64] = &[
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0,
 ];
 
-// The request path
+/// Makes a constant of each row, and [`METRICS`] of all of them.
+macro_rules! metrics {
+    ($($group:literal {$(
+        $(#[doc = $help:literal])+
+        $constant:ident: $kind:ident $(($buckets:ident))? = $name:literal, [$($label:literal),*];
+    )*})*) => {
+        $($(
+            $(#[doc = $help])+
+            pub const $constant: &str = $name;
+        )*)*
 
-/// Requests answered, by route template, method and status class.
-pub const HTTP_REQUESTS: &str = "sallyport_http_requests_total";
-/// Time from the last header byte to the response, by route template and method.
-pub const HTTP_DURATION: &str = "sallyport_http_request_duration_seconds";
-/// Requests being served.
-pub const HTTP_IN_FLIGHT: &str = "sallyport_http_requests_in_flight";
-/// Open connections on the public listener.
-pub const HTTP_CONNECTIONS: &str = "sallyport_http_connections";
-/// Connections that ended otherwise than by the client's wish, by reason.
-pub const HTTP_CONNECTIONS_CLOSED: &str = "sallyport_http_connections_closed_total";
-/// Panics caught, by place.
-pub const PANICS: &str = "sallyport_panics_total";
+        /// All metrics, in the order of the rows.
+        pub const METRICS: &[Metric] = &[$($(Metric {
+            group: $group,
+            name: $constant,
+            kind: Kind::$kind $(($buckets))?,
+            labels: &[$($label),*],
+            help: concat!($($help),+).trim_ascii(),
+        },)*)*];
 
-// The hash pool
+        /// Names of the constants, in the order of [`METRICS`].
+        #[cfg(test)]
+        pub(super) const CONSTANTS: &[&str] = &[$($(stringify!($constant)),*),*];
+    };
+}
 
-/// Passwords that wait to be hashed.
-pub const HASH_WAITING: &str = "sallyport_hash_queue_depth";
-/// Time a password waited for a worker.
-pub const HASH_WAIT: &str = "sallyport_hash_wait_seconds";
-/// Time a worker took for one password.
-pub const HASH_RUN: &str = "sallyport_hash_run_seconds";
-/// Passwords refused unhashed, by reason.
-pub const HASH_SHED: &str = "sallyport_hash_shed_total";
-/// 1 for the Argon2 engine in use, by name and SIMD level.
-pub const HASH_ENGINE: &str = "sallyport_hash_engine_info";
-/// Starts at which the engine disagreed with the reference and was put aside.
-pub const HASH_ENGINE_MISMATCH: &str = "sallyport_hash_engine_mismatch_total";
-
-// The stores
-
-/// Time of one round trip to Redis, by operation.
-pub const REDIS_COMMAND: &str = "sallyport_redis_command_seconds";
-/// Redis operations that failed, by kind.
-pub const REDIS_ERRORS: &str = "sallyport_redis_errors_total";
-/// Whether Redis answers.
-pub const REDIS_UP: &str = "sallyport_redis_up";
-/// Times a connection to Redis was made anew.
-pub const REDIS_RECONNECTS: &str = "sallyport_redis_reconnects_total";
-/// Time of one PostgreSQL operation, by operation.
-pub const POSTGRES_QUERY: &str = "sallyport_postgres_query_seconds";
-/// PostgreSQL operations that failed, by kind.
-pub const POSTGRES_ERRORS: &str = "sallyport_postgres_errors_total";
-/// Whether PostgreSQL answers.
-pub const POSTGRES_UP: &str = "sallyport_postgres_up";
-/// Connections to PostgreSQL, by state.
-pub const POSTGRES_CONNECTIONS: &str = "sallyport_postgres_connections";
-
-// Write-behind
-
-/// Commits not yet in PostgreSQL, over all partitions.
-pub const STORE_PENDING: &str = "sallyport_store_pending_changes";
-/// Age of the oldest commit not yet in PostgreSQL.
-pub const STORE_OLDEST: &str = "sallyport_store_oldest_pending_seconds";
-/// Bytes of changes not yet in PostgreSQL.
-pub const STORE_LOG_BYTES: &str = "sallyport_store_log_bytes";
-/// Time of one transaction, reads and retries included, by class.
-pub const STORE_COMMIT: &str = "sallyport_store_commit_seconds";
-/// Transactions decided again because somebody else was faster.
-pub const STORE_CONFLICTS: &str = "sallyport_store_conflicts_total";
-/// Checks of a session, by where it was found: `memory` or `redis`.
-pub const SESSION_CHECKS: &str = "sallyport_session_checks_total";
-/// 1 while Redis would tell this process of changed sessions.
-pub const WATCH_UP: &str = "sallyport_session_watch_up";
-/// Times that it began anew: the connection was another one, or something was missed.
-pub const WATCH_RESETS: &str = "sallyport_session_watch_resets_total";
-/// Transactions decided again because the records that this process remembered were out of date.
-pub const STORE_OUTDATED: &str = "sallyport_store_outdated_total";
-/// Transactions refused because the log is over its budget, by class.
-pub const STORE_BUSY: &str = "sallyport_store_busy_total";
-/// Row images in one transaction towards PostgreSQL.
-pub const STORE_BATCH: &str = "sallyport_store_batch_changes";
-/// Time of one transaction towards PostgreSQL.
-pub const STORE_FLUSH: &str = "sallyport_store_flush_seconds";
-/// Time from the commit in Redis to the commit in PostgreSQL.
-pub const STORE_LAG: &str = "sallyport_store_lag_seconds";
-/// Commits that the sweeper brought to PostgreSQL for others.
-pub const STORE_SWEPT: &str = "sallyport_store_swept_total";
-/// Row images put aside because PostgreSQL refuses them.
-pub const STORE_DEAD_LETTERS: &str = "sallyport_store_dead_letters_total";
-/// Accounts withdrawn because their name was taken.
-pub const STORE_WITHDRAWN: &str = "sallyport_store_withdrawn_total";
-/// Partitions that had lost acknowledged state, by what was seen.
-pub const STORE_REWINDS: &str = "sallyport_store_rewinds_total";
-/// Records brought back from PostgreSQL, by outcome.
-pub const STORE_HYDRATIONS: &str = "sallyport_store_hydrations_total";
-
-// Use cases
-
-/// Requests refused by a rate limit, by policy.
-pub const LIMIT_REFUSALS: &str = "sallyport_limit_refusals_total";
-/// Registrations, by outcome.
-pub const REGISTRATIONS: &str = "sallyport_registrations_total";
-/// Logins, by outcome.
-pub const LOGINS: &str = "sallyport_logins_total";
-/// Refreshes, by outcome.
-pub const REFRESHES: &str = "sallyport_refreshes_total";
-/// Sessions ended before their time, by reason.
-pub const SESSIONS_ENDED: &str = "sallyport_sessions_ended_total";
-/// Second factors shown at logins, by method and outcome.
-pub const SECOND_FACTORS: &str = "sallyport_second_factors_total";
-/// Set-ups of second factors, by method and outcome.
-pub const ENROLMENTS: &str = "sallyport_enrolments_total";
-/// Codes posted, by method and outcome.
-pub const CODES: &str = "sallyport_codes_total";
-/// Attempts to deliver a letter, by channel and outcome.
-pub const LETTERS: &str = "sallyport_letters_total";
-
-// What leaves the house
-
-/// What providers said to letters, by channel and answer.
-pub const PROVIDER_ANSWERS: &str = "sallyport_provider_answers_total";
-/// Time a provider took for one letter, by channel.
-pub const PROVIDER_SECONDS: &str = "sallyport_provider_seconds";
-
-/// All of them.
-pub const METRICS: &[Metric] = &[
-    Metric {
-        name: HTTP_REQUESTS,
-        kind: Kind::Counter,
-        help: "Requests answered, by route template, method and status class.",
-    },
-    Metric {
-        name: HTTP_DURATION,
-        kind: Kind::Histogram(FAST),
-        help: "Time from the last header byte to the response, by route template and method.",
-    },
-    Metric {
-        name: HTTP_IN_FLIGHT,
-        kind: Kind::Gauge,
-        help: "Requests being served.",
-    },
-    Metric {
-        name: HTTP_CONNECTIONS,
-        kind: Kind::Gauge,
-        help: "Open connections on the public listener.",
-    },
-    Metric {
-        name: HTTP_CONNECTIONS_CLOSED,
-        kind: Kind::Counter,
-        help: "Connections that ended otherwise than by the client's wish, by reason.",
-    },
-    Metric {
-        name: PANICS,
-        kind: Kind::Counter,
-        help: "Panics caught, by place.",
-    },
-    Metric {
-        name: HASH_WAITING,
-        kind: Kind::Gauge,
-        help: "Passwords that wait to be hashed.",
-    },
-    Metric {
-        name: HASH_WAIT,
-        kind: Kind::Histogram(SLOW),
-        help: "Time a password waited for a worker.",
-    },
-    Metric {
-        name: HASH_RUN,
-        kind: Kind::Histogram(SLOW),
-        help: "Time a worker took for one password.",
-    },
-    Metric {
-        name: HASH_SHED,
-        kind: Kind::Counter,
-        help: "Passwords refused unhashed, by reason.",
-    },
-    Metric {
-        name: HASH_ENGINE,
-        kind: Kind::Gauge,
-        help: "1 for the Argon2 engine in use, by name and SIMD level.",
-    },
-    Metric {
-        name: HASH_ENGINE_MISMATCH,
-        kind: Kind::Counter,
-        help: "Starts at which the engine disagreed with the reference and was put aside.",
-    },
-    Metric {
-        name: REDIS_COMMAND,
-        kind: Kind::Histogram(FAST),
-        help: "Time of one round trip to Redis, by operation.",
-    },
-    Metric {
-        name: REDIS_ERRORS,
-        kind: Kind::Counter,
-        help: "Redis operations that failed, by kind.",
-    },
-    Metric {
-        name: REDIS_UP,
-        kind: Kind::Gauge,
-        help: "Whether Redis answers.",
-    },
-    Metric {
-        name: REDIS_RECONNECTS,
-        kind: Kind::Counter,
-        help: "Times a connection to Redis was made anew.",
-    },
-    Metric {
-        name: POSTGRES_QUERY,
-        kind: Kind::Histogram(FAST),
-        help: "Time of one PostgreSQL operation, by operation.",
-    },
-    Metric {
-        name: POSTGRES_ERRORS,
-        kind: Kind::Counter,
-        help: "PostgreSQL operations that failed, by kind.",
-    },
-    Metric {
-        name: POSTGRES_UP,
-        kind: Kind::Gauge,
-        help: "Whether PostgreSQL answers.",
-    },
-    Metric {
-        name: POSTGRES_CONNECTIONS,
-        kind: Kind::Gauge,
-        help: "Connections to PostgreSQL, by state.",
-    },
-    Metric {
-        name: STORE_PENDING,
-        kind: Kind::Gauge,
-        help: "Commits not yet in PostgreSQL, over all partitions.",
-    },
-    Metric {
-        name: STORE_OLDEST,
-        kind: Kind::Gauge,
-        help: "Age of the oldest commit not yet in PostgreSQL.",
-    },
-    Metric {
-        name: STORE_LOG_BYTES,
-        kind: Kind::Gauge,
-        help: "Bytes of changes not yet in PostgreSQL.",
-    },
-    Metric {
-        name: STORE_COMMIT,
-        kind: Kind::Histogram(FAST),
-        help: "Time of one transaction, reads and retries included, by class.",
-    },
-    Metric {
-        name: STORE_CONFLICTS,
-        kind: Kind::Counter,
-        help: "Transactions decided again because somebody else was faster.",
-    },
-    Metric {
-        name: SESSION_CHECKS,
-        kind: Kind::Counter,
-        help: "Checks of a session, by where it was found.",
-    },
-    Metric {
-        name: WATCH_UP,
-        kind: Kind::Gauge,
-        help: "Whether Redis would tell this process of changed sessions.",
-    },
-    Metric {
-        name: WATCH_RESETS,
-        kind: Kind::Counter,
-        help: "Times that the watch over sessions began anew.",
-    },
-    Metric {
-        name: STORE_OUTDATED,
-        kind: Kind::Counter,
-        help: "Transactions decided again because the records that this process remembered were out of date.",
-    },
-    Metric {
-        name: STORE_BUSY,
-        kind: Kind::Counter,
-        help: "Transactions refused because the log is over its budget, by class.",
-    },
-    Metric {
-        name: STORE_BATCH,
-        kind: Kind::Histogram(COUNT),
-        help: "Row images in one transaction towards PostgreSQL.",
-    },
-    Metric {
-        name: STORE_FLUSH,
-        kind: Kind::Histogram(FAST),
-        help: "Time of one transaction towards PostgreSQL.",
-    },
-    Metric {
-        name: STORE_LAG,
-        kind: Kind::Histogram(SLOW),
-        help: "Time from the commit in Redis to the commit in PostgreSQL.",
-    },
-    Metric {
-        name: STORE_SWEPT,
-        kind: Kind::Counter,
-        help: "Commits that the sweeper brought to PostgreSQL for others.",
-    },
-    Metric {
-        name: STORE_DEAD_LETTERS,
-        kind: Kind::Counter,
-        help: "Row images put aside because PostgreSQL refuses them.",
-    },
-    Metric {
-        name: STORE_WITHDRAWN,
-        kind: Kind::Counter,
-        help: "Accounts withdrawn because their name was taken.",
-    },
-    Metric {
-        name: STORE_REWINDS,
-        kind: Kind::Counter,
-        help: "Partitions that had lost acknowledged state, by what was seen.",
-    },
-    Metric {
-        name: STORE_HYDRATIONS,
-        kind: Kind::Counter,
-        help: "Records brought back from PostgreSQL, by outcome.",
-    },
-    Metric {
-        name: LIMIT_REFUSALS,
-        kind: Kind::Counter,
-        help: "Requests refused by a rate limit, by policy.",
-    },
-    Metric {
-        name: REGISTRATIONS,
-        kind: Kind::Counter,
-        help: "Registrations, by outcome.",
-    },
-    Metric {
-        name: LOGINS,
-        kind: Kind::Counter,
-        help: "Logins, by outcome.",
-    },
-    Metric {
-        name: REFRESHES,
-        kind: Kind::Counter,
-        help: "Refreshes, by outcome.",
-    },
-    Metric {
-        name: SESSIONS_ENDED,
-        kind: Kind::Counter,
-        help: "Sessions ended before their time, by reason.",
-    },
-    Metric {
-        name: SECOND_FACTORS,
-        kind: Kind::Counter,
-        help: "Second factors shown at logins, by method and outcome.",
-    },
-    Metric {
-        name: ENROLMENTS,
-        kind: Kind::Counter,
-        help: "Set-ups of second factors, by method and outcome.",
-    },
-    Metric {
-        name: CODES,
-        kind: Kind::Counter,
-        help: "Codes posted, by method and outcome.",
-    },
-    Metric {
-        name: LETTERS,
-        kind: Kind::Counter,
-        help: "Attempts to deliver a letter, by channel and outcome.",
-    },
-    Metric {
-        name: PROVIDER_ANSWERS,
-        kind: Kind::Counter,
-        help: "What providers said to letters, by channel and answer.",
-    },
-    Metric {
-        name: PROVIDER_SECONDS,
-        kind: Kind::Histogram(SLOW),
-        help: "Time a provider took for one letter, by channel.",
-    },
-];
+metrics! {
+    "Requests" {
+        /// Requests answered, by route template, method and status class.
+        HTTP_REQUESTS: Counter = "sallyport_http_requests_total", ["route", "method", "status"];
+        /// Time from the last header byte to the response, by route template and method.
+        HTTP_DURATION: Histogram(FAST) = "sallyport_http_request_duration_seconds", ["route", "method"];
+        /// Requests being served.
+        HTTP_IN_FLIGHT: Gauge = "sallyport_http_requests_in_flight", [];
+        /// Open connections on the public listener.
+        HTTP_CONNECTIONS: Gauge = "sallyport_http_connections", [];
+        /// Connections that ended otherwise than by the client's wish, by reason.
+        HTTP_CONNECTIONS_CLOSED: Counter = "sallyport_http_connections_closed_total", ["reason"];
+        /// Panics caught, by place.
+        PANICS: Counter = "sallyport_panics_total", ["place"];
+    }
+    "Hash pool" {
+        /// Passwords that wait to be hashed.
+        HASH_WAITING: Gauge = "sallyport_hash_queue_depth", [];
+        /// Time a password waited for a worker.
+        HASH_WAIT: Histogram(SLOW) = "sallyport_hash_wait_seconds", [];
+        /// Time a worker took for one password.
+        HASH_RUN: Histogram(SLOW) = "sallyport_hash_run_seconds", [];
+        /// Passwords refused unhashed, by reason.
+        HASH_SHED: Counter = "sallyport_hash_shed_total", ["reason"];
+        /// 1 for the Argon2 engine in use, by name and SIMD level.
+        HASH_ENGINE: Gauge = "sallyport_hash_engine_info", ["name", "simd"];
+        /// Starts at which the engine disagreed with the reference and was put aside.
+        HASH_ENGINE_MISMATCH: Counter = "sallyport_hash_engine_mismatch_total", [];
+    }
+    "Redis and PostgreSQL" {
+        /// Time of one round trip to Redis, by operation.
+        REDIS_COMMAND: Histogram(FAST) = "sallyport_redis_command_seconds", ["operation"];
+        /// Redis operations that failed, by kind.
+        REDIS_ERRORS: Counter = "sallyport_redis_errors_total", ["kind"];
+        /// Whether Redis answers.
+        REDIS_UP: Gauge = "sallyport_redis_up", [];
+        /// Times a connection to Redis was made anew.
+        REDIS_RECONNECTS: Counter = "sallyport_redis_reconnects_total", [];
+        /// Time of one PostgreSQL operation, by operation.
+        POSTGRES_QUERY: Histogram(FAST) = "sallyport_postgres_query_seconds", ["operation"];
+        /// PostgreSQL operations that failed, by kind.
+        POSTGRES_ERRORS: Counter = "sallyport_postgres_errors_total", ["kind"];
+        /// Whether PostgreSQL answers.
+        POSTGRES_UP: Gauge = "sallyport_postgres_up", [];
+        /// Connections to PostgreSQL, by state.
+        POSTGRES_CONNECTIONS: Gauge = "sallyport_postgres_connections", ["state"];
+    }
+    "Store" {
+        /// Commits not yet in PostgreSQL, over all partitions.
+        STORE_PENDING: Gauge = "sallyport_store_pending_changes", [];
+        /// Age of the oldest commit not yet in PostgreSQL.
+        STORE_OLDEST: Gauge = "sallyport_store_oldest_pending_seconds", [];
+        /// Bytes of changes not yet in PostgreSQL.
+        STORE_LOG_BYTES: Gauge = "sallyport_store_log_bytes", [];
+        /// Time of one transaction, reads and retries included, by class.
+        STORE_COMMIT: Histogram(FAST) = "sallyport_store_commit_seconds", ["class"];
+        /// Transactions decided again because somebody else was faster.
+        STORE_CONFLICTS: Counter = "sallyport_store_conflicts_total", [];
+        /// Checks of a session, by where it was found.
+        SESSION_CHECKS: Counter = "sallyport_session_checks_total", ["found"];
+        /// Whether Redis would tell this process of changed sessions.
+        WATCH_UP: Gauge = "sallyport_session_watch_up", [];
+        /// Times that the watch over sessions began anew.
+        WATCH_RESETS: Counter = "sallyport_session_watch_resets_total", [];
+        /// Transactions decided again because the records that this process remembered were out of date.
+        STORE_OUTDATED: Counter = "sallyport_store_outdated_total", [];
+        /// Transactions refused because the log is over its budget, by class.
+        STORE_BUSY: Counter = "sallyport_store_busy_total", ["class"];
+        /// Row images in one transaction towards PostgreSQL.
+        STORE_BATCH: Histogram(COUNT) = "sallyport_store_batch_changes", [];
+        /// Time of one transaction towards PostgreSQL.
+        STORE_FLUSH: Histogram(FAST) = "sallyport_store_flush_seconds", [];
+        /// Time from the commit in Redis to the commit in PostgreSQL.
+        STORE_LAG: Histogram(SLOW) = "sallyport_store_lag_seconds", [];
+        /// Commits that the sweeper brought to PostgreSQL for others.
+        STORE_SWEPT: Counter = "sallyport_store_swept_total", [];
+        /// Row images put aside because PostgreSQL refuses them.
+        STORE_DEAD_LETTERS: Counter = "sallyport_store_dead_letters_total", [];
+        /// Accounts withdrawn because their name was taken.
+        STORE_WITHDRAWN: Counter = "sallyport_store_withdrawn_total", [];
+        /// Partitions that had lost acknowledged state, by what was seen.
+        STORE_REWINDS: Counter = "sallyport_store_rewinds_total", ["seen"];
+        /// Records brought back from PostgreSQL, by outcome.
+        STORE_HYDRATIONS: Counter = "sallyport_store_hydrations_total", ["outcome"];
+    }
+    "Use cases" {
+        /// Requests refused by a rate limit, by policy.
+        LIMIT_REFUSALS: Counter = "sallyport_limit_refusals_total", ["policy"];
+        /// Registrations, by outcome.
+        REGISTRATIONS: Counter = "sallyport_registrations_total", ["outcome"];
+        /// Logins, by outcome.
+        LOGINS: Counter = "sallyport_logins_total", ["outcome"];
+        /// Refreshes, by outcome.
+        REFRESHES: Counter = "sallyport_refreshes_total", ["outcome"];
+        /// Sessions ended before their time, by reason.
+        SESSIONS_ENDED: Counter = "sallyport_sessions_ended_total", ["reason"];
+        /// Second factors shown at logins, by method and outcome.
+        SECOND_FACTORS: Counter = "sallyport_second_factors_total", ["method", "outcome"];
+        /// Set-ups of second factors, by method and outcome.
+        ENROLMENTS: Counter = "sallyport_enrolments_total", ["method", "outcome"];
+        /// Codes posted, by method and outcome.
+        CODES: Counter = "sallyport_codes_total", ["method", "outcome"];
+        /// Attempts to deliver a letter, by channel and outcome.
+        LETTERS: Counter = "sallyport_letters_total", ["channel", "outcome"];
+    }
+    "Delivery of messages" {
+        /// What providers said to letters, by channel and answer.
+        PROVIDER_ANSWERS: Counter = "sallyport_provider_answers_total", ["channel", "answer"];
+        /// Time a provider took for one letter, by channel.
+        PROVIDER_SECONDS: Histogram(SLOW) = "sallyport_provider_seconds", ["channel"];
+    }
+}

@@ -17,6 +17,7 @@ mod devices;
 mod devices_desk;
 mod factor_desk;
 mod faults;
+mod generated_docs;
 mod hostile_input;
 mod house;
 mod http_session;

@@ -114,7 +114,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("hyper_util::", &["http", "outbound"]),
     ("hyper_rustls::", &["outbound"]),
     // The configuration asks only whether a mailbox is one.
-    ("lettre::", &["outbound", "config/rows"]),
+    ("lettre::", &["outbound", "config/outbound/email"]),
     ("std::env::var", &["config"]),
     ("SystemTime::now", &["clock"]),
     ("Instant::now", &["clock"]),

@@ -38,14 +38,14 @@ impl PrivatePostgres {
     /// # Errors
     /// [`Error::Refused`] with what PostgreSQL said.
     pub async fn psql(&self, statement: &str) -> Result<String, Error> {
-        let mut command = Command::new(&self.home.programs.psql);
+        let mut command = Command::new(&self.installation.programs.psql);
         command
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
             .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--username", USER, "--dbname", "postgres"])
             .args(["--command", statement])
             .env_clear()
-            .env("PGPASSWORD", &self.home.password);
+            .env("PGPASSWORD", &self.installation.password);
         let output = output_of(command, "psql").await?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

@@ -1,11 +1,14 @@
 //! What a scrape gets.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::*;
 use crate::telemetry::names;
+use crate::telemetry::names::CONSTANTS;
 
 /// A recorder with a sample of every metric.
 fn used() -> String {
@@ -25,6 +28,14 @@ fn used() -> String {
     metrics.render()
 }
 
+fn kind(metric: &Metric) -> &'static str {
+    match metric.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram(_) => "histogram",
+    }
+}
+
 #[test]
 fn every_metric_is_described_and_histograms_have_buckets() {
     let text = used();
@@ -34,11 +45,7 @@ fn every_metric_is_described_and_histograms_have_buckets() {
             text.contains(&format!("# HELP {name} {}\n", metric.help)),
             "{name}"
         );
-        let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram(_) => "histogram",
-        };
+        let kind = kind(metric);
         assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}");
         if let Kind::Histogram(buckets) = metric.kind {
             let count = text.matches(&format!("{name}_bucket{{")).count();
@@ -98,6 +105,59 @@ fn names_are_unique_and_follow_the_rules() {
             assert!(buckets.is_sorted(), "{}", metric.name);
         }
     }
+}
+
+/// Text of every source below a folder.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let text = |path: PathBuf| match path.is_dir() {
+        true => sources(&path),
+        false => fs::read_to_string(&path).unwrap_or_default(),
+    };
+    entries
+        .map(|entry| text(entry.expect("an entry").path()))
+        .collect()
+}
+
+/// Name of a label, out of `"name" => value`.
+fn label(argument: &str) -> Option<&str> {
+    let (label, _) = argument.trim().strip_prefix('"')?.split_once("\" =>")?;
+    Some(label)
+}
+
+/// Constant and labels of a metric, out of the arguments of the macro that measures it.
+fn constant_and_labels(call: &str) -> Option<(&str, Vec<&str>)> {
+    let mut depth = 0_i32;
+    let end = call.find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth < 0
+    });
+    let mut arguments = call[..end?].split(',');
+    let constant = arguments.next()?.trim().strip_prefix("names::")?;
+    Some((constant, arguments.filter_map(label).collect()))
+}
+
+#[test]
+fn every_metric_is_measured_with_the_kind_and_labels_of_its_row() {
+    let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let mut measured = BTreeSet::new();
+    for kind in ["counter", "gauge", "histogram"] {
+        for call in code.split(&format!("{kind}!(")).skip(1) {
+            measured.extend(
+                constant_and_labels(call).map(|(constant, labels)| (constant, kind, labels)),
+            );
+        }
+    }
+    let declared: BTreeSet<_> = CONSTANTS
+        .iter()
+        .zip(METRICS)
+        .map(|(constant, metric)| (*constant, kind(metric), metric.labels.to_vec()))
+        .collect();
+    let differ: Vec<_> = measured.symmetric_difference(&declared).collect();
+    assert!(
+        differ.is_empty(),
+        "in the code or in names.rs, but not in both: {differ:#?}"
+    );
 }
 
 /// With promtool where it is installed, and without it by the form of each line.

@@ -7,13 +7,12 @@ use super::{
     ThrowawayFolder,
 };
 
-/// One of each, without anything in it. They and their data are gone when this is dropped, or with this
-/// process.
+/// One empty store of each kind. They and their data are removed when this is dropped, or with this process.
 #[derive(Debug)]
 pub struct ThrowawayStores {
     /// A single Redis.
     pub redis: PrivateRedis,
-    /// Three masters.
+    /// Three primaries.
     pub cluster: PrivateCluster,
     /// PostgreSQL, with no database but its own.
     pub postgres: PrivatePostgres,
@@ -25,16 +24,12 @@ impl ThrowawayStores {
     /// Starts all of them side by side, with their data below `base` (such as `/tmp`).
     pub async fn start(binaries: &Binaries, base: &Path) -> Result<Self, Error> {
         let folder = ThrowawayFolder::inside(base)?;
-        let home = folder.path();
-        let (redis_home, cluster_home, postgres_home) = (
-            home.join("redis"),
-            home.join("cluster"),
-            home.join("postgres"),
-        );
+        let path = |name| folder.path().join(name);
+        let (redis, cluster, postgres) = (path("redis"), path("cluster"), path("postgres"));
         let (redis, cluster, postgres) = tokio::try_join!(
-            PrivateRedis::start(binaries, &redis_home, RedisOptions::throwaway()),
-            PrivateCluster::start(binaries, &cluster_home, RedisOptions::throwaway()),
-            PrivatePostgres::start(binaries, &postgres_home, Lifetime::Throwaway),
+            PrivateRedis::start(binaries, &redis, RedisOptions::throwaway()),
+            PrivateCluster::start(binaries, &cluster, RedisOptions::throwaway()),
+            PrivatePostgres::start(binaries, &postgres, Lifetime::Throwaway),
         )?;
         Ok(Self {
             redis,
@@ -44,7 +39,7 @@ impl ThrowawayStores {
         })
     }
 
-    /// Where tests find them: names of variables and their values.
+    /// Variables that tell tests their URLs.
     #[must_use]
     pub fn variables(&self) -> [(&'static str, String); 3] {
         [

@@ -1,4 +1,4 @@
-//! Just enough of Redis's protocol to ask a private server how it is and to join nodes to a cluster.
+//! The part of Redis's protocol that asks a private server for its state and joins nodes to a cluster.
 
 use std::io;
 use std::net::Ipv4Addr;

@@ -1,16 +1,16 @@
-//! Forms of settings that say where something is: URLs, origins, networks.
+//! Forms of settings that hold an address: URLs, origins, networks.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use url::Url;
 
-use super::form::Form;
+use super::Form;
 
 /// A URL with one of these schemes. Passwords in it are never shown.
-pub(super) struct StoreUrl {
-    pub(super) schemes: &'static [&'static str],
-    pub(super) allowed: &'static str,
+pub(in crate::config) struct StoreUrl {
+    pub(in crate::config) schemes: &'static [&'static str],
+    pub(in crate::config) allowed: &'static str,
 }
 
 impl Form for StoreUrl {
@@ -38,7 +38,7 @@ impl Form for StoreUrl {
 }
 
 /// A URL without the secrets in it.
-pub(super) fn masked(text: &str) -> String {
+fn masked(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else {
         return "(not shown: not a URL)".to_owned();
     };
@@ -68,7 +68,7 @@ fn mask_parameters(url: &mut Url) {
 }
 
 /// `https://host` without path: where a page comes from.
-pub(super) struct Origin;
+pub(in crate::config) struct Origin;
 
 impl Form for Origin {
     type Value = String;
@@ -89,7 +89,7 @@ impl Form for Origin {
 }
 
 /// How the world reaches the service.
-pub(super) struct PublicUrl;
+pub(in crate::config) struct PublicUrl;
 
 impl Form for PublicUrl {
     type Value = String;
@@ -116,7 +116,7 @@ fn web(text: &str) -> Option<Url> {
 }
 
 /// A network in CIDR notation, or one address.
-pub(super) struct Network;
+pub(in crate::config) struct Network;
 
 impl Form for Network {
     type Value = IpNet;

@@ -1,0 +1,115 @@
+//! Settings of the rate limits.
+
+use std::time::Duration;
+
+use super::form::{DAY, Form, Number, SECOND, Span, Switch};
+use super::setting::settings;
+use super::{Config, Mode, Problem};
+
+settings! {
+    /// Rate limits.
+    pub struct Limits = config.limits {
+        /// Whether limits are in force. Off is for load tests: refused outside `sallyport dev` unless `ALLOW_UNLIMITED=1`.
+        enabled: bool = true, "RATE_LIMITS", Switch;
+        /// Whether `RATE_LIMITS=off` passes outside `sallyport dev`.
+        allow_unlimited: bool = false, "ALLOW_UNLIMITED", Switch;
+        /// Login failures of one account from one address.
+        login_account_address: Quota = Quota::new(5, 900), "LIMIT_LOGIN_ACCOUNT_ADDRESS", Rate;
+        /// Login failures of one account from anywhere.
+        login_account: Quota = Quota::new(20, 900), "LIMIT_LOGIN_ACCOUNT", Rate;
+        /// Login failures from one address over all accounts.
+        login_address: Quota = Quota::new(50, 900), "LIMIT_LOGIN_ADDRESS", Rate;
+        /// Tries at the second factors of one account.
+        second_factor: Quota = Quota::new(10, 900), "LIMIT_SECOND_FACTOR", Rate;
+        /// Codes sent to one account, and to one number or address (for logins and for set-ups apart); changes of one
+        /// password, each of which sends a notice.
+        code_sends: Quota = Quota::new(3, 3600), "LIMIT_CODE_SENDS", Rate;
+        /// Registrations from one address.
+        register: Quota = Quota::new(3, 3600), "LIMIT_REGISTER", Rate;
+        /// Everything else from one address without a token.
+        anonymous: Quota = Quota::new(100, 900), "LIMIT_ANONYMOUS", Rate;
+        /// Everything else of one account.
+        account: Quota = Quota::new(1000, 900), "LIMIT_ACCOUNT", Rate;
+    }
+}
+
+/// Never more than `quota` in any span of `window`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How many.
+    pub quota: u32,
+    /// In how long.
+    pub window: Duration,
+}
+
+impl Quota {
+    /// `quota` per `window_seconds`.
+    #[must_use]
+    pub const fn new(quota: u32, window_seconds: u64) -> Self {
+        Self {
+            quota,
+            window: Duration::from_secs(window_seconds),
+        }
+    }
+}
+
+/// Form of a [`Quota`]: `5/15m`.
+struct Rate;
+
+const WINDOW: Span = Span(SECOND..=DAY.saturating_mul(30));
+
+impl Form for Rate {
+    type Value = Quota;
+
+    fn parse(&self, text: &str) -> Option<Quota> {
+        let (quota, window) = text.split_once('/')?;
+        Some(Quota {
+            quota: Number(1..=1_000_000).parse(quota.trim())?,
+            window: WINDOW.parse(window.trim())?,
+        })
+    }
+
+    fn show(&self, value: &Quota) -> String {
+        format!("{}/{}", value.quota, WINDOW.show(&value.window))
+    }
+
+    fn allowed(&self) -> String {
+        "N/WINDOW, as in 5/15m or 5/900 (seconds); N from 1 to 1000000, WINDOW from 1s to 30d"
+            .to_owned()
+    }
+}
+
+/// Refuses to run without limits where that was not meant.
+pub(super) fn check(mode: Mode, config: &Config, problems: &mut Vec<Problem>) {
+    let limits = &config.limits;
+    if !limits.enabled && mode != Mode::Dev && !limits.allow_unlimited {
+        let advice = "without limits passwords can be guessed; if this is a load test, say ALLOW_UNLIMITED=1";
+        problems.push(Problem::new("RATE_LIMITS", advice).was("off".to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rates_are_read() {
+        assert_eq!(Rate.parse("5/900"), Some(Quota::new(5, 900)));
+        assert_eq!(Rate.parse("5 / 15m"), Some(Quota::new(5, 900)));
+        for bad in [
+            "", "5", "0/900", "5/0", "5/", "/900", "-5/900", "5/900/1", "5/31d",
+        ] {
+            assert_eq!(Rate.parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_again(quota in 1..1_000_000_u32, seconds in 1..2_592_000_u64) {
+            let rate = Quota::new(quota, seconds);
+            prop_assert_eq!(Rate.parse(&Rate.show(&rate)), Some(rate));
+        }
+    }
+}
