@@ -2,6 +2,7 @@
 //! the JSON result, so that a run can be repeated and two runs can be told apart.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,9 @@ pub(crate) struct Settings {
     pub(crate) totp_skew_steps: u8,
     /// Further settings of a private service.
     pub(crate) service: BTreeMap<String, String>,
+    /// Binary of a private service, where it is not to be built first. Runs of two binaries are comparable.
+    #[serde(skip)]
+    pub(crate) binary: Option<PathBuf>,
     /// Threads of the suite itself.
     pub(crate) threads: usize,
     /// Longest wait for one answer.
@@ -96,6 +100,7 @@ impl Settings {
             argon2: Argon2::REAL,
             totp_skew_steps: 1,
             service: BTreeMap::new(),
+            binary: None,
             threads: 1,
             timeout_seconds: 30.0,
         };

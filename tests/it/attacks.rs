@@ -1,176 +1,132 @@
-//! What somebody tries who wants into another's account, or wants to keep its owner out.
+//! Attacks on another's account: to get in, or to keep its owner out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport::auth::{Auth, Caller, Error, PasswordChange, Settings};
+use sallyport::clock;
 use sallyport::config::{self, EmailSecurity};
-use sallyport::crypto::Keys;
-use sallyport::model::MethodKind;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-use crate::auth_desk::{Desk, FIREFOX, PASSWORD, curl, from, secret};
-use crate::factor_desk::{refusal, verification};
-use crate::lab::Kind;
+use crate::harness::{FIREFOX, Kind, Options, PASSWORD, TestServer, TestStores};
 use crate::outbound_sms::{Provider, taken};
 
-const SMS: MethodKind = MethodKind::Sms;
 const PHONE: &str = "+493012345678";
 
-async fn member(desk: &Desk, name: &str) -> Caller {
-    let token = desk.register(name).await.access_token;
-    desk.caller(&token).await.expect("live")
-}
-
-async fn enrol_phone(desk: &Desk, caller: &Caller) {
-    let client = curl();
-    let set_up = desk.auth.set_up_sms(&client, caller, PHONE).await;
-    set_up.expect("set up");
-    let code = desk.code_sent(PHONE, 1).await;
-    let finished = desk
-        .auth
-        .finish_enrolment(&client, caller, SMS, &code, None);
-    finished.await.expect("enabled");
+async fn open(options: Options) -> (TestStores, TestServer) {
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, options.behind_a_proxy()).await;
+    (stores, server)
 }
 
 #[tokio::test]
 async fn whoever_proposes_the_phone_of_another_keeps_no_codes_from_its_owner() {
-    let desk = Desk::with_outbox_and(Settings::default()).await;
-    let alice = member(&desk, "alice").await;
-    enrol_phone(&desk, &alice).await;
-    let mallory = member(&desk, "mallory").await;
+    let (_stores, server) = open(Options::default().with_outbox()).await;
+    let alice = server.register("alice").await;
+    alice.set_up_sent(PHONE).await.ok();
+    let code = server.code_sent_to(PHONE, 1).await;
+    alice.finish_set_up("sms", &code).await.ok();
+    let mallory = server.register("mallory").await;
     let mut refused = 0;
     for _ in 0..3 {
-        let proposed = desk.auth.set_up_sms(&curl(), &mallory, PHONE).await;
-        refused += usize::from(proposed.is_err());
+        let proposed = mallory.set_up_sent(PHONE).await;
+        refused += usize::from(!proposed.status.is_success());
     }
     assert!(refused > 0, "the destination has a limit");
-    let challenge = desk.challenge("alice").await;
-    let sent = desk.auth.send_code(&curl(), &challenge.token, SMS).await;
-    assert_eq!(refusal(sent), "none");
+    server.half_login("alice").await.send_code("sms").await.ok();
 }
 
 #[tokio::test]
 async fn a_temp_token_in_wrong_hands_takes_no_tries_from_its_owner() {
-    let desk = Desk::with_outbox_and(Settings::default()).await;
-    let alice = desk.member("alice").await;
-    let challenge = desk.challenge("alice").await;
-    let wrong = alice.app.wrong_code(&desk.clock);
+    let (stores, server) = open(Options::default()).await;
+    let app = server
+        .register("alice")
+        .await
+        .enable_totp(&stores.clock)
+        .await;
+    let half = server.half_login("alice").await;
+    let thief = server.from("198.51.100.9").with("user-agent", FIREFOX);
+    let stolen = half.stolen_by(&thief);
     for _ in 0..20 {
-        let input = verification(&challenge.token, &wrong);
-        let thief = from("198.51.100.9", FIREFOX);
-        let refused = desk.auth.verify_second_factor(&thief, input).await;
-        assert_eq!(refusal(refused), "challenge_expired");
+        let refused = stolen.verify(&app.wrong_code()).await;
+        assert_eq!(refused.problem(), (401, "challenge_expired".to_owned()));
     }
-    assert!(desk.login_with("alice", &alice.app).await.is_ok());
+    half.verify(&app.code()).await.ok();
+    app.wait();
+    server.login_with("alice", &app).await;
 }
 
 #[tokio::test]
 async fn a_challenge_without_tries_takes_nothing_from_the_next_one() {
-    let desk = Desk::with_outbox_and(Settings::default()).await;
-    let alice = desk.member("alice").await;
-    let challenge = desk.challenge("alice").await;
-    let wrong = alice.app.wrong_code(&desk.clock);
+    let (stores, server) = open(Options::default()).await;
+    let app = server
+        .register("alice")
+        .await
+        .enable_totp(&stores.clock)
+        .await;
+    let half = server.half_login("alice").await;
     for _ in 0..5 {
-        let refused = desk.verify(&challenge.token, &wrong).await;
-        assert_eq!(refusal(refused), "invalid_code");
+        let refused = half.verify(&app.wrong_code()).await;
+        assert_eq!(refused.problem(), (400, "invalid_code".to_owned()));
     }
     for _ in 0..20 {
-        let refused = desk.verify(&challenge.token, &wrong).await;
-        assert_eq!(refusal(refused), "challenge_expired");
+        let refused = half.verify(&app.wrong_code()).await;
+        assert_eq!(refused.problem(), (401, "challenge_expired".to_owned()));
     }
-    assert!(desk.login_with("alice", &alice.app).await.is_ok());
+    server.login_with("alice", &app).await;
 }
 
 /// Anybody can register with an address that is somebody else's.
 #[tokio::test]
 async fn nobody_is_flooded_with_notices_of_changed_passwords() {
-    let desk = Desk::with_outbox_and(Settings::default()).await;
-    let mallory = member(&desk, "mallory").await;
+    let (_stores, server) = open(Options::default().with_outbox()).await;
+    let mallory = server.register("mallory").await;
     let mut current = PASSWORD.to_owned();
     let mut outcomes = Vec::new();
     for number in 0..5 {
         let new = format!("Another-Secret-{number}");
-        let change = PasswordChange {
-            current: secret(&current),
-            new: secret(&new),
-        };
-        let changed = desk.auth.change_password(&curl(), &mallory, change).await;
-        if changed.is_ok() {
+        let changed = mallory.change_password(&current, &new).await;
+        if changed.status.is_success() {
             current = new;
         }
-        outcomes.push(refusal(changed));
+        outcomes.push(changed.status.as_u16());
     }
-    let expected = ["none", "none", "none", "rate_limited", "rate_limited"];
-    assert_eq!(outcomes, expected);
+    assert_eq!(outcomes, [200, 200, 200, 429, 429]);
     // Whoever does not know the password takes nothing from who does.
-    let bob = member(&desk, "bob").await;
-    let wrong = |_| PasswordChange {
-        current: secret("not-the-password"),
-        new: secret("Another-Secret-1"),
-    };
-    for change in (0..4).map(wrong) {
-        let refused = desk.auth.change_password(&curl(), &bob, change).await;
-        assert_eq!(refusal(refused), "invalid_credentials");
+    let bob = server.register("bob").await;
+    for _ in 0..4 {
+        let wrong = bob
+            .change_password("not-the-password", "Another-Secret-1")
+            .await;
+        assert_eq!(wrong.code(), "invalid_credentials");
     }
-    let change = PasswordChange {
-        current: secret(PASSWORD),
-        new: secret("Another-Secret-1"),
-    };
-    assert!(
-        desk.auth
-            .change_password(&curl(), &bob, change)
-            .await
-            .is_ok()
-    );
+    bob.change_password(PASSWORD, "Another-Secret-1").await.ok();
 }
 
 /// As while keys or versions change from instance to instance.
 #[tokio::test]
 async fn a_letter_that_one_instance_cannot_open_is_left_to_another() {
-    let mut settings = Settings::default();
-    settings.limits.enabled = false;
-    let outbound = config::Outbound {
-        local_outbox: true,
-        ..config::Outbound::default()
-    };
-    let desk = Desk::sending(Kind::Single, settings.clone(), &outbound).await;
-    let alice = member(&desk, "alice").await;
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("keys");
-    Keys::generate(&path, desk.clock.now()).expect("keys");
-    let stranger = Arc::new(Auth::new(
-        desk.store.clone(),
-        desk.pool.clone(),
-        &Keys::load(&path).expect("keys"),
-        Arc::clone(&desk.outbound),
-        desk.clock.clone(),
-        settings,
-    ));
-    let stop = CancellationToken::new();
-    let carrier = tokio::spawn(stranger.carry_letters(stop.clone()));
-    let posted = desk.auth.set_up_sms(&curl(), &alice, PHONE).await;
-    posted.expect("posted");
-    // Long enough for the stranger to take it and settle.
-    sallyport::clock::sleep(Duration::from_millis(500)).await;
-    stop.cancel();
-    carrier.await.expect("ended");
-    tokio::spawn(Arc::clone(&desk.auth).carry_letters(CancellationToken::new()));
-    let code = tokio::time::timeout(Duration::from_secs(30), desk.code_sent(PHONE, 1)).await;
-    let code = code.expect("it was thrown away");
-    let finished = desk
-        .auth
-        .finish_enrolment(&curl(), &alice, SMS, &code, None)
-        .await;
-    assert!(finished.is_ok() || matches!(finished, Err(Error::EnrolmentExpired)));
+    let mut silent = Options::unlimited().with_outbox();
+    silent.delivers_letters = false;
+    let (stores, server) = open(silent).await;
+    let alice = server.register("alice").await;
+    let stranger = TestServer::open(&stores, Options::unlimited().with_outbox()).await;
+    alice.set_up_sent(PHONE).await.ok();
+    // Long enough for the stranger to take it and to give it back.
+    clock::sleep(Duration::from_millis(500)).await;
+    stranger.close().await;
+    let options = Options::unlimited().with_outbox();
+    let server = server.another(&stores, options).await;
+    // Gives up at nextest's limit for a test, if the letter was thrown away.
+    let code = server.code_sent_to(PHONE, 1).await;
+    alice.finish_set_up("sms", &code).await.ok();
 }
 
 #[tokio::test]
 async fn a_mail_server_that_keeps_silent_holds_no_sms_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let mut provider = Provider::start(vec![taken()]).await;
-    let outbound = config::Outbound {
+    let mut options = Options::unlimited();
+    options.delivers_letters = false;
+    options.outbound = config::Outbound {
         // As good as for ever.
         timeout: Duration::from_hours(1),
         email: config::Email {
@@ -182,20 +138,17 @@ async fn a_mail_server_that_keeps_silent_holds_no_sms_up() {
         },
         ..provider.settings()
     };
-    let mut settings = Settings::default();
-    settings.limits.enabled = false;
-    let desk = Desk::sending(Kind::Single, settings, &outbound).await;
-    let alice = member(&desk, "alice").await;
+    let (stores, first) = open(options.clone()).await;
+    let alice = first.register("alice").await;
     for number in 0..100 {
         let address = format!("alice{number}@example.net");
-        let posted = desk.auth.set_up_email(&curl(), &alice, &address).await;
-        posted.expect("posted");
+        alice.set_up_sent(&address).await.ok();
     }
-    tokio::spawn(Arc::clone(&desk.auth).carry_letters(CancellationToken::new()));
+    options.delivers_letters = true;
+    let _second = first.another(&stores, options).await;
     // All that are there already are taken first, and keep silent.
-    sallyport::clock::sleep(Duration::from_millis(500)).await;
-    let posted = desk.auth.set_up_sms(&curl(), &alice, PHONE).await;
-    posted.expect("posted");
-    let asked = tokio::time::timeout(Duration::from_secs(30), provider.asked.recv()).await;
-    assert!(asked.is_ok_and(|one| one.is_some()), "held up by mails");
+    clock::sleep(Duration::from_millis(500)).await;
+    alice.set_up_sent(PHONE).await.ok();
+    // Gives up at nextest's limit for a test, if mails hold it up.
+    assert!(provider.asked.recv().await.is_some());
 }

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::house::{Answer, House, PASSWORD, Wishes};
-use crate::lab::{Kind, Lab};
+use crate::harness::{Answer, Options, PASSWORD, TestServer};
+use crate::harness::{Kind, TestStores};
 
-async fn send(house: &House, content_type: &str, body: impl Into<Bytes>) -> Answer {
+async fn send(server: &TestServer, content_type: &str, body: impl Into<Bytes>) -> Answer {
     let headers = [("content-type", content_type)];
-    house
+    server
         .ask(Method::POST, "/api/auth/register", &headers, body.into())
         .await
 }
@@ -28,8 +28,8 @@ fn is_problem(answer: &Answer, status: u16) {
 
 #[tokio::test]
 async fn malformed_bodies_are_400_and_store_nothing() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
     let good =
         json!({ "email": "a@example.com", "username": "alice", "password": PASSWORD }).to_string();
     let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
@@ -125,7 +125,7 @@ async fn malformed_bodies_are_400_and_store_nothing() {
         ),
     ];
     for (what, body) in cases {
-        let answer = send(&house, "application/json", body).await;
+        let answer = send(&server, "application/json", body).await;
         assert_eq!(
             answer.status,
             StatusCode::BAD_REQUEST,
@@ -134,17 +134,17 @@ async fn malformed_bodies_are_400_and_store_nothing() {
         );
         is_problem(&answer, 400);
     }
-    house.close().await;
-    assert_eq!(lab.count("SELECT count(*) FROM users").await, 0);
-    assert_eq!(lab.count("SELECT count(*) FROM audit_logs").await, 0);
+    server.close().await;
+    assert_eq!(stores.count("SELECT count(*) FROM users").await, 0);
+    assert_eq!(stores.count("SELECT count(*) FROM audit_logs").await, 0);
 }
 
 #[tokio::test]
 async fn size_type_method_and_path_have_their_own_statuses() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
     is_problem(
-        &send(&house, "application/json", vec![b' '; 17 * 1024]).await,
+        &send(&server, "application/json", vec![b' '; 17 * 1024]).await,
         413,
     );
     for content_type in [
@@ -153,13 +153,13 @@ async fn size_type_method_and_path_have_their_own_statuses() {
         "multipart/form-data",
         "json",
     ] {
-        is_problem(&send(&house, content_type, "{}").await, 415);
+        is_problem(&send(&server, content_type, "{}").await, 415);
     }
-    let gone = house
+    let gone = server
         .ask(Method::GET, "/api/auth/nothing", &[], Bytes::new())
         .await;
     is_problem(&gone, 404);
-    let wrong = house
+    let wrong = server
         .ask(Method::PUT, "/api/auth/login", &[], Bytes::new())
         .await;
     is_problem(&wrong, 405);
@@ -168,7 +168,7 @@ async fn size_type_method_and_path_have_their_own_statuses() {
         "{:?}",
         wrong.headers
     );
-    let deleted = house.register("alice").await;
+    let deleted = server.register("alice").await;
     let bearer = format!("Bearer {}", deleted.access);
     let not_an_id = [
         "x",
@@ -179,7 +179,7 @@ async fn size_type_method_and_path_have_their_own_statuses() {
     ];
     for id in not_an_id.map(|id| id.replace(' ', "%20")) {
         let path = format!("/api/auth/sessions/{id}");
-        let answer = house
+        let answer = server
             .ask(
                 Method::DELETE,
                 &path,
@@ -193,9 +193,9 @@ async fn size_type_method_and_path_have_their_own_statuses() {
 
 #[tokio::test]
 async fn tokens_that_are_not_ours_are_401_whatever_they_look_like() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let alice = house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
     let mut bent = alice.access.clone();
     bent.replace_range(40..41, if &bent[40..41] == "A" { "B" } else { "A" });
     let long = format!("v4.public.{}", "A".repeat(9000));
@@ -216,26 +216,26 @@ async fn tokens_that_are_not_ours_are_401_whatever_they_look_like() {
         "device_AAAA",
     ];
     for fake in fakes {
-        let me = house.get_as("/api/auth/me", fake).await;
+        let me = server.fetch("/api/auth/me", fake).await;
         is_problem(&me, 401);
         assert!(me.header("www-authenticate").starts_with("Bearer"));
         if fake != alice.refresh {
-            is_problem(&house.refresh(fake).await, 401);
+            is_problem(&server.refresh(fake).await, 401);
         }
     }
-    is_problem(&house.refresh(&alice.access).await, 401);
+    is_problem(&server.refresh(&alice.access).await, 401);
     let odd_schemes = ["Basic YTpi", "Bearer", "bearer  ", "Token x"];
     for scheme in odd_schemes {
         let headers = [("authorization", scheme)];
         is_problem(
-            &house
+            &server
                 .ask(Method::GET, "/api/auth/me", &headers, Bytes::new())
                 .await,
             401,
         );
     }
     assert_eq!(
-        house.me(&alice).await,
+        server.me(&alice).await,
         StatusCode::OK,
         "nothing of that harmed the real one"
     );
@@ -243,9 +243,9 @@ async fn tokens_that_are_not_ours_are_401_whatever_they_look_like() {
 
 #[tokio::test]
 async fn odd_logins_cost_a_failure_and_nothing_else() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    server.register("alice").await;
     let long = "x".repeat(5000);
     for name in [
         "",
@@ -257,7 +257,7 @@ async fn odd_logins_cost_a_failure_and_nothing_else() {
         "ａｌｉｃｅ",
         &long,
     ] {
-        let answer = house.try_login(name, PASSWORD).await;
+        let answer = server.try_login(name, PASSWORD).await;
         assert!(
             [StatusCode::UNAUTHORIZED, StatusCode::BAD_REQUEST].contains(&answer.status),
             "{name:?}: {} {}",
@@ -266,7 +266,7 @@ async fn odd_logins_cost_a_failure_and_nothing_else() {
         );
     }
     for password in ["", &long, "\u{0}"] {
-        let answer = house.try_login("alice", password).await;
+        let answer = server.try_login("alice", password).await;
         assert!(answer.status.is_client_error(), "{}", answer.text);
     }
 }

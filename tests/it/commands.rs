@@ -11,14 +11,14 @@ use nix::unistd::Pid;
 use sallyport::clock;
 use sallyport::dev::free_port;
 
-use crate::stores::own_folder;
+use crate::harness::store_servers::own_folder;
 
 /// The program with an environment that holds nothing but what is given.
 fn sallyport(arguments: &[&str], variables: &[(&str, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sallyport"));
     command.args(arguments).env_clear();
     for name in ["PATH", "PG_BIN", "REDIS_BIN"] {
-        if let Some(value) = crate::stores::variable(name) {
+        if let Some(value) = crate::harness::store_servers::variable(name) {
             command.env(name, value);
         }
     }

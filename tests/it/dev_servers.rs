@@ -7,7 +7,7 @@ use sallyport::dev::{
 };
 use sqlx::{Connection, PgConnection};
 
-use crate::stores::{OwnStores, Stores, binaries, own_folder};
+use crate::harness::store_servers::{OwnStores, SharedStores, binaries, own_folder};
 
 #[tokio::test]
 async fn redis_keeps_acknowledged_writes_when_killed_and_loses_them_when_restarted_empty() {
@@ -174,7 +174,7 @@ async fn cluster_serves_all_slots_and_recovers_when_a_node_comes_back() {
 
 #[tokio::test]
 async fn shared_stores_give_every_test_a_database_and_a_prefix_of_its_own() {
-    let stores = Stores::shared();
+    let stores = SharedStores::shared();
     let (one, other) = tokio::join!(stores.fresh_database(), stores.fresh_database());
     assert_ne!(one, other);
     for url in [&one, &other] {

@@ -4,54 +4,43 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use sallyport::clock::{self, Clock};
+use sallyport::clock::Clock;
 use serde_json::json;
 
-use crate::house::{House, Member, PASSWORD, Wishes};
-use crate::lab::{Kind, Lab};
-use crate::stores::OwnStores;
+use crate::harness::OwnStores;
+use crate::harness::{Kind, TestStores, eventually};
+use crate::harness::{LoggedIn, Options, PASSWORD, TestServer};
 
-/// Waits for something that must come true by itself. Not a measure of speed: it gives up after a minute.
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..600 {
-        if holds().await {
-            return;
-        }
-        clock::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("never came true: {what}");
-}
-
-async fn health(house: &House, path: &str) -> (StatusCode, serde_json::Value) {
-    let answer = house.ask(Method::GET, path, &[], Bytes::new()).await;
+async fn health(server: &TestServer, path: &str) -> (StatusCode, serde_json::Value) {
+    let answer = server.ask(Method::GET, path, &[], Bytes::new()).await;
     (answer.status, answer.json())
 }
 
 #[tokio::test]
 async fn with_postgres_away_logins_go_on_and_nothing_is_lost() {
     let mut own = OwnStores::start().await;
-    let lab = Lab::over_own(&own).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let alice = house.register("alice").await;
-    let second = house.login("alice").await;
+    let stores = TestStores::over_own(&own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
+    let second = server.login("alice").await;
     own.postgres.stop().await;
 
-    assert_eq!(house.me(&alice).await, StatusCode::OK);
-    let third = house.login("alice").await;
-    let answer = house.refresh(&alice.refresh).await;
+    assert_eq!(server.me(&alice).await, StatusCode::OK);
+    let third = server.login("alice").await;
+    let answer = server.refresh(&alice.refresh).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    let alice = Member::of(&answer);
-    let out = house
+    let alice = LoggedIn::of(&answer);
+    let out = server
         .post(
             "/api/auth/logout",
             &json!({ "refreshToken": second.refresh }),
         )
         .await;
     assert_eq!(out.status, StatusCode::OK);
-    assert_eq!(house.me(&second).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(server.me(&second).await, StatusCode::UNAUTHORIZED);
 
     // A name cannot be promised while nobody knows whether it is free.
-    let answer = house.try_register("bob").await;
+    let answer = server.try_register("bob").await;
     assert_eq!(
         answer.status,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -63,7 +52,7 @@ async fn with_postgres_away_logins_go_on_and_nothing_is_lost() {
     // A grant is answered, and says that it is on its way.
     let change = json!({ "currentPassword": PASSWORD, "newPassword": "another Pass 1" });
     let bearer = format!("Bearer {}", third.access);
-    let changed = house
+    let changed = server
         .post_as(
             "/api/auth/password/change",
             &change,
@@ -73,54 +62,58 @@ async fn with_postgres_away_logins_go_on_and_nothing_is_lost() {
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
     assert_eq!(changed.header("durability"), "pending");
     assert_eq!(
-        house.me(&alice).await,
+        server.me(&alice).await,
         StatusCode::UNAUTHORIZED,
         "the change holds already"
     );
     eventually("health says degraded", async || {
-        health(&house, "/health").await.1["status"] == "degraded"
+        health(&server, "/health").await.1["status"] == "degraded"
     })
     .await;
-    assert_eq!(health(&house, "/health").await.0, StatusCode::OK);
+    assert_eq!(health(&server, "/health").await.0, StatusCode::OK);
     eventually("the backlog is counted", async || {
-        house.store.backlog().pending > 0
+        server.store.backlog().pending > 0
     })
     .await;
 
     own.postgres.restart().await.unwrap();
     eventually("the log drains to zero", async || {
-        house.store.sweep(Duration::from_secs(1)).await.is_ok()
-            && house.store.backlog().pending == 0
+        server.store.sweep(Duration::from_secs(1)).await.is_ok()
+            && server.store.backlog().pending == 0
     })
     .await;
     assert_eq!(
-        house.try_login("alice", PASSWORD).await.status,
+        server.try_login("alice", PASSWORD).await.status,
         StatusCode::UNAUTHORIZED
     );
     assert_eq!(
-        house.try_login("alice", "another Pass 1").await.status,
+        server.try_login("alice", "another Pass 1").await.status,
         StatusCode::OK
     );
-    house.register("bob").await;
-    house.close().await;
-    let lab = Lab::over_own(&own).await;
+    server.register("bob").await;
+    server.close().await;
+    let stores = TestStores::over_own(&own).await;
     assert_eq!(
-        lab.count("SELECT count(*) FROM sessions WHERE deleted_at IS NOT NULL")
+        stores
+            .count("SELECT count(*) FROM sessions WHERE deleted_at IS NOT NULL")
             .await,
         1
     );
     assert_eq!(
-        lab.count("SELECT count(*) FROM audit_logs WHERE action = 'user.login' AND success")
+        stores
+            .count("SELECT count(*) FROM audit_logs WHERE action = 'user.login' AND success")
             .await,
         3
     );
     assert_eq!(
-        lab.count("SELECT count(*) FROM audit_logs WHERE action = 'user.logout'")
+        stores
+            .count("SELECT count(*) FROM audit_logs WHERE action = 'user.logout'")
             .await,
         1
     );
     assert_eq!(
-        lab.count("SELECT count(*) FROM audit_logs WHERE action = 'user.password_changed'")
+        stores
+            .count("SELECT count(*) FROM audit_logs WHERE action = 'user.password_changed'")
             .await,
         1
     );
@@ -129,12 +122,12 @@ async fn with_postgres_away_logins_go_on_and_nothing_is_lost() {
 #[tokio::test]
 async fn with_redis_away_every_answer_is_503_and_life_goes_on_when_it_is_back() {
     let mut own = OwnStores::start().await;
-    let lab = Lab::over_own(&own).await;
-    let house = House::open(&lab, Wishes::default()).await;
-    let alice = house.register("alice").await;
+    let stores = TestStores::over_own(&own).await;
+    let server = TestServer::open(&stores, Options::default()).await;
+    let alice = server.register("alice").await;
     own.redis.stop().await;
 
-    let login = house.try_login("alice", PASSWORD).await;
+    let login = server.try_login("alice", PASSWORD).await;
     assert_eq!(
         login.status,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -143,74 +136,74 @@ async fn with_redis_away_every_answer_is_503_and_life_goes_on_when_it_is_back() 
     );
     assert!(!login.header("retry-after").is_empty());
     assert_eq!(
-        house.me(&alice).await,
+        server.me(&alice).await,
         StatusCode::SERVICE_UNAVAILABLE,
         "never unlimited, never unchecked"
     );
     assert_eq!(
-        house.try_register("bob").await.status,
+        server.try_register("bob").await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
     assert_eq!(
-        house.refresh(&alice.refresh).await.status,
+        server.refresh(&alice.refresh).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
     assert_eq!(
-        health(&house, "/health/live").await,
+        health(&server, "/health/live").await,
         (StatusCode::OK, json!({ "status": "alive" }))
     );
     eventually("readiness goes", async || {
-        health(&house, "/health/ready").await.0 != StatusCode::OK
+        health(&server, "/health/ready").await.0 != StatusCode::OK
     })
     .await;
     assert_eq!(
-        health(&house, "/health").await.0,
+        health(&server, "/health").await.0,
         StatusCode::SERVICE_UNAVAILABLE
     );
 
     own.redis.restart().await.unwrap();
     eventually("me answers again", async || {
-        house.me(&alice).await == StatusCode::OK
+        server.me(&alice).await == StatusCode::OK
     })
     .await;
     assert_eq!(
-        house.refresh(&alice.refresh).await.status,
+        server.refresh(&alice.refresh).await.status,
         StatusCode::OK,
         "with its append-only file"
     );
-    house.login("alice").await;
+    server.login("alice").await;
 }
 
 #[tokio::test]
 async fn a_redis_restarted_empty_is_filled_from_postgres() {
     let mut own = OwnStores::start().await;
-    let lab = Lab::over_own(&own).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let alice = house.register("alice").await;
-    house.store.flush().await.expect("flush");
+    let stores = TestStores::over_own(&own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
+    server.store.flush().await.expect("flush");
     own.redis.restart_empty().await.unwrap();
     eventually("the user logs in", async || {
-        house.try_login("alice", PASSWORD).await.status == StatusCode::OK
+        server.try_login("alice", PASSWORD).await.status == StatusCode::OK
     })
     .await;
     assert_eq!(
-        house.me(&alice).await,
+        server.me(&alice).await,
         StatusCode::OK,
         "the session came back too"
     );
-    let again = house.try_register("alice").await;
+    let again = server.try_register("alice").await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
 }
 
 #[tokio::test]
 async fn a_redis_that_hangs_is_answered_for_with_503_and_used_again_when_it_wakes() {
     let mut own = OwnStores::start().await;
-    let lab = Lab::over_own(&own).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let alice = house.register("alice").await;
+    let stores = TestStores::over_own(&own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
     own.redis.pause();
-    assert_eq!(house.me(&alice).await, StatusCode::SERVICE_UNAVAILABLE);
-    let refresh = house.refresh(&alice.refresh).await;
+    assert_eq!(server.me(&alice).await, StatusCode::SERVICE_UNAVAILABLE);
+    let refresh = server.refresh(&alice.refresh).await;
     assert_eq!(
         refresh.status,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -219,103 +212,102 @@ async fn a_redis_that_hangs_is_answered_for_with_503_and_used_again_when_it_wake
     );
     own.redis.resume();
     eventually("me answers again", async || {
-        house.me(&alice).await == StatusCode::OK
+        server.me(&alice).await == StatusCode::OK
     })
     .await;
-    house.login("alice").await;
+    server.login("alice").await;
 }
 
 #[tokio::test]
 async fn a_postgres_that_hangs_delays_no_login() {
     let mut own = OwnStores::start().await;
-    let lab = Lab::over_own(&own).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let alice = house.register("alice").await;
+    let stores = TestStores::over_own(&own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
     own.postgres.pause();
-    assert_eq!(house.me(&alice).await, StatusCode::OK);
-    let member = house.login("alice").await;
-    assert_eq!(house.refresh(&member.refresh).await.status, StatusCode::OK);
+    assert_eq!(server.me(&alice).await, StatusCode::OK);
+    let member = server.login("alice").await;
+    assert_eq!(server.refresh(&member.refresh).await.status, StatusCode::OK);
     own.postgres.resume();
     eventually("the log drains to zero", async || {
-        house.store.sweep(Duration::ZERO).await.is_ok() && house.store.backlog().pending == 0
+        server.store.sweep(Duration::ZERO).await.is_ok() && server.store.backlog().pending == 0
     })
     .await;
-    house.register("bob").await;
+    server.register("bob").await;
 }
 
 #[tokio::test]
-async fn with_postgres_away_a_login_goes_through_both_doors() {
+async fn with_postgres_away_a_login_takes_both_factors() {
     let mut own = OwnStores::start().await;
-    let mut lab = Lab::over_own(&own).await;
+    let mut stores = TestStores::over_own(&own).await;
     // An authenticator app waits for its next code.
-    lab.clock = Clock::manual(Clock::system().now());
-    let house = House::open(&lab, Wishes::unlimited().with_outbox()).await;
-    let alice = house.register("alice").await;
-    let app = house.enable_totp(&lab.clock, &alice).await;
+    stores.clock = Clock::manual(Clock::system().now());
+    let server = TestServer::open(&stores, Options::unlimited().with_outbox()).await;
+    let alice = server.register("alice").await;
+    let app = alice.enable_totp(&stores.clock).await;
     let phone = json!({ "phoneNumber": "+15551234567" });
-    let enabled = house.enable_sent(&alice, "sms", &phone).await;
+    let enabled = alice.enable_sent("sms", &phone).await;
     assert_eq!(enabled.status, StatusCode::OK, "{}", enabled.text);
-    let device = house.trusted_by("alice", &app).await;
+    let device = server.trusted_by("alice", &app).await;
     own.postgres.stop().await;
 
-    let by_app = house.login_with("alice", &app).await;
-    assert_eq!(house.me(&by_app).await, StatusCode::OK);
-    let letters = house.letters().await.len();
-    let token = house.challenge("alice").await;
-    let asked = json!({ "tempToken": token, "method": "sms" });
-    let posted = house.in_body("POST /2fa/resend", &asked).await;
+    let by_app = server.login_with("alice", &app).await;
+    assert_eq!(server.me(&by_app).await, StatusCode::OK);
+    let letters = server.letters().await.len();
+    let token = server.half_login("alice").await;
+    let posted = token.send_code("sms").await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
-    let by_sms = house.verify(&token, &house.sent_code(letters).await).await;
+    let by_sms = token.verify(&server.sent_code(letters).await).await;
     assert_eq!(by_sms.status, StatusCode::OK, "{}", by_sms.text);
-    let token = house.challenge("alice").await;
-    let by_backup = house.verify_backup_code(&token, &app.backup_codes[0]).await;
+    let token = server.half_login("alice").await;
+    let by_backup = token.verify_backup_code(&app.backup_codes[0]).await;
     assert_eq!(by_backup.status, StatusCode::OK, "{}", by_backup.text);
     assert_eq!(
         by_backup.header("durability"),
         "pending",
         "it is on its way"
     );
-    let token = house.challenge("alice").await;
-    let again = house.verify_backup_code(&token, &app.backup_codes[0]).await;
+    let token = server.half_login("alice").await;
+    let again = token.verify_backup_code(&app.backup_codes[0]).await;
     assert_eq!(again.problem(), (400, "invalid_code".to_owned()));
     let login =
         json!({ "email": "alice@example.com", "password": PASSWORD, "deviceToken": device });
-    let by_device = house.in_body("POST /auth/login", &login).await;
+    let by_device = server.in_body("POST /auth/login", &login).await;
     assert_eq!(by_device.status, StatusCode::OK, "{}", by_device.text);
-    assert_eq!(house.me(&Member::of(&by_device)).await, StatusCode::OK);
+    assert_eq!(server.me(&LoggedIn::of(&by_device)).await, StatusCode::OK);
 
     own.postgres.restart().await.unwrap();
     eventually("the log drains to zero", async || {
-        house.store.sweep(Duration::from_secs(1)).await.is_ok()
-            && house.store.backlog().pending == 0
+        server.store.sweep(Duration::from_secs(1)).await.is_ok()
+            && server.store.backlog().pending == 0
     })
     .await;
-    house.close().await;
-    let lab = Lab::over_own(&own).await;
+    server.close().await;
+    let stores = TestStores::over_own(&own).await;
     let verified = "SELECT count(*) FROM audit_logs WHERE action = '2fa.verified'";
     assert_eq!(
-        lab.count(verified).await,
+        stores.count(verified).await,
         4,
         "one before, three while it was away"
     );
     let left = "SELECT jsonb_array_length(backup->'tags')::bigint FROM second_factors";
-    assert_eq!(lab.count(left).await, 9);
+    assert_eq!(stores.count(left).await, 9);
 }
 
 #[tokio::test]
 async fn after_redis_lost_its_state_no_code_from_before_opens_anything() {
-    let mut lab = Lab::new(Kind::Single).await;
+    let mut stores = TestStores::new(Kind::Single).await;
     // Redis tells the time of the loss, so the service's clock must agree with its.
-    lab.clock = Clock::manual(Clock::system().now());
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let alice = house.register("alice").await;
-    let app = house.enable_totp(&lab.clock, &alice).await;
-    house.store.flush().await.expect("flushed");
-    lab.empty_redis().await;
+    stores.clock = Clock::manual(Clock::system().now());
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
+    let app = alice.enable_totp(&stores.clock).await;
+    server.store.flush().await.expect("flushed");
+    stores.empty_redis().await;
     // Nobody knows any more whether this one was used.
-    let token = house.challenge("alice").await;
-    let early = house.verify(&token, &app.code_in(-1)).await;
+    let token = server.half_login("alice").await;
+    let early = token.verify(&app.code_in(-1)).await;
     assert_eq!(early.problem(), (400, "invalid_code".to_owned()));
-    let late = house.verify(&token, &app.code_in(1)).await;
+    let late = token.verify(&app.code_in(1)).await;
     assert_eq!(late.status, StatusCode::OK, "{}", late.text);
 }

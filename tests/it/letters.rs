@@ -5,35 +5,31 @@ use std::time::Duration;
 
 use http::StatusCode;
 use sallyport::config::{self, EmailSecurity};
-use sallyport::crypto::Keys;
 use serde_json::{Value, json};
 
-use crate::house::{App, House, Member, Wishes};
-use crate::lab::{Kind, Lab};
+use crate::harness::{AuthenticatorApp, LoggedIn, Options, TestServer, code_in};
+use crate::harness::{Kind, TestStores};
 use crate::outbound_mail::Server;
 use crate::outbound_sms::{Provider, refused, taken};
 
 fn first_code(text: &str) -> String {
-    let mut words = text.split(|c: char| !c.is_ascii_digit());
-    let code = words.find(|word| word.len() == 6);
-    code.unwrap_or_else(|| panic!("no code in {text}"))
-        .to_owned()
+    code_in(text).unwrap_or_else(|| panic!("no code in {text}"))
 }
 
-async fn house(lab: &Lab, email: config::Email, sms: config::Sms) -> House {
-    let mut wishes = Wishes::unlimited();
-    wishes.outbound = config::Outbound {
+async fn open(stores: &TestStores, email: config::Email, sms: config::Sms) -> TestServer {
+    let mut options = Options::unlimited();
+    options.outbound = config::Outbound {
         host: "id.example.com".to_owned(),
         email,
         sms,
         ..config::Outbound::default()
     };
-    House::open(lab, wishes).await
+    TestServer::open(stores, options).await
 }
 
-async fn member_with_app(lab: &Lab, house: &House) -> (Member, App) {
-    let alice = house.register("alice").await;
-    let app = house.enable_totp(&lab.clock, &alice).await;
+async fn member_with_app(stores: &TestStores, server: &TestServer) -> (LoggedIn, AuthenticatorApp) {
+    let alice = server.register("alice").await;
+    let app = alice.enable_totp(&stores.clock).await;
     (alice, app)
 }
 
@@ -55,23 +51,21 @@ async fn mail_about(server: &mut Server, subject: &str) -> Value {
 
 #[tokio::test]
 async fn a_login_by_mail_through_a_server_that_nobody_here_wrote() {
-    let lab = Lab::new(Kind::Single).await;
-    let mut server = Server::start(&["--tls", "starttls"]).await;
-    let email = server.settings(EmailSecurity::StartTls).email;
-    let house = house(&lab, email, config::Sms::default()).await;
-    let alice = house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let mut mail_server = Server::start(&["--tls", "starttls"]).await;
+    let email = mail_server.settings(EmailSecurity::StartTls).email;
+    let server = open(&stores, email, config::Sms::default()).await;
+    let alice = server.register("alice").await;
 
     let address = json!({ "email": "second@example.com" });
-    let posted = house
-        .as_member(&alice, "POST /2fa/email/setup", Some(&address))
-        .await;
+    let posted = alice.send("POST /2fa/email/setup", Some(&address)).await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
-    let mail = mail_about(&mut server, "Confirm your address").await;
+    let mail = mail_about(&mut mail_server, "Confirm your address").await;
     assert_eq!(mail["rcpt_tos"], json!(["second@example.com"]));
     assert_eq!(mail["tls"], true);
     let code = json!({ "code": first_code(mail["text"].as_str().expect("text")) });
-    let enabled = house
-        .as_member(&alice, "POST /2fa/email/verify-setup", Some(&code))
+    let enabled = alice
+        .send("POST /2fa/email/verify-setup", Some(&code))
         .await;
     assert_eq!(enabled.status, StatusCode::OK, "{}", enabled.text);
     assert_eq!(
@@ -80,39 +74,37 @@ async fn a_login_by_mail_through_a_server_that_nobody_here_wrote() {
             .map(Vec::len),
         Some(10)
     );
-    let notice = mail_about(&mut server, "ecurity").await;
+    let notice = mail_about(&mut mail_server, "ecurity").await;
     assert_eq!(
         notice["rcpt_tos"],
         json!(["alice@example.com"]),
         "the owner is told"
     );
 
-    let token = house.challenge("alice").await;
-    let asked = json!({ "tempToken": token, "method": "email" });
+    let token = server.half_login("alice").await;
+    let asked = json!({ "tempToken": token.temp_token, "method": "email" });
     let german = [
         ("accept-language", "de-AT,de;q=0.9"),
         ("x-token-delivery", "body"),
     ];
-    let posted = house.send("POST /2fa/resend", &german, Some(&asked)).await;
+    let posted = server.send("POST /2fa/resend", &german, Some(&asked)).await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
-    let mail = mail_about(&mut server, "Anmeldecode").await;
+    let mail = mail_about(&mut mail_server, "Anmeldecode").await;
     let text = mail["text"].as_str().expect("text");
     assert!(text.contains("nur einmal"), "{text}");
-    let done = house.verify(&token, &first_code(text)).await;
+    let done = token.verify(&first_code(text)).await;
     assert_eq!(done.status, StatusCode::OK, "{}", done.text);
-    house.close().await;
+    server.close().await;
 }
 
 #[tokio::test]
 async fn a_login_by_sms_as_twilio_documents_it() {
-    let lab = Lab::new(Kind::Single).await;
+    let stores = TestStores::new(Kind::Single).await;
     let mut provider = Provider::start(vec![taken(), taken()]).await;
-    let house = house(&lab, config::Email::default(), provider.settings().sms).await;
-    let alice = house.register("alice").await;
+    let server = open(&stores, config::Email::default(), provider.settings().sms).await;
+    let alice = server.register("alice").await;
     let phone = json!({ "phoneNumber": "+15551234567" });
-    let posted = house
-        .as_member(&alice, "POST /2fa/sms/setup", Some(&phone))
-        .await;
+    let posted = alice.send("POST /2fa/sms/setup", Some(&phone)).await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
     let asked = provider.asked.recv().await.expect("asked");
     assert!(
@@ -127,14 +119,13 @@ async fn a_login_by_sms_as_twilio_documents_it() {
         .expect("the last line")
         .to_owned();
     let finished = json!({ "code": code });
-    let enabled = house
-        .as_member(&alice, "POST /2fa/sms/verify-setup", Some(&finished))
+    let enabled = alice
+        .send("POST /2fa/sms/verify-setup", Some(&finished))
         .await;
     assert_eq!(enabled.status, StatusCode::OK, "{}", enabled.text);
 
-    let token = house.challenge("alice").await;
-    let again = json!({ "tempToken": token, "method": "sms" });
-    let posted = house.in_body("POST /2fa/resend", &again).await;
+    let token = server.half_login("alice").await;
+    let posted = token.send_code("sms").await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
     let asked = provider.asked.recv().await.expect("asked");
     assert!(
@@ -143,29 +134,27 @@ async fn a_login_by_sms_as_twilio_documents_it() {
         asked.body
     );
     let code = asked.body.rsplit("%23").next().expect("the last line");
-    let done = house.verify(&token, code).await;
+    let done = token.verify(code).await;
     assert_eq!(done.status, StatusCode::OK, "{}", done.text);
-    let me = house
-        .get_as("/api/auth/me", &Member::of(&done).access)
+    let me = server
+        .fetch("/api/auth/me", &LoggedIn::of(&done).access)
         .await;
     assert_eq!(me.status, StatusCode::OK);
     assert!(
         provider.asked.try_recv().is_err(),
         "each code went out once"
     );
-    house.close().await;
+    server.close().await;
 }
 
 #[tokio::test]
 async fn a_number_that_nobody_has_is_audited_and_not_tried_again() {
-    let lab = Lab::new(Kind::Single).await;
+    let stores = TestStores::new(Kind::Single).await;
     let mut provider = Provider::start(vec![refused(400, 21211)]).await;
-    let house = house(&lab, config::Email::default(), provider.settings().sms).await;
-    let alice = house.register("alice").await;
+    let server = open(&stores, config::Email::default(), provider.settings().sms).await;
+    let alice = server.register("alice").await;
     let phone = json!({ "phoneNumber": "+15550000000" });
-    let posted = house
-        .as_member(&alice, "POST /2fa/sms/setup", Some(&phone))
-        .await;
+    let posted = alice.send("POST /2fa/sms/setup", Some(&phone)).await;
     assert_eq!(
         posted.status,
         StatusCode::OK,
@@ -173,11 +162,11 @@ async fn a_number_that_nobody_has_is_audited_and_not_tried_again() {
     );
     provider.asked.recv().await.expect("asked");
     let audited = || async {
-        house.store.flush().await.expect("flushed");
+        server.store.flush().await.expect("flushed");
         let reason: Option<String> = sqlx::query_scalar(
             "SELECT details->>'reason' FROM audit_logs WHERE action = 'message.undelivered'",
         )
-        .fetch_optional(&lab.pool)
+        .fetch_optional(&stores.pool)
         .await
         .expect("asked");
         reason
@@ -189,58 +178,48 @@ async fn a_number_that_nobody_has_is_audited_and_not_tried_again() {
         sallyport::clock::sleep(Duration::from_millis(10)).await;
     };
     assert_eq!(reason, "invalid_address");
-    house.close().await;
+    server.close().await;
     assert!(provider.asked.try_recv().is_err());
 }
 
 #[tokio::test]
 async fn a_provider_that_fails_is_tried_again_and_the_code_still_counts() {
-    let lab = Lab::new(Kind::Single).await;
+    let stores = TestStores::new(Kind::Single).await;
     let mut provider = Provider::start(vec![refused(500, 20500), taken()]).await;
-    let house = house(&lab, config::Email::default(), provider.settings().sms).await;
-    let alice = house.register("alice").await;
+    let server = open(&stores, config::Email::default(), provider.settings().sms).await;
+    let alice = server.register("alice").await;
     let phone = json!({ "phoneNumber": "+15551234567" });
-    let posted = house
-        .as_member(&alice, "POST /2fa/sms/setup", Some(&phone))
-        .await;
+    let posted = alice.send("POST /2fa/sms/setup", Some(&phone)).await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
     let first = provider.asked.recv().await.expect("asked").body;
     let second = provider.asked.recv().await.expect("asked again").body;
     assert_eq!(first, second, "the same code");
     let code = json!({ "code": second.rsplit("%23").next().expect("the last line") });
-    let enabled = house
-        .as_member(&alice, "POST /2fa/sms/verify-setup", Some(&code))
-        .await;
+    let enabled = alice.send("POST /2fa/sms/verify-setup", Some(&code)).await;
     assert_eq!(enabled.status, StatusCode::OK, "{}", enabled.text);
-    house.close().await;
+    server.close().await;
 }
 
 #[tokio::test]
 async fn another_instance_delivers_what_one_could_not() {
-    let lab = Lab::new(Kind::Single).await;
+    let stores = TestStores::new(Kind::Single).await;
     let mut provider = Provider::start(vec![taken()]).await;
     // It takes orders, and has nobody who carries letters.
-    let mut wishes = Wishes::unlimited();
-    wishes.outbound = provider.settings();
-    wishes.carries = false;
-    let folder = crate::stores::own_folder();
-    let path = folder.path().join("keys.json");
-    Keys::generate(&path, lab.clock.now()).expect("keys");
-    let keys = || Keys::load(&path).expect("keys");
-    let first = House::open_with_keys(&lab, wishes.clone(), keys()).await;
+    let mut options = Options::unlimited();
+    options.outbound = provider.settings();
+    options.delivers_letters = false;
+    let first = TestServer::open(&stores, options.clone()).await;
     let alice = first.register("alice").await;
     let phone = json!({ "phoneNumber": "+15551234567" });
-    let posted = first
-        .as_member(&alice, "POST /2fa/sms/setup", Some(&phone))
-        .await;
+    let posted = alice.send("POST /2fa/sms/setup", Some(&phone)).await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
-    first.close().await;
-    wishes.carries = true;
-    let second = House::open_with_keys(&lab, wishes, keys()).await;
+    options.delivers_letters = true;
+    let second = first.restart(&stores, options).await;
     let asked = provider.asked.recv().await.expect("asked");
     let code = json!({ "code": asked.body.rsplit("%23").next().expect("the last line") });
-    let enabled = second
-        .as_member(&alice, "POST /2fa/sms/verify-setup", Some(&code))
+    let enabled = alice
+        .through(&second)
+        .send("POST /2fa/sms/verify-setup", Some(&code))
         .await;
     assert_eq!(enabled.status, StatusCode::OK, "{}", enabled.text);
     second.close().await;
@@ -248,10 +227,10 @@ async fn another_instance_delivers_what_one_could_not() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_cannot_be_set_up() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = house(&lab, config::Email::default(), config::Sms::default()).await;
-    let (alice, _) = member_with_app(&lab, &house).await;
-    for (line, body) in [
+    let stores = TestStores::new(Kind::Single).await;
+    let server = open(&stores, config::Email::default(), config::Sms::default()).await;
+    let (alice, _) = member_with_app(&stores, &server).await;
+    for (route, body) in [
         (
             "POST /2fa/sms/setup",
             json!({ "phoneNumber": "+15551234567" }),
@@ -261,12 +240,12 @@ async fn what_cannot_be_sent_cannot_be_set_up() {
             json!({ "email": "second@example.com" }),
         ),
     ] {
-        let refused = house.as_member(&alice, line, Some(&body)).await;
+        let refused = alice.send(route, Some(&body)).await;
         assert_eq!(
             refused.problem(),
             (409, "method_not_available".to_owned()),
-            "{line}"
+            "{route}"
         );
     }
-    house.close().await;
+    server.close().await;
 }

@@ -6,19 +6,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::house::{House, PASSWORD, Wishes};
-use crate::lab::{BOTH, Kind, Lab};
+use crate::harness::{BOTH, Kind, TestStores};
+use crate::harness::{Options, PASSWORD, TestServer};
 
-/// A client behind a proxy that the service trusts.
-fn behind_a_proxy() -> Wishes {
-    let mut wishes = Wishes::default();
-    wishes.http.trusted_proxies = vec!["127.0.0.1/32".parse().expect("network")];
-    wishes
-}
-
-async fn login_from(house: &House, address: &str, name: &str, password: &str) -> StatusCode {
+async fn login_from(server: &TestServer, address: &str, name: &str, password: &str) -> StatusCode {
     let body = json!({ "emailOrUsername": name, "password": password });
-    house
+    server
         .post_as("/api/auth/login", &body, &[("x-forwarded-for", address)])
         .await
         .status
@@ -27,17 +20,23 @@ async fn login_from(house: &House, address: &str, name: &str, password: &str) ->
 #[tokio::test]
 async fn five_failures_close_an_account_to_one_address_and_not_to_others() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let house = House::open(&lab, behind_a_proxy()).await;
-        house.register("alice").await;
-        for _ in 0..5 {
-            assert_eq!(
-                login_from(&house, "192.0.2.1", "alice", "wrong one").await,
-                StatusCode::UNAUTHORIZED
-            );
+        let stores = TestStores::new(kind).await;
+        let server = TestServer::open(&stores, Options::default().behind_a_proxy()).await;
+        server.register("alice").await;
+        for name in [
+            "alice",
+            "alice@example.com",
+            "ALICE",
+            "alice",
+            "alice@EXAMPLE.com",
+        ] {
+            let status = login_from(&server, "192.0.2.1", name, "wrong one").await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{kind:?} {name}");
         }
+        let status = login_from(&server, "192.0.2.1", "alice", PASSWORD).await;
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{kind:?}");
         let closed = json!({ "emailOrUsername": "alice@example.com", "password": PASSWORD });
-        let closed = house
+        let closed = server
             .post_as(
                 "/api/auth/login",
                 &closed,
@@ -52,13 +51,13 @@ async fn five_failures_close_an_account_to_one_address_and_not_to_others() {
         assert_eq!(closed.header("ratelimit-remaining"), "0");
         let wait: u64 = closed.header("retry-after").parse().expect("seconds");
         assert_eq!(
-            login_from(&house, "192.0.2.2", "alice", PASSWORD).await,
+            login_from(&server, "192.0.2.2", "alice", PASSWORD).await,
             StatusCode::OK,
             "{kind:?}"
         );
-        lab.clock.advance(Duration::from_secs(wait));
+        stores.clock.advance(Duration::from_secs(wait));
         assert_eq!(
-            login_from(&house, "192.0.2.1", "alice", PASSWORD).await,
+            login_from(&server, "192.0.2.1", "alice", PASSWORD).await,
             StatusCode::OK,
             "as announced"
         );
@@ -67,62 +66,65 @@ async fn five_failures_close_an_account_to_one_address_and_not_to_others() {
 
 #[tokio::test]
 async fn twenty_failures_from_everywhere_close_an_account() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, behind_a_proxy()).await;
-    house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::default().behind_a_proxy()).await;
+    server.register("alice").await;
     for n in 0..20 {
         let address = format!("198.51.100.{n}");
         assert_eq!(
-            login_from(&house, &address, "alice", "wrong one").await,
+            login_from(&server, &address, "alice", "wrong one").await,
             StatusCode::UNAUTHORIZED
         );
     }
     assert_eq!(
-        login_from(&house, "203.0.113.1", "alice", PASSWORD).await,
+        login_from(&server, "203.0.113.1", "alice", PASSWORD).await,
         StatusCode::TOO_MANY_REQUESTS
     );
 }
 
 #[tokio::test]
 async fn fifty_failures_close_an_address_and_its_whole_ipv6_network() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, behind_a_proxy()).await;
-    house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::default().behind_a_proxy()).await;
+    server.register("alice").await;
     for n in 0..50 {
         let address = format!("2001:db8:1:2::{n:x}");
-        let status = login_from(&house, &address, &format!("nobody{n}"), "wrong one").await;
+        let status = login_from(&server, &address, &format!("nobody{n}"), "wrong one").await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);
     }
-    let inside = login_from(&house, "2001:db8:1:2:ffff::1", "alice", PASSWORD).await;
+    let inside = login_from(&server, "2001:db8:1:2:ffff::1", "alice", PASSWORD).await;
     assert_eq!(inside, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(
-        login_from(&house, "2001:db8:1:3::1", "alice", PASSWORD).await,
+        login_from(&server, "2001:db8:1:3::1", "alice", PASSWORD).await,
         StatusCode::OK
     );
 }
 
 #[tokio::test]
 async fn successful_logins_do_not_count() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::default()).await;
-    house.register("alice").await;
-    for _ in 0..12 {
-        house.login("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::default()).await;
+    server.register("alice").await;
+    // More than any limit of failures.
+    for _ in 0..60 {
+        let passed = server.try_login("alice", PASSWORD).await.ok();
+        let shown = passed.header("ratelimit");
+        assert!(shown.starts_with("\"login\";r=5;"), "{shown}");
     }
 }
 
 #[tokio::test]
 async fn forged_forwarding_headers_fool_nobody() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::default()).await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::default()).await;
     for n in 0..5 {
         let address = format!("198.51.100.{n}");
         assert_eq!(
-            login_from(&house, &address, "alice", "wrong one").await,
+            login_from(&server, &address, "alice", "wrong one").await,
             StatusCode::UNAUTHORIZED
         );
     }
-    let sixth = login_from(&house, "198.51.100.77", "alice", "wrong one").await;
+    let sixth = login_from(&server, "198.51.100.77", "alice", "wrong one").await;
     assert_eq!(
         sixth,
         StatusCode::TOO_MANY_REQUESTS,
@@ -132,12 +134,12 @@ async fn forged_forwarding_headers_fool_nobody() {
 
 #[tokio::test]
 async fn three_registrations_an_hour_from_one_address() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::default()).await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::default()).await;
     for name in ["one", "two", "three"] {
-        house.register(name).await;
+        server.register(name).await;
     }
-    let fourth = house.try_register("four").await;
+    let fourth = server.try_register("four").await;
     assert_eq!(fourth.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(fourth.code(), "rate_limited");
     assert!(
@@ -147,51 +149,51 @@ async fn three_registrations_an_hour_from_one_address() {
         "{:?}",
         fourth.headers
     );
-    lab.clock.advance(Duration::from_secs(3600 + 3600 / 16));
-    house.register("four").await;
+    stores.clock.advance(Duration::from_secs(3600 + 3600 / 16));
+    server.register("four").await;
 }
 
 #[tokio::test]
 async fn a_hundred_anonymous_and_a_thousand_owned_requests() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::default()).await;
-    let member = house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::default()).await;
+    let member = server.register("alice").await;
     for _ in 0..100 {
-        let answer = house.refresh("refresh_nonsense").await;
+        let answer = server.refresh("refresh_nonsense").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     }
-    let answer = house.refresh("refresh_nonsense").await;
+    let answer = server.refresh("refresh_nonsense").await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     for n in 0..1000 {
-        assert_eq!(house.me(&member).await, StatusCode::OK, "request {n}");
+        assert_eq!(server.me(&member).await, StatusCode::OK, "request {n}");
     }
-    assert_eq!(house.me(&member).await, StatusCode::TOO_MANY_REQUESTS);
-    let health = house.ask(Method::GET, "/health", &[], Bytes::new()).await;
+    assert_eq!(server.me(&member).await, StatusCode::TOO_MANY_REQUESTS);
+    let health = server.ask(Method::GET, "/health", &[], Bytes::new()).await;
     assert_eq!(health.status, StatusCode::OK, "health is not limited");
 }
 
 #[tokio::test]
 async fn a_dead_token_takes_nothing_from_its_owners_limit() {
-    let lab = Lab::new(Kind::Single).await;
-    let mut wishes = Wishes::default();
-    wishes.limits.account = sallyport::config::Quota::new(20, 900);
-    let house = House::open(&lab, wishes).await;
-    let member = house.register("alice").await;
-    let lost = house.login("alice").await;
-    house
+    let stores = TestStores::new(Kind::Single).await;
+    let mut options = Options::default();
+    options.limits.account = sallyport::config::Quota::new(20, 900);
+    let server = TestServer::open(&stores, options).await;
+    let member = server.register("alice").await;
+    let lost = server.login("alice").await;
+    server
         .post("/api/auth/logout", &json!({ "refreshToken": lost.refresh }))
         .await;
     for _ in 0..50 {
-        assert_eq!(house.me(&lost).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(server.me(&lost).await, StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(house.me(&member).await, StatusCode::OK);
+    assert_eq!(server.me(&member).await, StatusCode::OK);
     for _ in 0..50 {
-        house.me(&lost).await;
+        server.me(&lost).await;
     }
     assert_eq!(
-        house.me(&lost).await,
+        server.me(&lost).await,
         StatusCode::TOO_MANY_REQUESTS,
         "its sender is limited by address"
     );
-    assert_eq!(house.me(&member).await, StatusCode::OK);
+    assert_eq!(server.me(&member).await, StatusCode::OK);
 }

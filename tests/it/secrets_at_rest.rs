@@ -3,18 +3,21 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use sallyport::auth::{Error, LoginOutcome, PasswordChange, SignedIn, Trust, Verification};
-use sallyport::config;
-use sallyport::model::MethodKind;
+use http::StatusCode;
+use sallyport::clock;
+use sallyport::core::deliver_letters;
 use sallyport::store::TABLES;
 use sallyport::telemetry::Metrics;
+use serde_json::json;
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::auth_desk::{Desk, PASSWORD, curl, secret};
-use crate::factor_desk::{App, verification};
+use crate::harness::{
+    Answer, AuthenticatorApp, Kind, LoggedIn, Options, PASSWORD, TestServer, TestStores,
+};
 
 const WRONG: &str = "wrong-but-secret-1";
 const NEXT: &str = "Another-Pass-1";
@@ -69,133 +72,101 @@ fn shapes(code: &str) -> [String; 4] {
     ]
 }
 
-/// The part of a token that makes it secret, however it may be wrapped.
-fn secrets_of(signed_in: &SignedIn) -> Vec<String> {
-    let access = &signed_in.access_token;
-    let refresh = &signed_in.refresh_token.text;
-    let device = signed_in.device_token.as_ref().map(|token| &token.text);
+/// The part of each token in an answer that makes it secret, however it may be wrapped.
+fn secrets_of(answer: &Answer) -> Vec<String> {
+    let data = &answer.json()["data"];
+    let access = answer.data("accessToken");
     let mut secrets = vec![
         access[access.len() - 40..].to_owned(),
         access["v4.public.".len()..][..60].to_owned(),
-        refresh
-            .strip_prefix("refresh_")
-            .unwrap_or(refresh)
-            .to_owned(),
     ];
-    secrets.extend(device.map(|text| text.strip_prefix("device_").unwrap_or(text).to_owned()));
+    for (name, prefix) in [("refreshToken", "refresh_"), ("deviceToken", "device_")] {
+        let token = data[name].as_str();
+        secrets.extend(token.map(|text| text.strip_prefix(prefix).unwrap_or(text).to_owned()));
+    }
     secrets
 }
 
-/// Lives a whole life, and tells every secret of it. PostgreSQL gets nothing of it meanwhile but the account,
-/// so that all of it is to be found in Redis's log too, and nobody carries letters before Redis was looked into.
-async fn live(desk: &Desk) -> Vec<String> {
-    let first = register(desk).await;
+/// Lives a whole life, and returns every secret of it. PostgreSQL gets nothing of it meanwhile but the account,
+/// so that all of it is to be found in Redis's log too, and no letter leaves before Redis was looked into.
+async fn live(stores: &TestStores, server: &TestServer) -> Vec<String> {
+    let first = register(server).await;
     for name in ["alice@example.com", "nobody@example.com"] {
-        let refused = desk.login(name, WRONG).await.map(|_| ());
-        assert!(
-            matches!(refused, Err(Error::InvalidCredentials)),
-            "{name}: {refused:?}"
-        );
+        let refused = server.try_login(name, WRONG).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{name}");
     }
     let mut secrets: Vec<String> = [PASSWORD, WRONG, NEXT, PHONE].map(str::to_owned).into();
     secrets.push(PHONE[1..].to_owned());
     secrets.extend(secrets_of(&first));
-    secrets.extend(live_with_factors(desk, &first).await);
-    let second = desk.knock("alice", secrets.last().cloned()).await;
-    let LoginOutcome::SignedIn(second) = second else {
-        panic!("a trusted device goes through");
-    };
+    let (more, device) = live_with_factors(stores, server, &LoggedIn::of(&first)).await;
+    secrets.extend(more);
+    let login = json!({ "username": "alice", "password": PASSWORD, "deviceToken": device });
+    let second = server.in_body("POST /auth/login", &login).await.ok();
     secrets.extend(secrets_of(&second));
-    let third = desk
-        .refresh(&second.refresh_token.text)
+    let third = server.refresh(&second.data("refreshToken")).await.ok();
+    secrets.push(third.data("refreshToken")["refresh_".len()..].to_owned());
+    LoggedIn::of(&third)
+        .change_password(PASSWORD, NEXT)
         .await
-        .expect("refreshed");
-    secrets.push(third.refresh_token.text["refresh_".len()..].to_owned());
-    let caller = desk.caller(&third.access_token).await.expect("live");
-    let change = PasswordChange {
-        current: secret(PASSWORD),
-        new: secret(NEXT),
-    };
-    let changed = desk.auth.change_password(&curl(), &caller, change).await;
-    changed.expect("changed");
-    let contents = desk.lab.contents().await;
+        .ok();
+    let contents = stores.contents().await;
     look_into_redis(&contents, &secrets);
-    secrets.extend(codes_of_letters(desk, &contents).await);
+    secrets.extend(codes_of_letters(server, &contents).await);
     secrets
 }
 
 /// A registration waits for PostgreSQL.
-async fn register(desk: &Desk) -> SignedIn {
+async fn register(server: &TestServer) -> Answer {
     let flushing = async {
         loop {
-            desk.store.flush().await.expect("flushed");
-            sallyport::clock::sleep(std::time::Duration::from_millis(5)).await;
+            server.store.flush().await.expect("flushed");
+            clock::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::select! {
-        first = desk.register("alice") => first,
+        first = server.try_register("alice") => first.ok(),
         () = flushing => unreachable!("flushes for ever"),
     }
 }
 
-/// An app, a phone that waits for its code, a login with each kind of code; the last secret is a device token.
-async fn live_with_factors(desk: &Desk, first: &SignedIn) -> Vec<String> {
-    let caller = desk.caller(&first.access_token).await.expect("live");
-    let setup = desk
-        .auth
-        .set_up_totp(&curl(), &caller)
-        .await
-        .expect("set up");
-    let app = App::scan(&setup);
-    let (_, key) = setup.otpauth_url.split_once("secret=").expect("a secret");
-    let mut secrets = vec![setup.secret.to_string(), key[..32].to_owned()];
-    for code in &setup.backup_codes {
-        secrets.push(code.to_string());
+/// An app, a phone that waits for its code, a login with each kind of code; the secrets, and a device's token.
+async fn live_with_factors(
+    stores: &TestStores,
+    server: &TestServer,
+    alice: &LoggedIn,
+) -> (Vec<String>, String) {
+    let setup = alice.send("POST /2fa/totp/setup", None).await.ok();
+    let app = AuthenticatorApp::scan(&stores.clock, &setup);
+    let url = setup.data("otpauthUrl");
+    let (_, key) = url.split_once("secret=").expect("a secret");
+    let mut secrets = vec![setup.data("secret"), key[..32].to_owned()];
+    for code in &app.backup_codes {
+        secrets.push(code.clone());
         secrets.push(code.replace('-', ""));
     }
-    desk.finish_app(&caller, &app.code(&desk.clock))
-        .await
-        .expect("enabled");
-    desk.clock.advance(std::time::Duration::from_secs(60));
-    let posted = desk
-        .auth
-        .set_up_sms(&curl(), &caller, PHONE)
-        .await
-        .expect("posted");
-    assert_eq!(posted.method, MethodKind::Sms);
-    let challenge = desk.challenge("alice").await;
-    secrets.push(challenge.token["temp_".len()..].to_owned());
-    let by_backup = verification(&challenge.token, &setup.backup_codes[0]);
-    let by_backup = desk
-        .auth
-        .verify_backup_code(&curl(), by_backup)
-        .await
-        .expect("right");
+    alice.finish_set_up("totp", &app.code()).await.ok();
+    app.wait();
+    alice.set_up_sent(PHONE).await.ok();
+    let half = server.half_login("alice").await;
+    secrets.push(half.temp_token["temp_".len()..].to_owned());
+    let by_backup = half.verify_backup_code(&app.backup_codes[0]).await.ok();
     secrets.extend(secrets_of(&by_backup));
-    let challenge = desk.challenge("alice").await;
-    let code = app.code(&desk.clock);
+    let half = server.half_login("alice").await;
+    let code = app.code();
     secrets.extend(shapes(&code));
-    let input = Verification {
-        trust: Some(Trust::default()),
-        ..verification(&challenge.token, &code)
-    };
-    let by_app = desk
-        .auth
-        .verify_second_factor(&curl(), input)
-        .await
-        .expect("right");
+    let trust = json!({ "code": code, "trustDevice": true });
+    let by_app = half.send("POST /2fa/verify", trust).await.ok();
     secrets.extend(secrets_of(&by_app));
-    secrets.push(by_app.device_token.expect("trusted").text);
-    secrets
+    (secrets, by_app.data("deviceToken"))
 }
 
-/// Lets letters out now, and tells the codes that stood in them.
-async fn codes_of_letters(desk: &Desk, contents: &[(String, String)]) -> Vec<String> {
+/// Lets letters out now, and returns the codes that stood in them.
+async fn codes_of_letters(server: &TestServer, contents: &[(String, String)]) -> Vec<String> {
     let waiting = contents.iter().any(|(key, _)| key.ends_with(":parcels"));
     assert!(waiting, "letters waited while Redis was looked into");
     let stop = CancellationToken::new();
-    tokio::spawn(Arc::clone(&desk.auth).carry_letters(stop.clone()));
-    let code = desk.code_sent(PHONE, 1).await;
+    tokio::spawn(deliver_letters(Arc::clone(&server.core), stop.clone()));
+    let code = server.code_sent_to(PHONE, 1).await;
     stop.cancel();
     let codes: Vec<String> = shapes(&code).into();
     look_into_redis(contents, &codes);
@@ -229,14 +200,14 @@ fn look_into_redis(contents: &[(String, String)], secrets: &[String]) {
 async fn secrets_are_nowhere_in_clear() {
     let metrics = Metrics::install().expect("recorder");
     let logs = Logs::listen();
-    let outbound = config::Outbound {
-        local_outbox: true,
-        ..config::Outbound::default()
-    };
-    let desk = Desk::stepped(sallyport::auth::Settings::default(), &outbound).await;
-    let secrets = live(&desk).await;
-    desk.store.flush().await.expect("flushed");
-    look_into_postgres(&desk, &secrets).await;
+    let mut options = Options::default().with_outbox();
+    options.runs_store = false;
+    options.delivers_letters = false;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, options).await;
+    let secrets = live(&stores, &server).await;
+    server.store.flush().await.expect("flushed");
+    look_into_postgres(&stores, &secrets).await;
     let metrics = metrics.render();
     assert!(metrics.contains("sallyport_logins_total"), "{metrics}");
     assert!(!metrics.contains("example.com"));
@@ -254,7 +225,7 @@ async fn secrets_are_nowhere_in_clear() {
     }
 }
 
-async fn look_into_postgres(desk: &Desk, secrets: &[String]) {
+async fn look_into_postgres(stores: &TestStores, secrets: &[String]) {
     let names = TABLES
         .iter()
         .map(|table| table.name)
@@ -262,7 +233,7 @@ async fn look_into_postgres(desk: &Desk, secrets: &[String]) {
     for table in names {
         let rows = format!("SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t");
         let rows: String = sqlx::query_scalar(AssertSqlSafe(rows))
-            .fetch_one(&desk.lab.pool)
+            .fetch_one(&stores.pool)
             .await
             .expect("rows");
         assert_eq!(rows.is_empty(), table == "dead_letters", "{table}: {rows}");

@@ -358,7 +358,7 @@ fn histories(kind: Kind, cases: u32, length: usize) {
     lab.settings.loss_hold = Duration::ZERO;
     let lab = std::sync::Mutex::new(Some(lab));
     let mut runner = TestRunner::new(Cases {
-        cases,
+        cases: crate::harness::cases(cases),
         failure_persistence: None,
         ..Cases::default()
     });

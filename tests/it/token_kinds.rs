@@ -9,8 +9,10 @@ use sallyport::config;
 use sallyport::crypto::{AccessTokens, Claims, Keys};
 use serde_json::{Value, json};
 
-use crate::house::{Answer, App, House, Member, PASSWORD, Wishes};
-use crate::lab::{Kind, Lab};
+use crate::harness::{
+    Answer, AuthenticatorApp, HalfLoggedIn, LoggedIn, Options, PASSWORD, TestServer,
+};
+use crate::harness::{Kind, TestStores};
 
 const SOME_ID: &str = "01890000-0000-7000-8000-000000000001";
 
@@ -31,8 +33,8 @@ const RECENT: &[&str] = &[
 const STALE: Duration = Duration::from_secs(601);
 
 /// Method and path of every documented operation, and whether it asks for somebody.
-async fn operations(house: &House) -> Vec<(Method, String, bool)> {
-    let document = house.ask(Method::GET, "/openapi.json", &[], Bytes::new());
+async fn operations(server: &TestServer) -> Vec<(Method, String, bool)> {
+    let document = server.ask(Method::GET, "/openapi.json", &[], Bytes::new());
     let document = document.await.json();
     let base = document["servers"][0]["url"].as_str().unwrap_or_default();
     let mut found = Vec::new();
@@ -49,17 +51,17 @@ async fn operations(house: &House) -> Vec<(Method, String, bool)> {
 }
 
 /// Those that ask for somebody, with an id in the place of parameters.
-async fn protected(house: &House) -> Vec<(Method, String)> {
-    let operations = operations(house).await.into_iter();
+async fn protected(server: &TestServer) -> Vec<(Method, String)> {
+    let operations = operations(server).await.into_iter();
     let protected = operations.filter(|(.., asks)| *asks);
     protected
         .map(|(verb, path, _)| (verb, path.replace("{id}", SOME_ID)))
         .collect()
 }
 
-async fn csrf_token(house: &House) -> String {
+async fn csrf_token(server: &TestServer) -> String {
     let body = json!({ "emailOrUsername": "bob", "password": PASSWORD });
-    let answer = house.post("/api/auth/login", &body).await;
+    let answer = server.post("/api/auth/login", &body).await;
     let cookies = answer.headers.get_all("set-cookie").iter();
     let cookies = cookies.map(|cookie| cookie.to_str().expect("text"));
     let token = cookies.filter_map(|cookie| cookie.split_once("csrfToken="));
@@ -76,59 +78,59 @@ fn issued(keys: &Keys, issuer: &str, audience: &str, claims: &Claims) -> String 
     AccessTokens::new(keys, &settings).issue(claims)
 }
 
-fn other_keys(lab: &Lab) -> Keys {
-    let folder = crate::stores::own_folder();
+fn other_keys(stores: &TestStores) -> Keys {
+    let folder = crate::harness::store_servers::own_folder();
     let path = folder.path().join("keys.json");
-    Keys::generate(&path, lab.clock.now()).expect("keys");
+    Keys::generate(&path, stores.clock.now()).expect("keys");
     Keys::load(&path).expect("keys")
 }
 
 /// Tokens of alice, who has a second factor, and others that look like tokens.
 struct Tokens {
-    live: Member,
-    temp: String,
+    live: LoggedIn,
+    temp: HalfLoggedIn,
     device: String,
     /// Each with its name; none opens a protected route.
     closed: Vec<(&'static str, String)>,
 }
 
-async fn tokens(lab: &Lab, house: &House) -> Tokens {
-    let early = house.register("alice").await;
-    house.register("bob").await;
-    let app: App = house.enable_totp(&lab.clock, &early).await;
-    lab.clock.advance(Duration::from_hours(1));
-    let ended = house.login_with("alice", &app).await;
+async fn tokens(stores: &TestStores, server: &TestServer) -> Tokens {
+    let early = server.register("alice").await;
+    server.register("bob").await;
+    let app: AuthenticatorApp = early.enable_totp(&stores.clock).await;
+    stores.clock.advance(Duration::from_hours(1));
+    let ended = server.login_with("alice", &app).await;
     let logout = json!({ "refreshToken": ended.refresh });
-    house.post("/api/auth/logout", &logout).await;
-    let device = house.trusted_by("alice", &app).await;
-    let live = house.login_with("alice", &app).await;
-    let temp = house.challenge("alice").await;
-    let now = lab.clock.now();
-    let ours = AccessTokens::new(&house.keys, &config::Tokens::default());
+    server.post("/api/auth/logout", &logout).await;
+    let device = server.trusted_by("alice", &app).await;
+    let live = server.login_with("alice", &app).await;
+    let temp = server.half_login("alice").await;
+    let now = stores.clock.now();
+    let ours = AccessTokens::new(&server.keys, &config::Tokens::default());
     let claims = ours.verify(&live.access, now).expect("valid");
     let body = &device["device_".len()..];
     let closed = vec![
         ("garbage", "nonsense".to_owned()),
         ("an empty one", String::new()),
         ("a refresh token", live.refresh.clone()),
-        ("a temp token", temp.clone()),
+        ("a temp token", temp.temp_token.clone()),
         ("a device token", device.clone()),
         ("shaped like an API key", format!("pk_live_{body}")),
         ("shaped like a reset token", format!("reset_{body}")),
-        ("a CSRF token", csrf_token(house).await),
+        ("a CSRF token", csrf_token(server).await),
         ("of an ended session", ended.access),
         ("expired", early.access),
         (
             "of another issuer",
-            issued(&house.keys, "elsewhere", "sallyport", &claims),
+            issued(&server.keys, "elsewhere", "sallyport", &claims),
         ),
         (
             "for another audience",
-            issued(&house.keys, "sallyport", "elsewhere", &claims),
+            issued(&server.keys, "sallyport", "elsewhere", &claims),
         ),
         (
             "by another key",
-            issued(&other_keys(lab), "sallyport", "sallyport", &claims),
+            issued(&other_keys(stores), "sallyport", "sallyport", &claims),
         ),
         ("cut short", live.access[..live.access.len() - 3].to_owned()),
     ];
@@ -151,7 +153,7 @@ impl Tokens {
 }
 
 async fn status(
-    house: &House,
+    server: &TestServer,
     verb: &Method,
     path: &str,
     token: Option<&str>,
@@ -162,7 +164,7 @@ async fn status(
         headers.push(("authorization", &bearer));
     }
     let body = if *verb == Method::GET { "" } else { "{}" };
-    let answer = house
+    let answer = server
         .ask(verb.clone(), path, &headers, Bytes::from(body))
         .await;
     let shown = serde_json::from_str(&answer.text).unwrap_or_default();
@@ -171,20 +173,20 @@ async fn status(
 
 #[tokio::test]
 async fn only_a_live_access_token_opens_a_protected_route() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let routes = protected(&house).await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let routes = protected(&server).await;
     assert!(routes.len() >= 22, "{routes:?}");
-    let tokens = tokens(&lab, &house).await;
+    let tokens = tokens(&stores, &server).await;
     for (verb, path) in &routes {
-        let (none, _) = status(&house, verb, path, None).await;
+        let (none, _) = status(&server, verb, path, None).await;
         assert_eq!(
             none,
             StatusCode::UNAUTHORIZED,
             "{verb} {path} without a token"
         );
         for (kind, token) in tokens.but(&tokens.live.access) {
-            let (refused, body) = status(&house, verb, path, Some(token)).await;
+            let (refused, body) = status(&server, verb, path, Some(token)).await;
             assert_eq!(
                 refused,
                 StatusCode::UNAUTHORIZED,
@@ -193,11 +195,11 @@ async fn only_a_live_access_token_opens_a_protected_route() {
         }
     }
     for (verb, path) in routes.iter().filter(|(verb, _)| *verb == Method::GET) {
-        let (opened, body) = status(&house, verb, path, Some(&tokens.live.access)).await;
+        let (opened, body) = status(&server, verb, path, Some(&tokens.live.access)).await;
         assert_eq!(opened, StatusCode::OK, "{verb} {path}: {body}");
     }
     assert_eq!(
-        house.me(&tokens.live).await,
+        server.me(&tokens.live).await,
         StatusCode::OK,
         "nothing was ended by it"
     );
@@ -206,30 +208,30 @@ async fn only_a_live_access_token_opens_a_protected_route() {
 #[tokio::test]
 async fn an_access_token_opens_every_protected_route_and_a_stale_one_those_that_are_not_sensitive()
 {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let routes = operations(&house).await;
-    let asked = |line: &&str| {
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let routes = operations(&server).await;
+    let asked = |route: &&str| {
         routes
             .iter()
-            .any(|(v, p, asks)| *asks && format!("{v} {p}") == **line)
+            .any(|(v, p, asks)| *asks && format!("{v} {p}") == **route)
     };
-    let unknown: Vec<_> = RECENT.iter().filter(|line| !asked(line)).collect();
+    let unknown: Vec<_> = RECENT.iter().filter(|route| !asked(route)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     for is_stale in [false, true] {
         let mut members = Vec::new();
-        for place in 0..routes.len() {
-            members.push(house.register(&format!("user-{is_stale}-{place}")).await);
+        for number in 0..routes.len() {
+            members.push(server.register(&format!("user-{is_stale}-{number}")).await);
         }
         if is_stale {
-            lab.clock.advance(STALE);
+            stores.clock.advance(STALE);
         }
         // Each with an account of its own: some of these routes end sessions.
         let protected = routes.iter().zip(members).filter(|((.., asks), _)| *asks);
         for ((verb, path, _), member) in protected {
             let is_sensitive = RECENT.contains(&format!("{verb} {path}").as_str());
             let path = path.replace("{id}", SOME_ID);
-            let (status, body) = status(&house, verb, &path, Some(&member.access)).await;
+            let (status, body) = status(&server, verb, &path, Some(&member.access)).await;
             let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
             assert_eq!(
                 refused,
@@ -245,10 +247,10 @@ async fn an_access_token_opens_every_protected_route_and_a_stale_one_those_that_
 
 #[tokio::test]
 async fn a_public_route_does_the_same_whatever_token_is_beside_it() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let tokens = tokens(&lab, &house).await;
-    let routes = operations(&house).await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let tokens = tokens(&stores, &server).await;
+    let routes = operations(&server).await;
     let public = routes.iter().filter(|(.., asks)| !asks);
     // A logout is the one that takes an access token though it asks for none.
     let public: Vec<_> = public
@@ -256,55 +258,55 @@ async fn a_public_route_does_the_same_whatever_token_is_beside_it() {
         .collect();
     assert!(public.len() >= 11, "{public:?}");
     for (verb, path, _) in public {
-        let (expected, _) = status(&house, verb, path, None).await;
+        let (expected, _) = status(&server, verb, path, None).await;
         for (kind, token) in tokens.but("") {
-            let (found, body) = status(&house, verb, path, Some(token)).await;
+            let (found, body) = status(&server, verb, path, Some(token)).await;
             assert_eq!(found, expected, "{verb} {path} with {kind}: {body}");
         }
     }
 }
 
-async fn login_with(house: &House, device_token: &str, cookie: Option<&str>) -> Answer {
+async fn login_with(server: &TestServer, device_token: &str, cookie: Option<&str>) -> Answer {
     let body = json!({
         "emailOrUsername": "alice", "password": PASSWORD, "deviceToken": device_token,
     });
     let cookie = cookie.map(|cookie| ("cookie", cookie));
     let headers: Vec<_> = cookie.into_iter().collect();
-    house.send("POST /auth/login", &headers, Some(&body)).await
+    server.send("POST /auth/login", &headers, Some(&body)).await
 }
 
 #[tokio::test]
 async fn a_field_takes_its_own_kind_of_token_alone() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited().with_outbox()).await;
-    let tokens = tokens(&lab, &house).await;
-    for line in [
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited().with_outbox()).await;
+    let tokens = tokens(&stores, &server).await;
+    for route in [
         "/api/2fa/verify",
         "/api/2fa/verify-backup-code",
         "/api/2fa/resend",
     ] {
-        for (kind, token) in tokens.but(&tokens.temp) {
-            let code = if line.ends_with("code") {
+        for (kind, token) in tokens.but(&tokens.temp.temp_token) {
+            let code = if route.ends_with("code") {
                 "ABCD-EFGH"
             } else {
                 "123456"
             };
             let body = json!({ "tempToken": token, "code": code, "method": "sms" });
-            let refused = house.post(line, &body).await;
+            let refused = server.post(route, &body).await;
             if token.len() > 512 {
                 assert_eq!(
                     refused.problem(),
                     (400, "invalid_input".to_owned()),
-                    "{line} {kind}"
+                    "{route} {kind}"
                 );
                 continue;
             }
             let expected = (401, "challenge_expired".to_owned());
-            assert_eq!(refused.problem(), expected, "{line} with {kind}");
+            assert_eq!(refused.problem(), expected, "{route} with {kind}");
         }
     }
     for (kind, token) in tokens.but(&tokens.live.refresh) {
-        let refused = house.refresh(token).await;
+        let refused = server.refresh(token).await;
         assert_eq!(
             refused.status,
             StatusCode::UNAUTHORIZED,
@@ -315,24 +317,24 @@ async fn a_field_takes_its_own_kind_of_token_alone() {
             ("cookie", cookie.as_str()),
             ("sec-fetch-site", "same-origin"),
         ];
-        let refused = house.send("POST /auth/refresh", &headers, None).await;
+        let refused = server.send("POST /auth/refresh", &headers, None).await;
         assert_eq!(
             refused.status,
             StatusCode::UNAUTHORIZED,
             "cookie with {kind}"
         );
         let logout = json!({ "refreshToken": token });
-        house.post("/api/auth/logout", &logout).await;
+        server.post("/api/auth/logout", &logout).await;
     }
     assert_eq!(
-        house.me(&tokens.live).await,
+        server.me(&tokens.live).await,
         StatusCode::OK,
         "nothing was ended by it"
     );
     for (kind, token) in tokens.but(&tokens.device) {
         for cookie in [None, Some(format!("deviceToken={token}"))] {
             let sent = if cookie.is_some() { "" } else { token };
-            let due = login_with(&house, sent, cookie.as_deref()).await;
+            let due = login_with(&server, sent, cookie.as_deref()).await;
             assert_eq!(
                 due.status,
                 StatusCode::OK,
@@ -346,17 +348,16 @@ async fn a_field_takes_its_own_kind_of_token_alone() {
             );
         }
     }
-    let let_in = login_with(&house, &tokens.device, None).await;
+    let let_in = login_with(&server, &tokens.device, None).await;
     assert!(
         let_in.json()["data"]["accessToken"].is_string(),
         "{}",
         let_in.text
     );
     assert_eq!(
-        house.refresh(&tokens.live.refresh).await.status,
+        server.refresh(&tokens.live.refresh).await.status,
         StatusCode::OK
     );
-    let wrong = json!({ "tempToken": tokens.temp, "code": "12345" });
-    let wrong = house.post("/api/2fa/verify", &wrong).await;
+    let wrong = tokens.temp.verify("12345").await;
     assert_eq!(wrong.problem(), (400, "invalid_code".to_owned()));
 }

@@ -55,6 +55,9 @@ pub(super) struct Options {
     /// A further setting of the private service; can be repeated.
     #[arg(long, value_name = "NAME=VALUE", conflicts_with = "url", value_parser = setting)]
     set: Vec<(String, String)>,
+    /// The private service's binary, as it is. Default: the one beside this one, built from the sources first.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    binary: Option<PathBuf>,
 
     /// Ask this service instead of a private one: http://127.0.0.1:3001/api
     #[arg(long)]
@@ -133,6 +136,7 @@ impl Options {
             (None, Limits::Off) => settings.users.max(settings.connections),
         };
         settings.service.extend(self.set.iter().cloned());
+        settings.binary.clone_from(&self.binary);
         if let Some(url) = &self.url {
             settings.target.clone_from(url);
             settings.totp_skew_steps = self.totp_skew.unwrap_or(1);

@@ -48,7 +48,10 @@ pub(super) struct Private {
 impl Private {
     /// Builds it where needed, starts it and waits until it is ready.
     pub(super) async fn start(settings: &Settings, progress: Progress) -> Result<Self, Error> {
-        let binary = build::fresh_binary(progress)?;
+        let binary = match &settings.binary {
+            Some(binary) => binary.clone(),
+            None => build::fresh_binary(progress)?,
+        };
         let dev = |error: sallyport::dev::Error| Error::Target(error.to_string());
         let folder = ThrowawayFolder::inside(&std::env::temp_dir()).map_err(dev)?;
         let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -6,14 +6,14 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::open;
-use crate::house::{House, Wishes};
-use crate::lab::{Kind, Lab};
+use crate::harness::{Kind, TestStores};
+use crate::harness::{Options, TestServer};
 
 #[tokio::test]
 async fn what_is_too_long_or_no_text_is_refused_by_field() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = open(&lab).await;
-    let alice = house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = open(&stores).await;
+    let alice = server.register("alice").await;
     let long = |bytes: usize| "1".repeat(bytes);
     let cases = [
         (
@@ -90,8 +90,8 @@ async fn what_is_too_long_or_no_text_is_refused_by_field() {
         ),
     ];
     for (path, body, field, code) in cases {
-        let line = format!("POST {path}");
-        let refused = house.as_member(&alice, &line, Some(&body)).await;
+        let route = format!("POST {path}");
+        let refused = alice.send(&route, Some(&body)).await;
         assert_eq!(
             refused.problem(),
             (400, "invalid_input".to_owned()),
@@ -114,40 +114,38 @@ async fn what_is_too_long_or_no_text_is_refused_by_field() {
         "+1555",
         "+1 555 123 4567",
         "+1555123456789012",
+        "+49 3012345678",
     ] {
         let body = json!({ "phoneNumber": number });
-        let refused = house
-            .as_member(&alice, "POST /2fa/sms/setup", Some(&body))
-            .await;
+        let refused = alice.send("POST /2fa/sms/setup", Some(&body)).await;
         assert_eq!(
             refused.json()["errors"][0]["field"],
             "phoneNumber",
             "{number}"
         );
     }
+    for address in ["alice", "alice@example.com\r\nBcc: eve@example.com"] {
+        let refused = alice.set_up_sent(address).await;
+        assert_eq!(refused.json()["errors"][0]["field"], "email", "{address}");
+    }
+    assert!(server.letters().await.is_empty());
 }
 
 #[tokio::test]
 async fn the_limits_of_codes_are_told_and_hold() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::default().with_outbox()).await;
-    let alice = house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::default().with_outbox()).await;
+    let alice = server.register("alice").await;
     let phone = json!({ "phoneNumber": "+15551234567" });
-    let posted = house
-        .as_member(&alice, "POST /2fa/sms/setup", Some(&phone))
-        .await;
+    let posted = alice.send("POST /2fa/sms/setup", Some(&phone)).await;
     assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
     let policies = posted.header("ratelimit-policy");
     assert!(policies.contains("\"code_sends\";q=3;w=3600"), "{policies}");
     for _ in 0..2 {
-        let posted = house
-            .as_member(&alice, "POST /2fa/sms/setup", Some(&phone))
-            .await;
+        let posted = alice.send("POST /2fa/sms/setup", Some(&phone)).await;
         assert_eq!(posted.status, StatusCode::OK, "{}", posted.text);
     }
-    let refused = house
-        .as_member(&alice, "POST /2fa/sms/setup", Some(&phone))
-        .await;
+    let refused = alice.send("POST /2fa/sms/setup", Some(&phone)).await;
     assert_eq!(refused.problem(), (429, "rate_limited".to_owned()));
     assert_eq!(refused.header("ratelimit-remaining"), "0");
     assert!(
@@ -158,14 +156,14 @@ async fn the_limits_of_codes_are_told_and_hold() {
             > 0
     );
 
-    let app = house.enable_totp(&lab.clock, &alice).await;
-    lab.clock.advance(Duration::from_secs(901));
-    let mut temp = house.challenge("alice").await;
+    let app = alice.enable_totp(&stores.clock).await;
+    stores.clock.advance(Duration::from_secs(901));
+    let mut temp = server.half_login("alice").await;
     for tried in 0..10 {
         if tried == 5 {
-            temp = house.challenge("alice").await;
+            temp = server.half_login("alice").await;
         }
-        let wrong = house.verify(&temp, &app.wrong_code()).await;
+        let wrong = temp.verify(&app.wrong_code()).await;
         assert_eq!(wrong.problem(), (400, "invalid_code".to_owned()), "{tried}");
         let policies = wrong.header("ratelimit-policy");
         assert!(
@@ -174,24 +172,24 @@ async fn the_limits_of_codes_are_told_and_hold() {
         );
         assert!(policies.contains("\"anonymous\""), "{policies}");
     }
-    let temp = house.challenge("alice").await;
-    let refused = house.verify(&temp, &app.code()).await;
+    let temp = server.half_login("alice").await;
+    let refused = temp.verify(&app.code()).await;
     assert_eq!(refused.problem(), (429, "rate_limited".to_owned()));
 }
 
 #[tokio::test]
 async fn the_outbox_is_of_dev_mode_alone() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let absent = house.send("GET /dev/outbox", &[], None).await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let absent = server.send("GET /dev/outbox", &[], None).await;
     assert_eq!(absent.problem(), (404, "not_found".to_owned()));
-    let house = open(&lab).await;
-    let bob = house.register("bob").await;
+    let server = open(&stores).await;
+    let bob = server.register("bob").await;
     let mail = json!({ "email": "bob@example.com" });
-    let enabled = house.enable_sent(&bob, "email", &mail).await;
+    let enabled = bob.enable_sent("email", &mail).await;
     assert_eq!(enabled.status, StatusCode::OK, "{}", enabled.text);
     let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
-    let page = house.send("GET /dev/outbox", &browser, None).await;
+    let page = server.send("GET /dev/outbox", &browser, None).await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(page.header("cache-control"), "no-store");
     assert!(
@@ -203,6 +201,6 @@ async fn the_outbox_is_of_dev_mode_alone() {
         "{}",
         page.text
     );
-    let document = house.send("GET /openapi.json", &[], None).await;
+    let document = server.send("GET /openapi.json", &[], None).await;
     assert!(document.text.contains("/2fa/verify") && !document.text.contains("/dev/"));
 }

@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::open;
-use crate::house::{App, House, Wishes, texts};
-use crate::lab::{BOTH, Kind, Lab};
+use crate::harness::{AuthenticatorApp, Options, TestServer, texts};
+use crate::harness::{BOTH, Kind, TestStores};
 
 fn scanned(data_url: &str) -> String {
     let png = data_url
@@ -25,10 +25,10 @@ fn scanned(data_url: &str) -> String {
 
 #[tokio::test]
 async fn an_authenticator_app_is_set_up_by_picture_and_code() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = open(&lab).await;
-    let alice = house.register("alice").await;
-    let setup = house.as_member(&alice, "POST /2fa/totp/setup", None).await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = open(&stores).await;
+    let alice = server.register("alice").await;
+    let setup = alice.send("POST /2fa/totp/setup", None).await;
     assert_eq!(setup.header("cache-control"), "no-store");
     insta::assert_json_snapshot!(setup.redacted(), @r#"
     {
@@ -63,15 +63,22 @@ async fn an_authenticator_app_is_set_up_by_picture_and_code() {
     );
     assert_eq!(texts(&setup.json()["data"]["backupCodes"]).len(), 10);
 
-    let app = App::scan(&lab.clock, &setup);
-    let me = house.get_as("/api/auth/me", &alice.access).await.json();
+    assert!(url.contains("Sallyport:alice%40example.com"), "{url}");
+    let app = AuthenticatorApp::scan(&stores.clock, &setup);
+    server.login("alice").await;
+    let pending = alice.send("GET /2fa/backup-codes/count", None).await;
+    assert_eq!(
+        pending.problem(),
+        (409, "two_factor_not_enabled".to_owned())
+    );
+    let me = server.fetch("/api/auth/me", &alice.access).await.json();
     assert_eq!(
         me["data"]["user"]["twoFactorEnabled"], false,
         "not shown to work yet"
     );
     let enabled = json!({ "code": app.code(), "secret": setup.data("secret") });
-    let enabled = house
-        .as_member(&alice, "POST /2fa/totp/verify-setup", Some(&enabled))
+    let enabled = alice
+        .send("POST /2fa/totp/verify-setup", Some(&enabled))
         .await;
     insta::assert_json_snapshot!(enabled.redacted(), @r#"
     {
@@ -97,9 +104,9 @@ async fn an_authenticator_app_is_set_up_by_picture_and_code() {
         texts(&enabled.json()["data"]["backupCodes"]),
         app.backup_codes
     );
-    let me = house.get_as("/api/auth/me", &alice.access).await.json();
+    let me = server.fetch("/api/auth/me", &alice.access).await.json();
     assert_eq!(me["data"]["user"]["twoFactorEnabled"], true);
-    let methods = house.as_member(&alice, "GET /2fa/methods", None).await;
+    let methods = alice.send("GET /2fa/methods", None).await;
     insta::assert_json_snapshot!(methods.redacted(), @r#"
     {
       "data": {
@@ -121,9 +128,7 @@ async fn an_authenticator_app_is_set_up_by_picture_and_code() {
       "success": true
     }
     "#);
-    let count = house
-        .as_member(&alice, "GET /2fa/backup-codes/count", None)
-        .await;
+    let count = alice.send("GET /2fa/backup-codes/count", None).await;
     insta::assert_json_snapshot!(count.json(), @r#"
     {
       "data": {
@@ -137,51 +142,57 @@ async fn an_authenticator_app_is_set_up_by_picture_and_code() {
 
 #[tokio::test]
 async fn an_enrolment_takes_its_own_secret_a_right_code_and_its_own_session() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = open(&lab).await;
-    let alice = house.register("alice").await;
-    let other = house.login("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = open(&stores).await;
+    let alice = server.register("alice").await;
+    let other = server.login("alice").await;
     let nothing = json!({ "code": "123456" });
-    let line = "POST /2fa/totp/verify-setup";
-    let nothing = house.as_member(&alice, line, Some(&nothing)).await;
+    let route = "POST /2fa/totp/verify-setup";
+    let nothing = alice.send(route, Some(&nothing)).await;
     assert_eq!(nothing.problem(), (409, "enrolment_expired".to_owned()));
 
-    let setup = house.as_member(&alice, "POST /2fa/totp/setup", None).await;
-    let app = App::scan(&lab.clock, &setup);
+    let setup = alice.send("POST /2fa/totp/setup", None).await;
+    let app = AuthenticatorApp::scan(&stores.clock, &setup);
     let elsewhere = json!({ "code": app.code() });
-    let elsewhere = house.as_member(&other, line, Some(&elsewhere)).await;
+    let elsewhere = other.send(route, Some(&elsewhere)).await;
     assert_eq!(elsewhere.problem(), (409, "enrolment_expired".to_owned()));
+    let mallory = server.register("mallory").await;
+    let stolen = mallory.finish_set_up("totp", &app.code()).await;
+    assert_eq!(stolen.problem(), (409, "enrolment_expired".to_owned()));
+    let other_kind = alice.finish_set_up("sms", &app.code()).await;
+    assert_eq!(other_kind.problem(), (409, "enrolment_expired".to_owned()));
     let foreign = json!({ "code": app.code(), "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP" });
-    let foreign = house.as_member(&alice, line, Some(&foreign)).await;
+    let foreign = alice.send(route, Some(&foreign)).await;
     assert_eq!(foreign.problem(), (400, "invalid_input".to_owned()));
     assert_eq!(foreign.json()["errors"][0]["field"], "secret");
     let wrong = json!({ "code": app.wrong_code() });
-    let wrong = house.as_member(&alice, line, Some(&wrong)).await;
+    let wrong = alice.send(route, Some(&wrong)).await;
     assert_eq!(wrong.problem(), (400, "invalid_code".to_owned()));
-    lab.clock.advance(Duration::from_secs(601));
-    let alice = house.login("alice").await;
+    stores.clock.advance(Duration::from_secs(601));
+    let alice = server.login("alice").await;
     let late = json!({ "code": app.code() });
-    let late = house.as_member(&alice, line, Some(&late)).await;
+    let late = alice.send(route, Some(&late)).await;
     assert_eq!(late.problem(), (409, "enrolment_expired".to_owned()));
+    assert!(alice.methods().await.is_empty());
 }
 
 #[tokio::test]
 async fn codes_by_sms_and_mail_are_set_up_masked_and_log_in() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let house = open(&lab).await;
-        let alice = house.register("alice").await;
+        let stores = TestStores::new(kind).await;
+        let server = open(&stores).await;
+        let alice = server.register("alice").await;
         let phone = json!({ "phoneNumber": "+15551234567" });
-        let enabled = house.enable_sent(&alice, "sms", &phone).await;
+        let enabled = alice.enable_sent("sms", &phone).await;
         assert_eq!(texts(&enabled.json()["data"]["backupCodes"]).len(), 10);
         let mail = json!({ "email": "alice@example.com" });
-        let enabled = house.enable_sent(&alice, "email", &mail).await;
+        let enabled = alice.enable_sent("email", &mail).await;
         assert_eq!(
             enabled.json()["data"],
             json!({}),
             "the codes that are there stay"
         );
-        let methods = house.as_member(&alice, "GET /2fa/methods", None).await;
+        let methods = alice.send("GET /2fa/methods", None).await;
         if kind == Kind::Single {
             insta::assert_json_snapshot!(methods.redacted(), @r#"
             {
@@ -217,10 +228,9 @@ async fn codes_by_sms_and_mail_are_set_up_masked_and_log_in() {
             "#);
         }
         for method in ["sms", "email"] {
-            let temp = house.challenge("alice").await;
-            let before = house.letters().await.len();
-            let body = json!({ "tempToken": temp, "method": method });
-            let sent = house.send("POST /2fa/resend", &[], Some(&body)).await;
+            let temp = server.half_login("alice").await;
+            let before = server.letters().await.len();
+            let sent = temp.send_code(method).await;
             if kind == Kind::Single && method == "sms" {
                 insta::assert_json_snapshot!(sent.json(), @r#"
                 {
@@ -240,16 +250,16 @@ async fn codes_by_sms_and_mail_are_set_up_masked_and_log_in() {
                 "{kind:?} {method}: {}",
                 sent.text
             );
-            let code = house.sent_code(before).await;
-            let done = house.verify(&temp, &code).await;
+            let code = server.sent_code(before).await;
+            let done = temp.verify(&code).await;
             assert_eq!(
                 done.status,
                 StatusCode::OK,
                 "{kind:?} {method}: {}",
                 done.text
             );
-            let temp = house.challenge("alice").await;
-            let again = house.verify(&temp, &code).await;
+            let temp = server.half_login("alice").await;
+            let again = temp.verify(&code).await;
             assert_eq!(again.status, StatusCode::BAD_REQUEST, "{}", again.text);
         }
     }
@@ -257,11 +267,11 @@ async fn codes_by_sms_and_mail_are_set_up_masked_and_log_in() {
 
 #[tokio::test]
 async fn without_a_provider_there_are_no_codes_to_send() {
-    let lab = Lab::new(Kind::Single).await;
-    let house = House::open(&lab, Wishes::unlimited()).await;
-    let alice = house.register("alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
     let absent = (409, "method_not_available".to_owned());
-    for (line, body) in [
+    for (route, body) in [
         (
             "POST /2fa/sms/setup",
             json!({ "phoneNumber": "+15551234567" }),
@@ -271,13 +281,12 @@ async fn without_a_provider_there_are_no_codes_to_send() {
             json!({ "email": "alice@example.com" }),
         ),
     ] {
-        let refused = house.as_member(&alice, line, Some(&body)).await;
-        assert_eq!(refused.problem(), absent, "{line}");
+        let refused = alice.send(route, Some(&body)).await;
+        assert_eq!(refused.problem(), absent, "{route}");
     }
-    let app = house.enable_totp(&lab.clock, &alice).await;
+    let app = alice.enable_totp(&stores.clock).await;
     for method in ["sms", "email", "totp", "backup_code"] {
-        let body = json!({ "tempToken": house.challenge("alice").await, "method": method });
-        let refused = house.send("POST /2fa/resend", &[], Some(&body)).await;
+        let refused = server.half_login("alice").await.send_code(method).await;
         assert_eq!(refused.problem(), absent, "{method}");
     }
     drop(app);

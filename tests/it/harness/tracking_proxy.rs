@@ -1,5 +1,4 @@
-//! A line to Redis that can be held up or cut, but only for connections on which somebody asked to be told of
-//! changes: everything else goes through.
+//! A proxy to Redis that can hold or cut connections on which somebody asked to be told of changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +8,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What happens to what Redis says on a watched connection.
+/// Treatment of bytes from Redis on a watched connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
@@ -18,21 +17,21 @@ enum State {
     Cut,
 }
 
-/// The line.
-pub struct SlowLine {
+/// The proxy; all other connections go through.
+pub struct TrackingProxy {
     pub port: u16,
     state: watch::Sender<State>,
 }
 
-impl SlowLine {
-    /// A line to a port of this machine.
+impl TrackingProxy {
+    /// A proxy to a port of this machine.
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
-        let line = Self {
+        let proxy = Self {
             port: listener.local_addr().expect("address").port(),
             state: watch::Sender::new(State::Open),
         };
-        let states = line.state.subscribe();
+        let states = proxy.state.subscribe();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
@@ -41,7 +40,7 @@ impl SlowLine {
                 tokio::spawn(carry(client, server, states.clone()));
             }
         });
-        line
+        proxy
     }
 
     /// Redis is not heard any more; nobody is told why.
@@ -54,7 +53,7 @@ impl SlowLine {
         self.state.send_replace(State::Cut);
     }
 
-    /// What was held goes through, new connections do.
+    /// Held bytes go through, and new connections do.
     pub fn open(&self) {
         self.state.send_replace(State::Open);
     }
@@ -69,7 +68,7 @@ async fn carry(client: TcpStream, server: TcpStream, states: watch::Receiver<Sta
     there.abort();
 }
 
-/// What the client asks, always at once.
+/// Carries requests, always at once.
 async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, watched: Arc<AtomicBool>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
@@ -82,7 +81,7 @@ async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, watched: Arc<Atomi
     }
 }
 
-/// What Redis says.
+/// Carries answers, as the state says.
 async fn tell(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,

@@ -1,4 +1,4 @@
-//! Where the tests get their stores from.
+//! Servers of stores, shared by all tests of a run or of one test alone.
 //!
 //! `sallyport stores -- <command>` (which `deploy/test.sh` uses) starts one set for a whole run and tells
 //! the tests by `SALLYPORT_TEST_*` variables. Without those a test process starts a set of its own. Either
@@ -18,7 +18,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 const TEMPLATE_LOCK: i64 = 0x5a11_7e57;
 
 /// Stores that all tests of a run share.
-pub struct Stores {
+pub struct SharedStores {
     /// A single Redis.
     pub redis_url: String,
     /// A Redis Cluster of three masters.
@@ -29,10 +29,10 @@ pub struct Stores {
     _own: Option<ThrowawayStores>,
 }
 
-impl Stores {
+impl SharedStores {
     /// The stores of this run. Blocks while they are started.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Stores> = OnceLock::new();
+        static SHARED: OnceLock<SharedStores> = OnceLock::new();
         SHARED.get_or_init(|| Self::given().unwrap_or_else(Self::started))
     }
 

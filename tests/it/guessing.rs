@@ -1,0 +1,286 @@
+//! Guesses of names and passwords: how many there may be, what they tell, what they cost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::StatusCode;
+use sallyport::clock::Stopwatch;
+use sallyport::config::Hashing;
+use sallyport::model::{Password, Timestamp, User};
+
+use crate::harness::{Answer, Kind, Options, PASSWORD, TestServer, TestStores, cheap_hashing};
+
+const WRONG: &str = "wrong password";
+
+async fn open(options: Options) -> (TestStores, TestServer) {
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, options.behind_a_proxy()).await;
+    (stores, server)
+}
+
+/// The answers to a wrong password for each of these names.
+async fn tried(server: &TestServer, address: &str, names: &[&str]) -> Vec<Answer> {
+    let client = server.from(address);
+    let mut answers = Vec::new();
+    for name in names {
+        answers.push(client.try_login(name, WRONG).await);
+    }
+    answers
+}
+
+/// All that an answer says of limits.
+fn limits(answer: &Answer) -> Vec<(String, String)> {
+    let headers = answer.headers.iter();
+    let limits = headers.filter(|(name, _)| name.as_str().starts_with("ratelimit"));
+    limits
+        .map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn limits_do_not_tell_which_names_belong_together() {
+    let (_stores, server) = open(Options::default()).await;
+    server.register("alice").await;
+    let names = ["alice", "alice@example.com", "ALICE", "bob@example.com"];
+    let others = ["carol", "dave@example.com", "CAROL", "eve@example.com"];
+    let known = tried(&server, "198.51.100.1", &names).await;
+    let unknown = tried(&server, "198.51.100.2", &others).await;
+    for ((known, unknown), left) in known.iter().zip(&unknown).zip([4, 4, 3, 4]) {
+        assert_eq!(known.problem(), (401, "invalid_credentials".to_owned()));
+        assert_eq!(limits(known), limits(unknown));
+        let shown = known.header("ratelimit");
+        assert!(
+            shown.starts_with(&format!("\"login\";r={left};")),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whichever_limit_refuses_it_looks_the_same() {
+    let (_stores, server) = open(Options::default()).await;
+    server.register("alice").await;
+    let by_name = tried(&server, "198.51.100.1", &["alice"; 6]).await;
+    let mixed = ["alice", "alice@example.com"].repeat(3);
+    let by_account = tried(&server, "198.51.100.2", &mixed).await;
+    for n in 3..13 {
+        tried(&server, &format!("198.51.100.{n}"), &["alice"]).await;
+    }
+    let from_anywhere = tried(&server, "198.51.100.99", &["alice"]).await;
+    for answers in [by_name, by_account, from_anywhere] {
+        let last = answers.last().expect("one");
+        assert_eq!(last.problem(), (429, "rate_limited".to_owned()));
+        assert_eq!(last.header("ratelimit-policy"), "\"login\";q=5;w=900");
+        let shown = last.header("ratelimit");
+        assert!(shown.starts_with("\"login\";r=0;"), "{shown}");
+        assert!(!shown.contains(','), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_counted_like_one_that_somebody_has() {
+    let (_stores, server) = open(Options::default()).await;
+    for _ in 0..5 {
+        let refused = server.try_login("nobody", PASSWORD).await;
+        assert_eq!(refused.problem(), (401, "invalid_credentials".to_owned()));
+    }
+    let refused = server.try_login(" NoBody", PASSWORD).await;
+    assert_eq!(refused.problem(), (429, "rate_limited".to_owned()));
+}
+
+#[tokio::test]
+async fn a_refused_guess_costs_postgres_nothing() {
+    let (stores, server) = open(Options::default()).await;
+    tried(&server, "198.51.100.1", &["nobody"; 5]).await;
+    for n in 0..50 {
+        tried(&server, "198.51.100.2", &[&format!("nobody{n}")]).await;
+    }
+    // Names that are known to be absent are forgotten, and questions to PostgreSQL fail from now on.
+    stores.clock.advance(Duration::from_secs(3));
+    let renamed = sqlx::query("ALTER TABLE users RENAME TO users_away");
+    renamed.execute(&stores.pool).await.expect("renamed");
+    let outcome = async |address: &str, name: &str| {
+        let answer = server.from(address).try_login(name, PASSWORD).await;
+        answer.status
+    };
+    let by_name = outcome("198.51.100.1", "nobody").await;
+    assert_eq!(by_name, StatusCode::TOO_MANY_REQUESTS);
+    let by_address = outcome("198.51.100.2", "fresh").await;
+    assert_eq!(by_address, StatusCode::TOO_MANY_REQUESTS);
+    let free = outcome("198.51.100.3", "fresh").await;
+    assert!(
+        free.is_server_error(),
+        "who is not refused does ask: {free}"
+    );
+}
+
+#[tokio::test]
+async fn right_passwords_in_parallel_all_pass() {
+    let (_stores, server) = open(Options::default()).await;
+    server.register("alice").await;
+    let client = server.from("192.0.2.1");
+    assert_eq!(
+        client.try_login("alice", WRONG).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    let names = ["alice", "alice@example.com"].repeat(20);
+    let passed = join_all(names.iter().map(|name| client.try_login(name, PASSWORD)));
+    for answer in passed.await {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+    for answer in tried(&server, "192.0.2.1", &["alice"; 4]).await {
+        assert_eq!(
+            answer.status,
+            StatusCode::UNAUTHORIZED,
+            "nothing was used up"
+        );
+    }
+    let more = client.try_login("alice", PASSWORD).await;
+    assert_eq!(more.status, StatusCode::TOO_MANY_REQUESTS, "{}", more.text);
+}
+
+#[tokio::test]
+async fn wrong_passwords_in_parallel_fail_as_often_as_allowed() {
+    let (_stores, server) = open(Options::default()).await;
+    server.register("alice").await;
+    let client = server.from("192.0.2.1");
+    let names = ["alice", "alice@example.com", "nobody"].repeat(20);
+    let answers = join_all(names.iter().map(|name| client.try_login(name, WRONG))).await;
+    let mut compared = [0, 0];
+    for (name, answer) in names.iter().zip(answers) {
+        match answer.status {
+            StatusCode::UNAUTHORIZED => compared[usize::from(*name == "nobody")] += 1,
+            other => assert_eq!(other, StatusCode::TOO_MANY_REQUESTS, "{}", answer.text),
+        }
+    }
+    assert_eq!(compared, [5, 5]);
+}
+
+/// A hash that costs the pool seconds, where everything else costs it next to nothing.
+const SLOW: &str = "$argon2id$v=19$m=65536,t=24,p=1$c29tZXNhbHRzb21lc2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+
+/// Starts a login of alice, waits until it stands in the hash queue, changes the account, and returns how
+/// the login ended and how many sessions there are.
+async fn changed_during_a_login(change: impl Fn(&mut User)) -> (StatusCode, i64) {
+    let options = Options {
+        hashing: Hashing {
+            threads: 1,
+            max_memory_kib: 65_536,
+            max_iterations: 24,
+            // However slow the machine is: nobody is turned away for it.
+            deadline: Duration::from_mins(5),
+            ..cheap_hashing()
+        },
+        ..Options::unlimited()
+    };
+    let (stores, server) = open(options).await;
+    let server = Arc::new(server);
+    server.register("alice").await;
+    // The pool's only thread is busy with the first of these, so the second waits, and alice after it.
+    let pool = server.pool.clone();
+    let busy = || Box::pin(pool.verify(Password::new("x".to_owned()), Some(SLOW.to_owned())));
+    let (mut first, mut second) = (busy(), busy());
+    assert!(futures_util::poll!(&mut first).is_pending());
+    assert!(futures_util::poll!(&mut second).is_pending());
+    while pool.state().waiting > 1 {
+        tokio::task::yield_now().await;
+    }
+    let client = server.from("192.0.2.1");
+    let login = tokio::spawn(async move { client.try_login("alice", PASSWORD).await.status });
+    while pool.state().waiting < 2 {
+        assert!(futures_util::poll!(&mut first).is_pending(), "too late");
+        tokio::task::yield_now().await;
+    }
+    server.change_user("alice", change).await;
+    assert!(
+        !login.is_finished(),
+        "the change came while the hash waited"
+    );
+    let outcome = login.await.expect("no panic");
+    server.store.flush().await.expect("flushed");
+    let sessions = stores.count("SELECT count(*) FROM sessions").await;
+    (outcome, sessions)
+}
+
+#[tokio::test]
+async fn an_account_disabled_while_the_hash_waits_gets_no_session() {
+    let now = Timestamp::from_micros(1_800_000_000_000_000);
+    let (outcome, sessions) = changed_during_a_login(|user| user.disabled_at = Some(now)).await;
+    assert_eq!(outcome, StatusCode::UNAUTHORIZED);
+    assert_eq!(sessions, 1, "the one of the registration");
+}
+
+#[tokio::test]
+async fn a_password_changed_while_the_hash_waits_gets_no_session() {
+    let now = Timestamp::from_micros(1_800_000_000_000_000);
+    let other = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let change = |user: &mut User| user.change_password(other.to_owned(), now);
+    let (outcome, sessions) = changed_during_a_login(change).await;
+    assert_eq!(outcome, StatusCode::UNAUTHORIZED);
+    assert_eq!(sessions, 1, "the one of the registration");
+}
+
+/// The share of pairs in which a value of `left` is beyond one of `right`: 0.5 when nothing tells them
+/// apart, 0 or 1 when everything does. Ranks alone count, so neither the machine's speed nor an outlier does.
+fn dominance(left: &[Duration], right: &[Duration]) -> f64 {
+    let mut points = 0.0;
+    for one in left {
+        for other in right {
+            points += match one.cmp(other) {
+                std::cmp::Ordering::Greater => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Less => 0.0,
+            };
+        }
+    }
+    let pairs = f64::from(u32::try_from(left.len() * right.len()).expect("few"));
+    points / pairs
+}
+
+async fn time_of(server: &TestServer, name: &str) -> Duration {
+    let watch = Stopwatch::start();
+    let refused = server.try_login(name, WRONG).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    watch.elapsed()
+}
+
+/// Makes PostgreSQL, which only a name that nobody has is looked up in, take five milliseconds longer: the
+/// difference that is to be hidden, large enough to be seen through any noise.
+async fn make_postgres_slow(stores: &TestStores, server: &TestServer) {
+    server.store.flush().await.expect("flushed");
+    for statement in [
+        "ALTER TABLE users RENAME TO users_stored",
+        "CREATE FUNCTION late() RETURNS SETOF users_stored LANGUAGE plpgsql AS
+         'BEGIN PERFORM pg_sleep(0.005); RETURN QUERY SELECT * FROM users_stored; END'",
+        "CREATE VIEW users AS SELECT * FROM late()",
+    ] {
+        let done = sqlx::query(statement).execute(&stores.pool).await;
+        done.expect(statement);
+    }
+}
+
+#[tokio::test]
+async fn time_does_not_tell_whether_a_name_is_taken() {
+    const ROUNDS: usize = 60;
+    let (stores, server) = open(Options::unlimited()).await;
+    server.register("alice").await;
+    make_postgres_slow(&stores, &server).await;
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for n in 0..ROUNDS {
+        // A new name each time: the same one would be remembered as absent.
+        let nobody = format!("nobody{n}");
+        if n % 2 == 0 {
+            known.push(time_of(&server, "alice").await);
+            unknown.push(time_of(&server, &nobody).await);
+        } else {
+            unknown.push(time_of(&server, &nobody).await);
+            known.push(time_of(&server, "alice").await);
+        }
+    }
+    let told = dominance(&unknown, &known);
+    assert!(
+        (0.2..=0.8).contains(&told),
+        "a name that nobody has takes longer in {told:.2} of all comparisons"
+    );
+}
