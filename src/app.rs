@@ -2,11 +2,12 @@
 //!
 //! Start: configuration, listeners, logs and metrics, keys, stores, hash pool, use cases, server.
 //! Shutdown: at the first SIGTERM or SIGINT readiness goes off, nothing new is accepted and open requests
-//! finish within their deadline; then letters that are under way are delivered, then the store brings what
+//! finish within their deadline; then messages that are under way are delivered, then the store brings what
 //! it holds to PostgreSQL. A second signal ends the process at once.
 
 mod dev_mode;
 mod error;
+mod services;
 mod signals;
 mod welcome;
 
@@ -15,27 +16,17 @@ pub use error::Error;
 pub use signals::Signals;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::auth::{self, Auth};
-use crate::clock::{self, Clock, Stopwatch};
+use self::services::Services;
+use crate::clock::{self, Stopwatch};
 use crate::config::{self, Config};
-use crate::crypto::{HashPool, Keys};
-use crate::http;
-use crate::outbound::Outbound;
-use crate::store::Store;
 use crate::telemetry;
 
-/// How long the store may take to bring what waits to PostgreSQL; the rest stays in Redis's log for others.
-const STORE_CLOSES_WITHIN: Duration = Duration::from_secs(10);
-/// How long letters that are under way may take; others take them up a minute later.
-const LETTERS_LEAVE_WITHIN: Duration = Duration::from_secs(5);
-/// Histograms grow until somebody looks at them or does this.
+/// Interval at which histograms are brought into their buckets; without it memory grows until the next scrape.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// `sallyport serve`: answers requests until a signal comes.
@@ -110,12 +101,12 @@ async fn run(
 ) -> Result<(), Error> {
     let watch = Stopwatch::start();
     let Some(opened) = stop
-        .run_until_cancelled(Box::pin(House::open(config)))
+        .run_until_cancelled(Box::pin(Services::open(config)))
         .await
     else {
         return Ok(());
     };
-    let house = opened?;
+    let services = opened?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = listeners.public.is_some().then(|| config.http.listen().to_string()),
@@ -125,108 +116,11 @@ async fn run(
         "ready"
     );
     when_ready();
-    let work = house.start_work(config);
-    let served = Box::pin(house.serve(config, listeners, metrics, stop)).await;
+    let work = services.start_background_work(config);
+    let served = Box::pin(services.serve(config, listeners, metrics, stop)).await;
     tracing::info!("no request is open any more; closing the stores");
     work.finish().await;
-    house.store.close(STORE_CLOSES_WITHIN).await;
+    services.close().await;
     tracing::info!("ended");
     served
-}
-
-/// What is opened at start and closed at the end.
-struct House {
-    store: Store,
-    auth: Arc<Auth>,
-    csrf_key: [u8; 32],
-    clock: Clock,
-}
-
-/// What runs beside the requests.
-struct Work {
-    stop: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl Work {
-    async fn finish(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        let finished = tokio::time::timeout(LETTERS_LEAVE_WITHIN, self.tasks.wait()).await;
-        if finished.is_err() {
-            tracing::warn!("some letters are left for others to deliver");
-        }
-    }
-}
-
-impl House {
-    /// Starts to deliver letters and to seal anew what old keys sealed, where this process does such work.
-    fn start_work(&self, config: &Config) -> Work {
-        let work = Work {
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
-        if config.store.workers {
-            let auth = Arc::clone(&self.auth);
-            work.tasks.spawn(auth.carry_letters(work.stop.clone()));
-            let auth = Arc::clone(&self.auth);
-            work.tasks.spawn(auth.run_reseal(work.stop.clone()));
-        }
-        work
-    }
-
-    async fn open(config: &Config) -> Result<Self, Error> {
-        let clock = Clock::system();
-        let keys = Keys::load(&config.keys.file).map_err(Error::keys(&config.keys.file))?;
-        let index_key = *keys.derive("index");
-        let store = Store::open(
-            &config.redis,
-            &config.postgres,
-            &config.store,
-            index_key,
-            clock.clone(),
-        )
-        .await?;
-        let pool = HashPool::start(&config.hashing).map_err(Error::Hashing)?;
-        let auth = Auth::new(
-            store.clone(),
-            pool,
-            &keys,
-            Arc::new(Outbound::new(&config.outbound).map_err(Error::Outbound)?),
-            clock.clone(),
-            auth::Settings {
-                tokens: config.tokens.clone(),
-                second_factors: config.second_factors.clone(),
-                limits: config.limits.clone(),
-            },
-        );
-        Ok(Self {
-            store,
-            auth: Arc::new(auth),
-            csrf_key: *keys.derive("csrf"),
-            clock,
-        })
-    }
-
-    async fn serve(
-        &self,
-        config: &Config,
-        listeners: Listeners,
-        metrics: telemetry::Metrics,
-        stop: CancellationToken,
-    ) -> Result<(), Error> {
-        let deps = http::Deps {
-            auth: Arc::clone(&self.auth),
-            settings: config.http.clone(),
-            clock: self.clock.clone(),
-            metrics: Arc::new(move || metrics.render()),
-            csrf_key: self.csrf_key,
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        let served = match listeners.public {
-            Some(public) => http::serve(deps, public, listeners.admin, stop).await,
-            None => http::serve_admin(deps, listeners.admin, stop).await,
-        };
-        served.map_err(Error::io("serving"))
-    }
 }

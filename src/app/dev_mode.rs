@@ -20,8 +20,8 @@ const DATABASE: &str = "sallyport";
 /// When Redis or PostgreSQL are not installed, a port is taken, or the folder is in use; the text says what
 /// to do.
 pub async fn dev(mut config: Config) -> Result<(), Error> {
-    refuse_the_world(&config)?;
-    // What has no provider is kept where a developer can read it.
+    require_loopback(&config)?;
+    // Messages without a provider are kept where a developer can read them.
     config.outbound.local_outbox = true;
     let metrics = start_telemetry(&config.telemetry)?;
     let stop = Signals::listen()?.into_token();
@@ -59,8 +59,8 @@ async fn prepare_and_run(
     run(&config, listeners, metrics, stop, welcome).await
 }
 
-/// Dev mode has settings that nobody else may reach.
-fn refuse_the_world(config: &Config) -> Result<(), Error> {
+/// Refuses addresses that others can reach: dev mode has unsafe settings.
+fn require_loopback(config: &Config) -> Result<(), Error> {
     for (name, address) in [
         ("HOST", config.http.listen()),
         ("ADMIN_ADDR", config.http.admin),
@@ -85,13 +85,13 @@ impl PrivateStores {
     /// Starts them side by side and puts their addresses into the configuration.
     async fn start(config: &mut Config, folder: &Path) -> Result<Self, Error> {
         let binaries = Binaries::find(config.dev.search_path());
-        let (redis_home, postgres_home) = (folder.join("redis"), folder.join("postgres"));
+        let (redis_folder, postgres_folder) = (folder.join("redis"), folder.join("postgres"));
         let redis = async {
             if config.dev.redis_given {
                 return Ok(None);
             }
             let options = RedisOptions::lasting();
-            let redis = PrivateRedis::start(&binaries, &redis_home, options).await?;
+            let redis = PrivateRedis::start(&binaries, &redis_folder, options).await?;
             Ok::<_, Error>(Some(redis))
         };
         let postgres = async {
@@ -99,7 +99,7 @@ impl PrivateStores {
                 return Ok(None);
             }
             let postgres =
-                PrivatePostgres::start(&binaries, &postgres_home, Lifetime::Lasting).await?;
+                PrivatePostgres::start(&binaries, &postgres_folder, Lifetime::Lasting).await?;
             postgres.create_database(DATABASE).await?;
             Ok(Some(postgres))
         };

@@ -1,4 +1,4 @@
-//! Why the service could not start or go on. The text is for the person who started it.
+//! Errors that end the program. The text is for the person who started it.
 
 use std::fmt;
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::config::Problem;
 use crate::crypto::KeyError;
 use crate::{dev, store};
 
-/// Why the service could not start or go on.
+/// An error that ends the program.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Mistakes in the environment, all of them.
@@ -18,7 +18,7 @@ pub enum Error {
     Keys {
         /// Its path.
         file: String,
-        /// What is wrong with it.
+        /// The mistake in it.
         source: KeyError,
     },
     /// A store is away or not what is needed.
@@ -33,7 +33,7 @@ pub enum Error {
     /// Logs or metrics could not be set up.
     #[error("{0}")]
     Telemetry(String),
-    /// A private server could not be had.
+    /// A private server did not start.
     #[error(transparent)]
     Dev(#[from] dev::Error),
     /// The service that was asked is not ready, or something was asked that cannot be.
@@ -42,9 +42,9 @@ pub enum Error {
     /// The system refused something.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// Operation that was tried.
         what: String,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
 }
@@ -63,7 +63,7 @@ impl Error {
     }
 }
 
-/// One problem a line.
+/// All problems, each in a line of its own.
 struct Listed<'a>(&'a [Problem]);
 
 impl fmt::Display for Listed<'_> {

@@ -5,10 +5,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 
-/// What a shell reports for a program that Ctrl-C ended.
+/// Exit code that shells report for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
 
-/// Both signals by which people and orchestrators ask for the end.
+/// Both signals that ask the process to end.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,

@@ -1,4 +1,4 @@
-//! What `sallyport dev` prints: where it listens, what is unsafe about it, and lines to paste.
+//! Text that `sallyport dev` prints: addresses, warnings, and commands to paste.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::config::Config;
 
-/// Prints it to standard output.
+/// Prints the text to standard output.
 pub(super) fn print(config: &Config, folder: &Path) {
     let _ = std::io::stdout().write_all(text(config, folder).as_bytes());
 }
@@ -33,8 +33,8 @@ Sallyport in dev mode
 ",
         folder.display()
     );
-    text.push_str(&unsafe_about_it(config));
-    text.push_str(&lines_to_paste(
+    text.push_str(&warnings(config));
+    text.push_str(&commands_to_paste(
         &public,
         &api,
         &admin,
@@ -43,7 +43,7 @@ Sallyport in dev mode
     text
 }
 
-fn unsafe_about_it(config: &Config) -> String {
+fn warnings(config: &Config) -> String {
     let mut text = String::from(
         "
 Not for production: keys and data lie unencrypted in that folder, one machine holds both stores, and
@@ -59,8 +59,8 @@ whoever may use this machine's loopback may call the internal listener.
     text
 }
 
-/// In an order in which each line works, on the first run and on every other.
-fn lines_to_paste(public: &str, api: &str, admin: &str, cookies: &Path) -> String {
+/// Commands in an order in which each works, on the first run and on every other.
+fn commands_to_paste(public: &str, api: &str, admin: &str, cookies: &Path) -> String {
     let jar = cookies.display();
     let json = "-H 'Content-Type: application/json'";
     format!(

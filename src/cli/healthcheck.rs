@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::app::Error;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// More than the answer; a bound for whoever else may listen there.
+/// Bound of the answer, in case another program listens there.
 const ANSWER_BYTES: u64 = 64 * 1024;
 
 /// Asks the service that listens on `admin` whether it is ready.
@@ -28,7 +28,7 @@ pub(super) async fn ask(admin: SocketAddr) -> Result<(), Error> {
     }
 }
 
-/// Who listens everywhere is asked on loopback.
+/// Loopback in place of a wildcard address.
 fn reachable(admin: SocketAddr) -> SocketAddr {
     let ip = match admin.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -47,7 +47,7 @@ async fn request(address: SocketAddr) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// `HTTP/1.1 200 OK` → 200.
+/// Status in an answer: `HTTP/1.1 200 OK` → 200.
 fn status(answer: &[u8]) -> Option<u16> {
     let line = answer.split(|byte| *byte == b'\r').next()?;
     let line = std::str::from_utf8(line).ok()?;

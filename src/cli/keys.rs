@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::crypto::{KeyError, KeyInfo, Keys, Rotation, SealingKeyInfo};
 use crate::model::Timestamp;
 
-/// Keys that begin later are forgotten about.
+/// Longest delay: keys that begin later are forgotten about.
 const MAX_DELAY: Duration = Duration::from_hours(30 * 24);
 
 pub(super) fn run(command: KeysCommand, config: &Config) -> Result<(), Error> {
@@ -43,17 +43,17 @@ fn list(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<(), Er
     let keys = Keys::load(&file).map_err(Error::keys(&file))?;
     let mut text = String::new();
     for key in keys.list(now) {
-        let _ = writeln!(text, "{}", line(&key));
+        let _ = writeln!(text, "{}", key_row(&key));
     }
     for key in keys.list_sealing(now) {
-        let _ = writeln!(text, "{}", sealing_line(&key));
+        let _ = writeln!(text, "{}", sealing_row(&key));
     }
     print(&text);
     Ok(())
 }
 
-/// Key id, from when, until when, and whether it signs now.
-fn line(key: &KeyInfo) -> String {
+/// Row of a signing key: id, from when, until when, and whether it signs now.
+fn key_row(key: &KeyInfo) -> String {
     let until = match key.window.not_after {
         Some(until) => format!("until {until}"),
         None => "without end".to_owned(),
@@ -65,8 +65,8 @@ fn line(key: &KeyInfo) -> String {
     )
 }
 
-/// Version, from when, and whether it seals now.
-fn sealing_line(key: &SealingKeyInfo) -> String {
+/// Row of a sealing key: version, from when, and whether it seals now.
+fn sealing_row(key: &SealingKeyInfo) -> String {
     let active = if key.active { "  seals now" } else { "" };
     format!(
         "sealing key {}  from {}{active}",
@@ -86,12 +86,16 @@ fn rotate(
         KeyError::Pending(_) => Error::NotReady(format!("{}: {error}", file.display())),
         other => Error::keys(&file)(other),
     })?;
-    print(&told(&file.display().to_string(), &done, overlap));
+    print(&rotation_report(
+        &file.display().to_string(),
+        &done,
+        overlap,
+    ));
     Ok(())
 }
 
-/// What was done, and what is left to do.
-fn told(file: &str, done: &Rotation, overlap: Duration) -> String {
+/// Report of a rotation: what was done, and what is left to do.
+fn rotation_report(file: &str, done: &Rotation, overlap: Duration) -> String {
     let Rotation { begins, ends, .. } = done;
     let mut text = format!(
         "Added to {file}, to begin at {begins}:\n  signing key {}\n  sealing key {}\n",

@@ -1,4 +1,4 @@
-//! `sallyport stores -- <command>`: a command with throw-away stores around it, as a test run needs it.
+//! `sallyport stores -- <command>`: runs a command with throw-away stores, as a test run needs them.
 
 use std::ffi::OsString;
 use std::path::Path;

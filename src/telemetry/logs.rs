@@ -36,7 +36,7 @@ where
     let common = fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(OneLine(writer));
+        .with_writer(EscapingMaker(writer));
     Ok(match settings.log_format {
         LogFormat::Json => {
             let json = common.json().flatten_event(true);
@@ -46,21 +46,21 @@ where
     })
 }
 
-/// Makes writers that keep each event on one line, whatever somebody put into a field.
-struct OneLine<W>(W);
+/// Maker of writers that keep each event on one line, whatever its fields contain.
+struct EscapingMaker<W>(W);
 
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
-    type Writer = Line<W::Writer>;
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for EscapingMaker<W> {
+    type Writer = EscapingWriter<W::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Line(self.0.make_writer())
+        EscapingWriter(self.0.make_writer())
     }
 }
 
-/// The formatter hands over one event at a time, with its line break.
-struct Line<W>(W);
+/// Writer of events; the formatter hands over one at a time, with its line break.
+struct EscapingWriter<W>(W);
 
-impl<W: Write> Write for Line<W> {
+impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -93,7 +93,7 @@ fn escaped(line: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Ends a line, moves the cursor, or turns the direction of what follows, for some reader.
+/// Whether a character ends a line, moves the cursor, or turns the direction of text, for some reader.
 fn is_disruptive(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}')
@@ -107,9 +107,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Paper {
+    impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("not poisoned").write(bytes)
         }
@@ -120,15 +120,15 @@ mod tests {
     }
 
     fn logged(log_format: LogFormat, filter: &str, say: impl FnOnce()) -> String {
-        let paper = Paper::default();
+        let buffer = Buffer::default();
         let settings = config::Telemetry {
             log_format,
             log_filter: filter.to_owned(),
         };
-        let kept = paper.clone();
+        let kept = buffer.clone();
         let subscriber = subscriber(&settings, move || kept.clone()).expect("a good filter");
         tracing::subscriber::with_default(subscriber, say);
-        let bytes = paper.0.lock().expect("not poisoned").clone();
+        let bytes = buffer.0.lock().expect("not poisoned").clone();
         String::from_utf8(bytes).expect("UTF-8")
     }
 

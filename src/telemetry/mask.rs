@@ -1,4 +1,4 @@
-//! What logs and answers may show of an e-mail address.
+//! The part of an e-mail address that logs and answers may show.
 
 /// `alice@example.com` → `ali***@example.com`: at most three characters and never all of the local part.
 /// What has no `@` is shown as `***`.

@@ -1,4 +1,4 @@
-//! What the system says about this process, under the names that Prometheus clients agree on.
+//! Metrics of this process from the system, under the names that Prometheus clients agree on.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -9,7 +9,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, FormattedFields};
 
-/// As `{"name":value,…}`, in the order of the span.
+/// Formatter of fields as `{"name":value,…}`, in the order of the span.
 #[derive(Debug)]
 pub(super) struct SpanFields;
 
@@ -26,7 +26,7 @@ impl<'writer> FormatFields<'writer> for SpanFields {
         writer.write_char('}')
     }
 
-    /// What is recorded later goes before the closing brace.
+    /// Puts fields that are recorded later before the closing brace.
     fn add_fields(
         &self,
         current: &'writer mut FormattedFields<Self>,

@@ -110,9 +110,12 @@ fn names_are_unique_and_follow_the_rules() {
 /// Text of every source below a folder.
 fn sources(folder: &Path) -> String {
     let entries = fs::read_dir(folder).expect("a folder");
-    let text = |path: PathBuf| match path.is_dir() {
-        true => sources(&path),
-        false => fs::read_to_string(&path).unwrap_or_default(),
+    let text = |path: PathBuf| {
+        if path.is_dir() {
+            sources(&path)
+        } else {
+            fs::read_to_string(&path).unwrap_or_default()
+        }
     };
     entries
         .map(|entry| text(entry.expect("an entry").path()))
