@@ -215,7 +215,7 @@ impl House {
         metrics: telemetry::Metrics,
         stop: CancellationToken,
     ) -> Result<(), Error> {
-        let deps = http::Deps {
+        let dependencies = http::Dependencies {
             auth: Arc::clone(&self.auth),
             settings: config.http.clone(),
             clock: self.clock.clone(),
@@ -224,8 +224,8 @@ impl House {
             version: env!("CARGO_PKG_VERSION"),
         };
         let served = match listeners.public {
-            Some(public) => http::serve(deps, public, listeners.admin, stop).await,
-            None => http::serve_admin(deps, listeners.admin, stop).await,
+            Some(public) => http::serve(dependencies, public, listeners.admin, stop).await,
+            None => http::serve_admin(dependencies, listeners.admin, stop).await,
         };
         served.map_err(Error::io("serving"))
     }

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use sallyport::auth::{Auth, Settings};
 use sallyport::config;
 use sallyport::crypto::{HashPool, Keys};
-use sallyport::http::Deps;
+use sallyport::http::Dependencies;
 use sallyport::outbound::Outbound;
 use sallyport::store::Store;
 use serde_json::{Value, json};
@@ -139,7 +139,7 @@ impl House {
         if wishes.carries {
             tokio::spawn(Arc::clone(&auth).carry_letters(stop.clone()));
         }
-        let deps = Deps {
+        let dependencies = Dependencies {
             auth,
             settings: wishes.http,
             clock: lab.clock.clone(),
@@ -147,7 +147,7 @@ impl House {
             csrf_key: *house.keys.derive("csrf"),
             version: "test",
         };
-        tokio::spawn(sallyport::http::serve(deps, public, admin, stop));
+        tokio::spawn(sallyport::http::serve(dependencies, public, admin, stop));
         house
     }
 

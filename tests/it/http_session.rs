@@ -12,7 +12,7 @@ use sallyport::auth::{Auth, Settings};
 use sallyport::clock::Clock;
 use sallyport::config;
 use sallyport::crypto::{HashPool, Keys};
-use sallyport::http::{self, Deps};
+use sallyport::http::{self, Dependencies};
 use sallyport::outbound::Outbound;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -83,7 +83,7 @@ impl Service {
             lab.clock.clone(),
             settings,
         );
-        let deps = Deps {
+        let deps = Dependencies {
             auth: Arc::new(auth),
             settings: config::Http::default(),
             clock: lab.clock.clone(),

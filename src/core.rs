@@ -1,0 +1,4 @@
+//! The part of a use case that no feature owns.
+
+pub mod permission;
+pub mod principal;
