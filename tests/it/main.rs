@@ -12,6 +12,7 @@ mod auth_guessing;
 mod auth_sessions;
 mod bad_input;
 mod commands;
+mod contract_openapi;
 mod dev_servers;
 mod devices;
 mod devices_desk;

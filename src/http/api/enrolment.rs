@@ -120,7 +120,7 @@ fn png_url(png: &[u8]) -> Zeroizing<String> {
 #[derive(Deserialize, ToSchema)]
 struct VerifySetupBody {
     /// Six digits.
-    #[schema(value_type = String, max_length = 64, example = "123456")]
+    #[schema(value_type = String, pattern = "^[0-9]{6}$", example = "123456")]
     code: Code,
 }
 
@@ -128,7 +128,7 @@ struct VerifySetupBody {
 #[derive(Deserialize, ToSchema)]
 struct VerifyTotpSetupBody {
     /// Six digits.
-    #[schema(value_type = String, max_length = 64, example = "123456")]
+    #[schema(value_type = String, pattern = "^[0-9]{6}$", example = "123456")]
     code: Code,
     /// The secret that was shown. Another one is refused; none is fine.
     #[schema(value_type = Option<String>, max_length = 256)]

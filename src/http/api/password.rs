@@ -40,7 +40,7 @@ struct ReauthenticateBody {
     #[schema(value_type = Option<String>, format = Password, example = "SecurePass123!")]
     password: Option<Password>,
     /// Six digits of the account's authenticator app.
-    #[schema(value_type = Option<String>, max_length = 64)]
+    #[schema(value_type = Option<String>, pattern = "^[0-9]{6}$")]
     code: Option<Code>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::model::{Email, Password, Username};
 
 /// Every `$ref` in the document.
 fn references(value: &Value, found: &mut Vec<String>) {
@@ -101,6 +102,56 @@ fn every_operation_tells_of_requests_that_cannot_be_read() {
         for (status, name) in [("400", "BadRequest"), ("431", "HeadersTooLarge")] {
             let target = format!("#/components/responses/{name}");
             assert_eq!(responses[status]["$ref"], target, "{}", route.path);
+        }
+    }
+}
+
+#[test]
+fn documented_bounds_are_those_of_the_model() {
+    let document = document();
+    let members = |schema: &str| document["components"]["schemas"][schema]["properties"].clone();
+    let register = members("RegisterBody");
+    assert_eq!(register["username"]["minLength"], Username::MIN_CHARS);
+    assert_eq!(register["username"]["maxLength"], Username::MAX_CHARS);
+    assert_eq!(register["email"]["maxLength"], Email::MAX_BYTES);
+    for password in [
+        &register["password"],
+        &members("ChangePasswordBody")["newPassword"],
+    ] {
+        assert_eq!(password["minLength"], Password::MIN_BYTES);
+        assert_eq!(password["maxLength"], Password::MAX_BYTES);
+    }
+    let codes = [
+        "VerifySetupBody",
+        "VerifyTotpSetupBody",
+        "ReauthenticateBody",
+    ];
+    for schema in codes {
+        assert_eq!(members(schema)["code"]["pattern"], "^[0-9]{6}$", "{schema}");
+    }
+}
+
+#[test]
+fn every_code_that_a_route_refuses_with_is_documented_there_with_an_example() {
+    let document = document();
+    for route in api::public() {
+        let verb = route.verb.name().to_ascii_lowercase();
+        let responses = &document["paths"][templated(route.path)][verb]["responses"];
+        for kind in refused_kinds(route) {
+            let (status, code) = (kind.row().status.to_string(), kind.code());
+            // Health answers 503 with its report.
+            let Some(about) = responses[&status]["description"].as_str() else {
+                panic!("{} {status}", route.path);
+            };
+            let bare = route.success.statuses().contains(&kind.row().status);
+            assert!(
+                bare || about.contains(&format!("`{code}`")),
+                "{} {code}",
+                route.path
+            );
+            let example = &document["components"]["examples"][code];
+            assert_eq!(example["value"]["code"], code);
+            assert_eq!(example["description"], kind.row().advice);
         }
     }
 }
