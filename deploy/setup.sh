@@ -61,13 +61,32 @@ has_mail_server() {
     /usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1
 }
 
-# What only the tests need: a mail server and a second opinion on TOTP that nobody here wrote.
+# A Python environment of the tests' own, outside of the project, with a validator of OpenAPI documents.
+test_python="${XDG_CACHE_HOME:-$HOME/.cache}/sallyport/python"
+has_openapi_validator() {
+    "$test_python/bin/python" -c 'import importlib.metadata as m, openapi_spec_validator
+assert m.version("openapi-spec-validator") == "0.9.0"' >/dev/null 2>&1
+}
+
+need_openapi_validator() {
+    has_openapi_validator && return
+    say "installing: openapi-spec-validator (PyPI), into $test_python"
+    rm -rf "$test_python"
+    /usr/bin/python3 -m venv "$test_python" &&
+        "$test_python/bin/pip" install --quiet --disable-pip-version-check openapi-spec-validator==0.9.0 ||
+        fail "the installation failed"
+    has_openapi_validator || fail "$test_python still has no openapi-spec-validator"
+}
+
+# What only the tests need, and nobody here wrote: a mail server, a second opinion on TOTP, a validator of OpenAPI.
 need_test_packages() {
     missing=""
     has_mail_server || missing="$missing python3-aiosmtpd"
     need_program oathtool oathtool
+    /usr/bin/python3 -c 'import ensurepip' >/dev/null 2>&1 || missing="$missing python3-venv"
     [ -z "$missing" ] || install_packages $missing
     has_mail_server || fail "/usr/bin/python3 still has no aiosmtpd"
+    need_openapi_validator
 }
 
 # Debian's packages make and start services after installing where they can. For the time of the

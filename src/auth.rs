@@ -13,18 +13,3 @@ pub mod login;
 pub mod password;
 pub mod second_factor;
 pub mod session;
-
-mod facade;
-
-pub use crate::core::{
-    Client, Core as Auth, Delivered, Durability, Error, FieldError, Health, Language,
-    Limit as Gate, RateLimitVerdicts as Asked, Settings, Status as Standing, Verdict,
-};
-pub use device::DeviceToken;
-pub use login::{ChallengeIssued, Credentials, LoginOutcome, Registration, SignedIn};
-pub use password::PasswordChange;
-pub use second_factor::{
-    CodePosted, Enabled, MethodChange, MethodList, MethodView, Reproof, TotpSetup, Trust,
-    Verification,
-};
-pub use session::{Caller, RefreshToken, Refreshed, SessionView};

@@ -2,17 +2,17 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `client` | the client of a request and what limits said to it |
+//! | `client` | the client of a request, and the verdicts of limits over it |
+//! | `principal`, `permission` | a recognised caller: person or API key; permissions, scopes, roles |
 //! | `change` | the one shape of a change: decide, write, tell of it, commit |
 //! | `audit` | the time and origin that the audit entries of one request share |
 //! | `limits`, `hash_admission` | rate limits; admission to the hash pool |
 //! | `notifications`, `delivery` | messages to people: enqueued with a commit, delivered by workers |
 //! | `sealing` | secrets at rest |
 //! | `health` | the state of both stores and of the hash pool |
-//! | `error` | refusals and failures |
+//! | `error`, `problem` | refusals and failures; the table of problems |
 
 pub(crate) mod audit;
-mod caller;
 pub(crate) mod change;
 mod client;
 mod delivery;
@@ -23,15 +23,19 @@ pub(crate) mod hash_admission;
 mod health;
 pub(crate) mod limits;
 pub(crate) mod notifications;
+pub mod permission;
+pub mod principal;
+mod problem;
 pub(crate) mod sealing;
 mod single_flight;
 
-pub use caller::Caller;
 pub use client::{Client, RateLimitVerdicts};
 pub use delivery::deliver_letters;
 pub use error::{Error, FieldError};
 pub use health::{Health, Status, examine};
 pub use limits::Limit;
+pub use principal::{ApiKeyPrincipal, Caller, Principal};
+pub use problem::{ProblemKind, ProblemRow, problems};
 pub use single_flight::SingleFlight;
 
 use std::sync::Arc;

@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Error, Listeners};
-use crate::auth::{self, Auth};
+use crate::auth::second_factor::run_reseal;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::{self, Core, deliver_letters};
 use crate::crypto::{HashPool, Keys};
 use crate::outbound::Outbound;
 use crate::store::Store;
@@ -23,7 +24,7 @@ const MESSAGES_SENT_WITHIN: Duration = Duration::from_secs(5);
 /// Everything that is opened at start and closed at the end.
 pub(super) struct Services {
     store: Store,
-    auth: Arc<Auth>,
+    core: Arc<Core>,
     csrf_key: [u8; 32],
     clock: Clock,
 }
@@ -36,10 +37,10 @@ impl Services {
             tasks: TaskTracker::new(),
         };
         if config.store.workers {
-            let auth = Arc::clone(&self.auth);
-            work.tasks.spawn(auth.carry_letters(work.stop.clone()));
-            let auth = Arc::clone(&self.auth);
-            work.tasks.spawn(auth.run_reseal(work.stop.clone()));
+            let (core, stop) = (Arc::clone(&self.core), work.stop.clone());
+            work.tasks.spawn(deliver_letters(core, stop));
+            let (core, stop) = (Arc::clone(&self.core), work.stop.clone());
+            work.tasks.spawn(run_reseal(core, stop));
         }
         work
     }
@@ -61,13 +62,13 @@ impl Services {
         )
         .await?;
         let pool = HashPool::start(&config.hashing).map_err(Error::Hashing)?;
-        let auth = Auth::new(
+        let core = Core::new(
             store.clone(),
             pool,
             &keys,
             Arc::new(Outbound::new(&config.outbound).map_err(Error::Outbound)?),
             clock.clone(),
-            auth::Settings {
+            core::Settings {
                 tokens: config.tokens.clone(),
                 second_factors: config.second_factors.clone(),
                 limits: config.limits.clone(),
@@ -75,7 +76,7 @@ impl Services {
         );
         Ok(Self {
             store,
-            auth: Arc::new(auth),
+            core: Arc::new(core),
             csrf_key: *keys.derive("csrf"),
             clock,
         })
@@ -89,8 +90,8 @@ impl Services {
         metrics: telemetry::Metrics,
         stop: CancellationToken,
     ) -> Result<(), Error> {
-        let deps = http::Deps {
-            auth: Arc::clone(&self.auth),
+        let dependencies = http::Dependencies {
+            core: Arc::clone(&self.core),
             settings: config.http.clone(),
             clock: self.clock.clone(),
             metrics: Arc::new(move || metrics.render()),
@@ -98,8 +99,8 @@ impl Services {
             version: env!("CARGO_PKG_VERSION"),
         };
         let served = match listeners.public {
-            Some(public) => http::serve(deps, public, listeners.admin, stop).await,
-            None => http::serve_admin(deps, listeners.admin, stop).await,
+            Some(public) => http::serve(dependencies, public, listeners.admin, stop).await,
+            None => http::serve_admin(dependencies, listeners.admin, stop).await,
         };
         served.map_err(Error::io("serving"))
     }

@@ -13,7 +13,7 @@ pub(crate) use issue::{FirstRefreshToken, access_token, new_session, refresh_tok
 pub use refresh::{Refreshed, refresh};
 
 pub use crate::core::Caller;
-use crate::core::Error;
+use crate::core::{Error, ProblemKind};
 use crate::model::{Session, Timestamp, User};
 
 /// A session and its account, as far as they were found.
@@ -22,37 +22,37 @@ pub(crate) type SessionRecords = (Option<Session>, Option<User>);
 /// A live session and its account.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when one of them is gone or over.
+/// [`ProblemKind::Unauthenticated`] when one of them is gone or over.
 pub(crate) fn live(
     (session, user): SessionRecords,
     now: Timestamp,
 ) -> Result<(Session, User), Error> {
     match (session, user) {
         (Some(session), Some(user)) if session.is_live(&user, now) => Ok((session, user)),
-        _ => Err(Error::Unauthenticated),
+        _ => Err(Error::Refused(ProblemKind::Unauthenticated)),
     }
 }
 
 /// Refuses a session whose owner proved who they are before another session changed the second factors.
 ///
 /// # Errors
-/// [`Error::ReauthenticationRequired`].
+/// [`ProblemKind::ReauthenticationRequired`].
 pub(crate) fn require_proof(session: &Session, user: &User) -> Result<(), Error> {
     if session.has_proven(user) {
         Ok(())
     } else {
-        Err(Error::ReauthenticationRequired)
+        Err(Error::Refused(ProblemKind::ReauthenticationRequired))
     }
 }
 
 /// Refuses when the account's password is not the one that was proven.
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`].
+/// [`ProblemKind::InvalidCredentials`].
 pub(crate) fn same_password(user: &User, proven: &User) -> Result<(), Error> {
     if user.password_hash == proven.password_hash {
         Ok(())
     } else {
-        Err(Error::InvalidCredentials)
+        Err(Error::Refused(ProblemKind::InvalidCredentials))
     }
 }

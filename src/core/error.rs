@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ProblemKind;
 use crate::crypto::HashError;
 use crate::model::{IdentifierError, IdentifierKind, PasswordError};
 use crate::store;
@@ -12,42 +13,9 @@ pub enum Error {
     /// One or more fields of the input break a rule.
     #[error("invalid input")]
     Invalid(Vec<FieldError>),
-    /// Unknown account, wrong password or disabled account: all alike.
-    #[error("invalid credentials")]
-    InvalidCredentials,
-    /// No token, or one that does not stand (any more).
-    #[error("not authenticated")]
-    Unauthenticated,
-    /// The caller proved who they are too long ago for this.
-    #[error("recent authentication required")]
-    ReauthenticationRequired,
-    /// A second factor, or what should prove one, was shown wrongly.
-    #[error("invalid code")]
-    InvalidCode,
-    /// The challenge is expired, spent, or somebody else's: log in again.
-    #[error("challenge expired")]
-    ChallengeExpired,
-    /// The session sets nothing up, or its time or tries are over: begin again.
-    #[error("enrolment expired")]
-    EnrolmentExpired,
-    /// The service, or this account, has no such method, or it was disabled.
-    #[error("method not available")]
-    MethodNotAvailable,
-    /// The account has no second factor.
-    #[error("two-factor authentication is not enabled")]
-    TwoFactorNotEnabled,
-    /// The e-mail address must be verified first.
-    #[error("e-mail address not verified")]
-    EmailNotVerified,
-    /// "Email already registered"
-    #[error("e-mail address taken")]
-    EmailTaken,
-    /// "Username already taken"
-    #[error("username taken")]
-    UsernameTaken,
-    /// No such thing, or somebody else's.
-    #[error("not found")]
-    NotFound,
+    /// A refusal that needs no more than its row of the table.
+    #[error("{}", .0.code())]
+    Refused(ProblemKind),
     /// The caller's own limit.
     #[error("rate limited")]
     RateLimited {
@@ -87,24 +55,13 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Invalid(_) => "invalid_input",
-            Self::InvalidCredentials => "invalid_credentials",
-            Self::Unauthenticated => "unauthenticated",
-            Self::ReauthenticationRequired => "reauthentication_required",
-            Self::InvalidCode => "invalid_code",
-            Self::ChallengeExpired => "challenge_expired",
-            Self::EnrolmentExpired => "enrolment_expired",
-            Self::MethodNotAvailable => "method_not_available",
-            Self::TwoFactorNotEnabled => "two_factor_not_enabled",
-            Self::EmailNotVerified => "email_not_verified",
-            Self::EmailTaken => "email_taken",
-            Self::UsernameTaken => "username_taken",
-            Self::NotFound => "not_found",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Overloaded { .. } => "overloaded",
-            Self::StoreAway(_) => "unavailable",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::Internal(_) => "internal_error",
+            Self::Invalid(_) => ProblemKind::InvalidInput.code(),
+            Self::Refused(kind) => kind.code(),
+            Self::RateLimited { .. } => ProblemKind::RateLimited.code(),
+            Self::Overloaded { .. } => ProblemKind::Overloaded.code(),
+            Self::StoreAway(_) => ProblemKind::Unavailable.code(),
+            Self::OutcomeUnknown => ProblemKind::OutcomeUnknown.code(),
+            Self::Internal(_) => ProblemKind::Internal.code(),
         }
     }
 }
@@ -131,11 +88,19 @@ impl FieldError {
     }
 }
 
+impl From<ProblemKind> for Error {
+    fn from(kind: ProblemKind) -> Self {
+        Self::Refused(kind)
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Taken(IdentifierKind::Email) => Self::EmailTaken,
-            store::Error::Taken(IdentifierKind::Username) => Self::UsernameTaken,
+            store::Error::Taken(IdentifierKind::Email) => Self::Refused(ProblemKind::EmailTaken),
+            store::Error::Taken(IdentifierKind::Username) => {
+                Self::Refused(ProblemKind::UsernameTaken)
+            }
             store::Error::Busy | store::Error::Contention => Self::Overloaded {
                 retry_after: Duration::from_secs(1),
             },

@@ -3,6 +3,19 @@
 //! The outer function cannot fail: it names the request, measures it, catches panics, turns problems
 //! into responses and logs them once. The inner one only uses `?`.
 
+mod admission;
+mod body;
+pub(crate) mod body_budget;
+pub(crate) mod client;
+pub(crate) mod client_quota;
+pub(crate) mod cors;
+mod rate_limit;
+pub(crate) mod request_id;
+mod response;
+mod router;
+mod security_headers;
+mod stream;
+
 use std::any::Any;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -21,35 +34,39 @@ use hyper::{Method, Request, Version};
 use metrics::Gauge;
 use tracing::Instrument as _;
 
-use super::admission::{admit, bearer};
-use super::call::{Call, CookieToken, Delivery, device_cookie};
-use super::house::House;
-use super::problem::{Kind, Problem};
-use super::reply::Reply;
-use super::response::{Answer, describe_methods, fail, finish, succeed};
-use super::route::{Route, Work};
-use super::router::{Found, Router};
-use super::{body, client, csrf};
-use crate::auth::{Asked, Client};
+pub(crate) use self::response::{Answer, unread};
+pub(crate) use self::stream::{Progress, ResponseBody};
+
+use self::admission::{admit, bearer};
+use self::response::{describe_methods, fail, finish, succeed, without_body};
+use self::router::{Found, Router};
+use super::contract::call::{Call, CookieToken, TokenDelivery, device_cookie};
+use super::contract::csrf;
+use super::contract::input::RawInput;
+use super::contract::problem::{Kind, Problem};
+use super::contract::reply::Reply;
+use super::contract::route::{Route, Work};
+use super::state::AppState;
 use crate::clock::Stopwatch;
+use crate::core::{Client, RateLimitVerdicts};
 use crate::telemetry::names;
 
 /// Most header fields that a request may have.
 const MAX_HEADERS: usize = 100;
 
-/// Route tables and the house behind them: what one listener serves.
-pub(super) struct Site {
-    pub(super) house: Arc<House>,
+/// Route tables and the state behind them: all that one listener serves.
+pub(crate) struct Service {
+    pub(crate) state: Arc<AppState>,
     router: Router,
     in_flight: Gauge,
 }
 
-impl Site {
-    pub(super) fn new(house: Arc<House>, tables: &[&'static [Route]]) -> Self {
+impl Service {
+    pub(crate) fn new(state: Arc<AppState>, tables: &[&'static [Route]]) -> Self {
         Self {
-            router: Router::new(tables, &house.settings.base_path),
+            router: Router::new(tables, &state.settings.base_path),
             in_flight: metrics::gauge!(names::HTTP_IN_FLIGHT),
-            house,
+            state,
         }
     }
 }
@@ -71,8 +88,8 @@ impl Drop for InFlight<'_> {
 }
 
 /// Answers one request. Always.
-pub(super) async fn dispatch<B>(
-    site: Arc<Site>,
+pub(crate) async fn dispatch<B>(
+    service: Arc<Service>,
     peer: IpAddr,
     request: Request<B>,
 ) -> Result<Answer, Infallible>
@@ -80,49 +97,52 @@ where
     B: Body<Data = Bytes, Error: Send> + Unpin + Send,
 {
     let watch = Stopwatch::start();
-    let _in_flight = InFlight::enter(&site.in_flight);
+    let _in_flight = InFlight::enter(&service.in_flight);
     let (parts, body) = request.into_parts();
-    let client = identify(&site.house, peer, &parts.headers);
+    let client = identify(&service.state, peer, &parts.headers);
     let (name, asked) = (client.request_id.clone(), client.verdicts.clone());
-    let found = site.router.find(parts.uri.path());
+    let found = service.router.find(parts.uri.path());
     let route = found
         .as_ref()
-        .map_or("unmatched", |found| found.node.template);
+        .map_or("unmatched", |found| found.entry.template);
     let span = tracing::info_span!("request", request_id = %name, method = %parts.method, route);
 
-    // Boxed, so that a connection without a request does not keep the room that one needs.
-    let served = serve(&site, &parts, body, found.as_ref(), client);
+    // Boxed, so that a connection without a request does not keep the memory that one needs.
+    let served = serve(&service, &parts, body, found.as_ref(), client);
     let served: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(served);
     let outcome = guard(served).instrument(span.clone()).await;
     let mut response = match outcome {
-        Ok(reply) => succeed(reply),
+        Ok(reply) => succeed(&parts, reply),
         Err(problem) => span.in_scope(|| fail(&problem, &name, &asked)),
     };
-    finish(&site.house, &parts, &name, &asked, &mut response);
+    finish(&service.state, &parts, &name, &asked, &mut response);
     if let Some(found) = &found {
         describe_methods(&parts, found, &mut response);
     }
+    if parts.method == Method::HEAD {
+        without_body(parts.version, &mut response);
+    }
     let took = watch.elapsed();
-    let meter = site.router.meter(found.as_ref(), &parts.method);
+    let meter = service.router.meter(found.as_ref(), &parts.method);
     meter.record(response.status(), took);
     tracing::debug!(parent: &span, status = response.status().as_u16(), took = ?took, "answered");
     Ok(response)
 }
 
-/// Who calls, as far as the transport knows.
-fn identify(house: &House, peer: IpAddr, headers: &HeaderMap) -> Client {
+/// The client, as far as the transport knows it.
+fn identify(state: &AppState, peer: IpAddr, headers: &HeaderMap) -> Client {
     Client {
-        address: house.proxies.client_address(peer, headers),
+        address: state.proxies.client_address(peer, headers),
         user_agent: client::user_agent(headers),
-        request_id: house.request_ids.name(headers),
+        request_id: state.request_ids.name(headers),
         language: client::language(headers),
-        verdicts: Asked::default(),
+        verdicts: RateLimitVerdicts::default(),
     }
 }
 
-/// The way of one request, in time or not at all.
+/// Answers one request in time, or refuses it.
 async fn serve<B>(
-    site: &Site,
+    service: &Service,
     parts: &Parts,
     body: B,
     found: Option<&Found<'_>>,
@@ -132,8 +152,8 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let arriving = AtomicBool::new(false);
-    let inner = answer(site, parts, body, found, client, &arriving);
-    match tokio::time::timeout(site.house.settings.request_timeout, inner).await {
+    let inner = answer(service, parts, body, found, client, &arriving);
+    match tokio::time::timeout(service.state.settings.request_timeout, inner).await {
         Ok(outcome) => outcome,
         Err(_) if arriving.load(Ordering::Relaxed) => Err(Problem::new(Kind::RequestTimeout)),
         Err(_) => Err(Problem::new(Kind::TimedOut)),
@@ -141,7 +161,7 @@ where
 }
 
 async fn answer<B>(
-    site: &Site,
+    service: &Service,
     parts: &Parts,
     body: B,
     found: Option<&Found<'_>>,
@@ -151,49 +171,56 @@ async fn answer<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let (house, headers) = (&site.house, &parts.headers);
-    check_head(parts, house.settings.max_header_bytes)?;
+    let (state, headers) = (&service.state, &parts.headers);
+    check_head(parts, state.settings.max_header_bytes)?;
     let found = found.ok_or_else(|| Problem::new(Kind::NotFound))?;
     if parts.method == Method::OPTIONS {
         return Ok(Reply::empty());
     }
-    let line = found.node.line(&parts.method);
-    let route = line
+    let entry = found.entry.route(&parts.method);
+    let route = entry
         .ok_or_else(|| Problem::new(Kind::MethodNotAllowed))?
         .route;
     let token = bearer(headers);
-    let caller = admit(house, route, &client, token).await?;
-    let longest = house.settings.max_body_bytes;
-    let room = body::expected(route.body, headers, &body, longest);
-    let room = room.map(|bytes| house.bodies.reserve(client.address, bytes));
-    let mut room = room.transpose()?;
+    let principal = admit(state, route, &client, headers, token).await?;
+    let longest = route.body_bound.unwrap_or(state.settings.max_body_bytes);
+    let needed = body::expected(route.handler.input.body, headers, &body, longest);
+    let reservation = needed.map(|bytes| state.bodies.reserve(client.address, bytes));
+    let mut reservation = reservation.transpose()?;
     arriving.store(true, Ordering::Relaxed);
-    let body = body::read(route.body, headers, body, longest).await?;
+    let body = body::read(route.handler.input.body, headers, body, longest).await?;
     arriving.store(false, Ordering::Relaxed);
-    if let Some(room) = &mut room {
-        room.shrink(body.len());
+    if let Some(reservation) = &mut reservation {
+        reservation.shrink(body.len());
     }
     let host = csrf::host(headers, &parts.uri);
     let call = Call {
-        bearer: token.filter(|_| caller.is_none()).map(str::to_owned),
+        bearer: token.filter(|_| principal.is_none()).map(str::to_owned),
         cookie: route
             .cookie
-            .then(|| CookieToken::read(house, headers, host))
+            .then(|| CookieToken::read(state, headers, host))
             .flatten(),
         device: route
             .device
-            .then(|| device_cookie(house, headers, host))
+            .then(|| device_cookie(state, headers, host))
             .flatten(),
         accept: headers.get(header::ACCEPT).cloned(),
-        delivery: Delivery::asked(headers),
-        parameters: found.parameters.clone(),
-        house: Arc::clone(house),
+        delivery: TokenDelivery::asked(headers),
+        state: Arc::clone(state),
         client,
-        caller,
-        body,
-        _room: room,
+        principal,
+        _reservation: reservation,
     };
-    run(house, route, call).await
+    let work = {
+        let raw = RawInput {
+            path: found.parameters,
+            query: parts.uri.query().unwrap_or_default(),
+            body: &body,
+        };
+        (route.handler.start)(call, &raw)?
+    };
+    drop(body);
+    run(state, route, work).await
 }
 
 /// Refuses requests that HTTP itself does not allow, or whose headers are too much.
@@ -217,13 +244,12 @@ fn check_head(parts: &Parts, max_bytes: usize) -> Result<(), Problem> {
 
 /// Runs the handler. One that may change something runs on its own, so that it finishes even when the
 /// client hangs up or the time is over.
-async fn run(house: &House, route: &Route, call: Call) -> Result<Reply, Problem> {
-    let work: Work = (route.handler)(call);
+async fn run(state: &AppState, route: &Route, work: Work) -> Result<Reply, Problem> {
     if route.verb.is_safe() {
         return work.await;
     }
     let span = tracing::Span::current();
-    let task = house.tasks.spawn(guard(work).instrument(span));
+    let task = state.tasks.spawn(guard(work).instrument(span));
     match task.await {
         Ok(outcome) => outcome,
         Err(error) => Err(Problem::caused(Kind::Internal, error.to_string())),
@@ -234,7 +260,7 @@ async fn run(house: &House, route: &Route, call: Call) -> Result<Reply, Problem>
 async fn guard(work: impl Future<Output = Result<Reply, Problem>>) -> Result<Reply, Problem> {
     let mut work = pin!(work);
     let outcome = poll_fn(|context| {
-        // What panicked is dropped and never looked at again.
+        // A future that panicked is dropped and never polled again.
         match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(outcome)) => Poll::Ready(Ok(outcome)),

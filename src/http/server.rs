@@ -1,11 +1,12 @@
 //! Two listeners: the public one, and the internal one for metrics and health.
 //!
-//! Accepting waits for a free place, and one address has only so many of them; stopping lets requests that are under way finish, up to a deadline.
+//! Accepting waits until a connection is free, and one address has only so many of them; stopping lets requests
+//! that are under way finish, up to a deadline.
 
 mod connection;
+mod deadlines;
 mod descriptors;
 mod frames;
-mod pace;
 mod tls;
 mod unreadable;
 mod wire;
@@ -22,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
-use super::dispatch::Site;
-use super::house::{Deps, House};
-use super::routes;
-use super::shares::{Share, Shares};
+use super::api;
+use super::dispatch::Service;
+use super::dispatch::client_quota::{ClientQuota, QuotaShare};
+use super::state::{AppState, Dependencies};
 use crate::clock::{self, Stopwatch};
 use crate::telemetry::names;
 
@@ -33,8 +34,8 @@ use crate::telemetry::names;
 const ADMIN_CONNECTIONS: usize = 64;
 /// Pause after the system refused to give a connection, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// The same complaint is not logged more often.
-const COMPLAINT_EVERY: Duration = Duration::from_secs(5);
+/// Shortest time between two log lines about the same failure.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves both listeners until `stop` is cancelled and what was under way has finished, or
 /// `DRAIN_TIMEOUT` is over. The internal one answers until then: readiness is `not_ready` while draining.
@@ -42,14 +43,14 @@ const COMPLAINT_EVERY: Duration = Duration::from_secs(5);
 /// # Errors
 /// When certificate or key cannot be used.
 pub async fn serve(
-    deps: Deps,
+    dependencies: Dependencies,
     public: TcpListener,
     admin: TcpListener,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let tls = tls::acceptor(&deps.settings)?;
-    let house = Arc::new(House::new(deps, stop.clone()));
-    Box::pin(serve_house(house, tls, (public, admin), stop)).await;
+    let tls = tls::acceptor(&dependencies.settings)?;
+    let state = Arc::new(AppState::new(dependencies, stop.clone()));
+    Box::pin(serve_both(state, tls, (public, admin), stop)).await;
     Ok(())
 }
 
@@ -58,33 +59,33 @@ pub async fn serve(
 /// # Errors
 /// None today; as [`serve`] in form.
 pub async fn serve_admin(
-    deps: Deps,
+    dependencies: Dependencies,
     admin: TcpListener,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let house = Arc::new(House::new(deps, stop.clone()));
-    let site = Site::new(house, &[routes::ADMIN]);
-    Server::new(site, ADMIN_CONNECTIONS, None, false)
+    let state = Arc::new(AppState::new(dependencies, stop.clone()));
+    let service = Service::new(state, &[api::ADMIN]);
+    Server::new(service, ADMIN_CONNECTIONS, None, false)
         .run(admin, stop)
         .await;
     Ok(())
 }
 
-async fn serve_house(
-    house: Arc<House>,
+async fn serve_both(
+    state: Arc<AppState>,
     tls: Option<TlsAcceptor>,
     listeners: (TcpListener, TcpListener),
     stop: CancellationToken,
 ) {
     let admin_stop = CancellationToken::new();
     let public = Server::new(
-        public_site(&house),
-        descriptors::connections(house.settings.max_connections),
+        public_service(&state),
+        descriptors::connections(state.settings.max_connections),
         tls,
         true,
     );
     let admin = Server::new(
-        Site::new(Arc::clone(&house), &[routes::ADMIN]),
+        Service::new(Arc::clone(&state), &[api::ADMIN]),
         ADMIN_CONNECTIONS,
         None,
         false,
@@ -96,24 +97,22 @@ async fn serve_house(
     tokio::join!(public, admin.run(listeners.1, admin_stop.clone()));
 }
 
-/// What strangers reach. Only dev mode has an outbox, and only where there is one it is shown.
-fn public_site(house: &Arc<House>) -> Site {
-    let has_outbox = house.auth().is_ok_and(|auth| auth.outbox().is_some());
-    let tables: &[_] = if has_outbox {
-        &[routes::PUBLIC, routes::DEV]
-    } else {
-        &[routes::PUBLIC]
-    };
-    Site::new(Arc::clone(house), tables)
+/// The public listener's routes. Only dev mode has an outbox, and only where there is one it is shown.
+fn public_service(state: &Arc<AppState>) -> Service {
+    let has_outbox = state.core().is_ok_and(|core| core.local_outbox().is_some());
+    let dev = has_outbox.then_some(api::DEV);
+    let tables: Vec<_> = api::PUBLIC.iter().copied().chain(dev).collect();
+    Service::new(Arc::clone(state), &tables)
 }
 
 /// One listener and its connections.
-pub(super) struct Server {
-    site: Arc<Site>,
-    places: Arc<Semaphore>,
+pub(crate) struct Server {
+    service: Arc<Service>,
+    /// Connections that are still free.
+    free: Arc<Semaphore>,
     tls: Option<TlsAcceptor>,
-    /// What each address has of the places; the internal listener does not count.
-    peers: Option<Arc<Shares>>,
+    /// Connections of each address; the internal listener does not count them.
+    quota: Option<Arc<ClientQuota>>,
     connections: TaskTracker,
     /// Cancelled when the drain's time is over.
     cut: CancellationToken,
@@ -122,14 +121,19 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(site: Site, places: usize, tls: Option<TlsAcceptor>, counted: bool) -> Self {
-        let places = places.clamp(1, Semaphore::MAX_PERMITS);
-        let each = site.house.settings.max_connections_per_address;
+    pub(crate) fn new(
+        service: Service,
+        connections: usize,
+        tls: Option<TlsAcceptor>,
+        counted: bool,
+    ) -> Self {
+        let connections = connections.clamp(1, Semaphore::MAX_PERMITS);
+        let each = service.state.settings.max_connections_per_address;
         Self {
-            site: Arc::new(site),
-            places: Arc::new(Semaphore::new(places)),
+            service: Arc::new(service),
+            free: Arc::new(Semaphore::new(connections)),
             tls,
-            peers: counted.then(|| Shares::new(each)),
+            quota: counted.then(|| ClientQuota::new(each)),
             connections: TaskTracker::new(),
             cut: CancellationToken::new(),
             counted,
@@ -137,7 +141,7 @@ impl Server {
     }
 
     /// Accepts until `stop`, then drains.
-    pub(super) async fn run(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
         let accepting = self.accept_all(&listener, &stop);
         stop.run_until_cancelled(accepting).await;
         drop(listener);
@@ -145,16 +149,16 @@ impl Server {
     }
 
     async fn accept_all(&self, listener: &TcpListener, stop: &CancellationToken) {
-        let mut complaints = Complaints::default();
+        let mut failures = LogThrottle::default();
         loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else {
                 return;
             };
             match listener.accept().await {
-                Ok((stream, peer)) => self.take(stream, peer, place, stop),
+                Ok((stream, peer)) => self.take(stream, peer, permit, stop),
                 Err(error) if concerns_one(&error) => {}
                 Err(error) => {
-                    if complaints.are_due() {
+                    if failures.is_due() {
                         tracing::warn!(%error, "cannot accept");
                     }
                     clock::sleep(ACCEPT_PAUSE).await;
@@ -167,7 +171,7 @@ impl Server {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         stop: &CancellationToken,
     ) {
         let Ok(share) = self.share_of(peer.ip()) else {
@@ -175,7 +179,7 @@ impl Server {
             return;
         };
         let connection = Connection {
-            site: Arc::clone(&self.site),
+            service: Arc::clone(&self.service),
             peer: peer.ip(),
             tls: self.tls.clone(),
             streams: self.connections.clone(),
@@ -183,34 +187,34 @@ impl Server {
         };
         let (cut, counted) = (self.cut.clone(), self.counted);
         self.connections.spawn(async move {
-            let _open = counted.then(Open::count);
+            let _open = counted.then(OpenConnection::count);
             let serving = Box::pin(connection.serve(stream));
             let ended = cut.run_until_cancelled(serving).await;
             if let Some(reason) = ended.unwrap_or(Some("drain")) {
                 closed(reason);
             }
-            drop((place, share));
+            drop((permit, share));
         });
     }
 
-    /// A peer's share of the connections; none for those that are not counted.
-    fn share_of(&self, peer: IpAddr) -> Result<Option<Share>, Crowded> {
-        let trusted = self.site.house.proxies.trusts(peer.to_canonical());
-        let peers = self.peers.as_ref().filter(|_| !trusted);
-        let share = peers.map(|peers| peers.take(peer, 1).ok_or(Crowded));
+    /// A connection of the peer's quota; `None` for peers that are not counted.
+    fn share_of(&self, peer: IpAddr) -> Result<Option<QuotaShare>, QuotaExhausted> {
+        let trusted = self.service.state.proxies.trusts(peer.to_canonical());
+        let quota = self.quota.as_ref().filter(|_| !trusted);
+        let share = quota.map(|quota| quota.reserve(peer, 1).ok_or(QuotaExhausted));
         share.transpose()
     }
 
     /// Waits for connections and for handlers that outlive them.
     async fn drain(&self) {
-        let house = &self.site.house;
+        let state = &self.service.state;
         self.connections.close();
-        house.tasks.close();
+        state.tasks.close();
         let all = async {
             self.connections.wait().await;
-            house.tasks.wait().await;
+            state.tasks.wait().await;
         };
-        let in_time = tokio::time::timeout(house.settings.drain_timeout, all).await;
+        let in_time = tokio::time::timeout(state.settings.drain_timeout, all).await;
         if in_time.is_err() {
             tracing::warn!(open = self.connections.len(), "the drain's time is over");
             self.cut.cancel();
@@ -220,19 +224,19 @@ impl Server {
 }
 
 /// A peer has as many connections as it may.
-struct Crowded;
+struct QuotaExhausted;
 
 fn closed(reason: &'static str) {
     metrics::counter!(names::HTTP_CONNECTIONS_CLOSED, "reason" => reason).increment(1);
 }
 
-/// When something was last complained about.
+/// Keeps a failure that goes on from filling the log.
 #[derive(Default)]
-struct Complaints(Option<Stopwatch>);
+struct LogThrottle(Option<Stopwatch>);
 
-impl Complaints {
-    fn are_due(&mut self) -> bool {
-        let due = self.0.is_none_or(|last| last.elapsed() >= COMPLAINT_EVERY);
+impl LogThrottle {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= LOG_EVERY);
         if due {
             self.0 = Some(Stopwatch::start());
         }
@@ -241,16 +245,16 @@ impl Complaints {
 }
 
 /// Counts a connection for as long as it is open.
-struct Open;
+struct OpenConnection;
 
-impl Open {
+impl OpenConnection {
     fn count() -> Self {
         metrics::gauge!(names::HTTP_CONNECTIONS).increment(1.0);
         Self
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         metrics::gauge!(names::HTTP_CONNECTIONS).decrement(1.0);
     }

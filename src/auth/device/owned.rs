@@ -4,7 +4,7 @@ use super::trust::clean_name;
 use crate::auth::session::{self, SessionRecords};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
-use crate::core::{Caller, Client, Core, Durability, Error, FieldError};
+use crate::core::{Caller, Client, Core, Durability, Error, FieldError, ProblemKind};
 use crate::model::{DeviceId, SecurityEvent, SessionId, Timestamp, TrustedDevice, UserId};
 use crate::store::Class;
 
@@ -26,7 +26,7 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<TrustedDevice>, Er
 /// Gives a trusted device another name.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown id and for somebody else's; [`Error::Invalid`] when nothing is
+/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's; [`Error::Invalid`] when nothing is
 /// left of the name.
 pub async fn rename(
     core: &Core,
@@ -57,7 +57,7 @@ pub async fn rename(
 /// Ends the trust in one device: its next login asks for the second factor.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown id and for somebody else's.
+/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's.
 pub async fn remove(
     core: &Core,
     client: &Client,
@@ -85,7 +85,7 @@ pub async fn remove(
 /// there were, as far as they could be counted: with PostgreSQL away they end uncounted.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when the caller's own session ended meanwhile.
+/// [`ProblemKind::Unauthenticated`] when the caller's own session ended meanwhile.
 pub async fn remove_all(
     core: &Core,
     client: &Client,
@@ -111,7 +111,7 @@ pub async fn remove_all(
 /// Keys of a change. An id of another partition is nobody's here.
 fn keys(caller: &Caller, id: DeviceId) -> Result<Keys, Error> {
     if id.partition() != caller.user.id.partition() {
-        return Err(Error::NotFound);
+        return Err(Error::Refused(ProblemKind::NotFound));
     }
     Ok((caller.keys(), id))
 }
@@ -120,7 +120,7 @@ fn keys(caller: &Caller, id: DeviceId) -> Result<Keys, Error> {
 fn trusted((pair, device): Records, now: Timestamp) -> Result<TrustedDevice, Error> {
     let (_, user) = session::live(pair, now)?;
     let device = device.filter(|device| device.is_trusted_by(&user, now));
-    device.ok_or(Error::NotFound)
+    device.ok_or(Error::Refused(ProblemKind::NotFound))
 }
 
 fn nameless() -> Error {

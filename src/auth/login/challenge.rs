@@ -9,7 +9,7 @@ use crate::auth::session::presented_token::PresentedToken;
 use crate::auth::session::{self, FirstRefreshToken};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
-use crate::core::{Client, Core, Durability, Error};
+use crate::core::{Client, Core, Durability, Error, ProblemKind};
 use crate::crypto::{Opened, TokenKind};
 use crate::model::{
     Authenticator, Challenge, ChallengeId, DeviceId, Factors, Partition, SecurityEvent, Session,
@@ -61,7 +61,7 @@ enum Decision {
 
 impl From<Spent> for Error {
     fn from(_: Spent) -> Self {
-        Self::ChallengeExpired
+        Self::Refused(ProblemKind::ChallengeExpired)
     }
 }
 

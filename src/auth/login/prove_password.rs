@@ -6,7 +6,7 @@
 use super::failure_limits::{self, FailureReservation};
 use super::subject::LoginSubject;
 use crate::core::audit::RequestContext;
-use crate::core::{Caller, Client, Core, Error, change};
+use crate::core::{Caller, Client, Core, Error, ProblemKind, change};
 use crate::crypto::{HashError, HashPermit, Verified};
 use crate::model::{Password, SecurityEvent, User};
 use crate::store;
@@ -74,7 +74,7 @@ impl Failure {
     /// The error that the caller may learn.
     pub(super) fn into_error(self) -> Error {
         match self {
-            Self::Refused(_) => Error::InvalidCredentials,
+            Self::Refused(_) => Error::Refused(ProblemKind::InvalidCredentials),
             Self::Error(error) => error,
         }
     }
@@ -119,7 +119,7 @@ pub(super) async fn prove_password(
 /// Checks the password of a caller who is logged in. Returns the account that it was right for.
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`], which counts as a failed login; [`Error::RateLimited`],
+/// [`ProblemKind::InvalidCredentials`], which counts as a failed login; [`Error::RateLimited`],
 /// [`Error::Overloaded`], [`Error::StoreAway`].
 pub(crate) async fn prove_again(
     core: &Core,
@@ -264,7 +264,10 @@ mod tests {
             Reason::Disabled,
         ] {
             let shown = Failure::Refused(reason).into_error();
-            assert!(matches!(shown, Error::InvalidCredentials));
+            assert!(matches!(
+                shown,
+                Error::Refused(ProblemKind::InvalidCredentials)
+            ));
         }
     }
 }

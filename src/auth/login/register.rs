@@ -30,8 +30,8 @@ struct Applicant {
 /// Makes an account and its first session.
 ///
 /// # Errors
-/// [`Error::Invalid`] with every field that breaks a rule; [`Error::EmailTaken`],
-/// [`Error::UsernameTaken`]; [`Error::StoreAway`] when nobody can tell whether the names are free.
+/// [`Error::Invalid`] with every field that breaks a rule; [`ProblemKind::EmailTaken`](crate::core::ProblemKind::EmailTaken),
+/// [`ProblemKind::UsernameTaken`](crate::core::ProblemKind::UsernameTaken); [`Error::StoreAway`] when nobody can tell whether the names are free.
 pub async fn register(
     core: &Core,
     client: &Client,

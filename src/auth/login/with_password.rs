@@ -46,7 +46,7 @@ pub enum LoginOutcome {
 /// Checks the password and issues a session, or the challenge that leads to one.
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`] for an unknown account, a wrong password and a disabled account alike;
+/// [`ProblemKind::InvalidCredentials`](crate::core::ProblemKind::InvalidCredentials) for an unknown account, a wrong password and a disabled account alike;
 /// [`Error::RateLimited`] after too many failures; [`Error::Overloaded`], [`Error::StoreAway`].
 pub async fn with_password(
     core: &Core,

@@ -22,7 +22,7 @@ pub struct PasswordChange {
 /// Changes the password; every other session and all trusted devices end.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the new one breaks a rule; [`Error::InvalidCredentials`] when the current
+/// [`Error::Invalid`] when the new one breaks a rule; [`ProblemKind::InvalidCredentials`](crate::core::ProblemKind::InvalidCredentials) when the current
 /// one is wrong, which counts as a failed login; [`Error::RateLimited`] after several changes.
 pub async fn change(
     core: &Core,
@@ -73,6 +73,7 @@ fn proven_pair(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::ProblemKind;
     use crate::core::fixtures::{alice, session_of, start};
 
     #[test]
@@ -90,10 +91,16 @@ mod tests {
 
         let mut changed = proven.clone();
         changed.rehash_password("another".to_owned(), start());
-        assert!(matches!(judged(&changed), Err(Error::InvalidCredentials)));
+        assert!(matches!(
+            judged(&changed),
+            Err(Error::Refused(ProblemKind::InvalidCredentials))
+        ));
 
         let mut revoked = proven.clone();
         revoked.end_sessions(start());
-        assert!(matches!(judged(&revoked), Err(Error::Unauthenticated)));
+        assert!(matches!(
+            judged(&revoked),
+            Err(Error::Refused(ProblemKind::Unauthenticated))
+        ));
     }
 }

@@ -5,7 +5,9 @@ use zeroize::Zeroizing;
 use super::factor_owner::{self, FactorOwner, OwnerRecords};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
-use crate::core::{Caller, Client, Core, Durability, Error, Limit, hash_admission, limits};
+use crate::core::{
+    Caller, Client, Core, Durability, Error, Limit, ProblemKind, hash_admission, limits,
+};
 use crate::crypto::{CodeSet, draw_backup_codes};
 use crate::model::{BackupCode, SecurityEvent};
 use crate::outbound::Event;
@@ -14,10 +16,10 @@ use crate::store::Class;
 /// The number of backup codes that the caller has left.
 ///
 /// # Errors
-/// [`Error::TwoFactorNotEnabled`]; [`Error::StoreAway`].
+/// [`ProblemKind::TwoFactorNotEnabled`]; [`Error::StoreAway`].
 pub async fn count(core: &Core, caller: &Caller) -> Result<usize, Error> {
     if !caller.user.two_factor_enabled {
-        return Err(Error::TwoFactorNotEnabled);
+        return Err(Error::Refused(ProblemKind::TwoFactorNotEnabled));
     }
     let factors = core.store.read(caller.user.id.factors()).await?;
     Ok(factors.map_or(0, |factors| factors.backup_codes_left()))
@@ -28,7 +30,7 @@ pub async fn count(core: &Core, caller: &Caller) -> Result<usize, Error> {
 /// [`require_recent`](crate::auth::session::require_recent)).
 ///
 /// # Errors
-/// [`Error::TwoFactorNotEnabled`]; [`Error::ReauthenticationRequired`] when another session changed the
+/// [`ProblemKind::TwoFactorNotEnabled`]; [`ProblemKind::ReauthenticationRequired`] when another session changed the
 /// factors meanwhile; [`Error::RateLimited`], since a set costs ten hashes; [`Error::Overloaded`].
 pub async fn regenerate(
     core: &Core,
@@ -36,7 +38,7 @@ pub async fn regenerate(
     caller: &Caller,
 ) -> Result<(Vec<Zeroizing<String>>, Durability), Error> {
     if !caller.user.two_factor_enabled {
-        return Err(Error::TwoFactorNotEnabled);
+        return Err(Error::Refused(ProblemKind::TwoFactorNotEnabled));
     }
     let mut permit = hash_admission::admit(core, client)?;
     limits::take(core, client, Limit::SecondFactor(caller.user.id)).await?;
@@ -47,7 +49,7 @@ pub async fn regenerate(
     let decide = |records: OwnerRecords, change: &mut Change<'_>| {
         let mut owner = FactorOwner::proven(records, change.now())?;
         if owner.factors.methods.is_empty() {
-            return Err(Error::TwoFactorNotEnabled.into());
+            return Err(Error::Refused(ProblemKind::TwoFactorNotEnabled).into());
         }
         let (recipe, tags, now) = (recipe.clone(), tags.clone(), change.now());
         owner.factors.renew_backup_codes(recipe, tags, now);

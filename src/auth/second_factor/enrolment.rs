@@ -14,7 +14,7 @@ use super::send_code::{
 use crate::auth::session::{self, SessionRecords, require_proof};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
-use crate::core::{Caller, Client, Core, Error, FieldError, sealing};
+use crate::core::{Caller, Client, Core, Error, FieldError, ProblemKind, sealing};
 use crate::crypto::{TotpSecret, draw_backup_codes};
 use crate::model::{
     BackupCode, Email, Enrolment, MethodId, MethodKind, PhoneNumber, Proof, SixDigits, Timestamp,
@@ -48,7 +48,7 @@ struct Sending<'a> {
 /// The caller has proven recently who they are (see [`require_recent`](crate::auth::session::require_recent)).
 ///
 /// # Errors
-/// [`Error::EmailNotVerified`] where that is required; [`Error::ReauthenticationRequired`] when another
+/// [`ProblemKind::EmailNotVerified`] where that is required; [`ProblemKind::ReauthenticationRequired`] when another
 /// session changed the factors meanwhile; [`Error::StoreAway`].
 pub async fn set_up_totp(
     core: &Core,
@@ -64,7 +64,7 @@ pub async fn set_up_totp(
 ///
 /// # Errors
 /// As [`set_up_totp`]; [`Error::Invalid`] unless the number is in E.164 form;
-/// [`Error::MethodNotAvailable`] when no SMS can be sent; [`Error::RateLimited`].
+/// [`ProblemKind::MethodNotAvailable`] when no SMS can be sent; [`Error::RateLimited`].
 pub async fn set_up_sms(
     core: &Core,
     client: &Client,
@@ -173,7 +173,7 @@ async fn propose_sending(
 fn may_enrol(core: &Core, user: &User) -> Result<(), Error> {
     let required = core.settings.second_factors.require_verified_email;
     if required && user.email_verified_at.is_none() {
-        return Err(Error::EmailNotVerified);
+        return Err(Error::Refused(ProblemKind::EmailNotVerified));
     }
     Ok(())
 }

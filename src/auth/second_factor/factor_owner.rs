@@ -36,7 +36,7 @@ impl FactorOwner {
     /// The owner, when session and account are live. An account without any second factor has no record of them.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`].
+    /// [`ProblemKind::Unauthenticated`](crate::core::ProblemKind::Unauthenticated).
     pub(super) fn live(records: OwnerRecords, now: Timestamp) -> Result<Self, Error> {
         let (pair, (factors, codes)) = records;
         let (session, user) = session::live(pair, now)?;
@@ -52,7 +52,7 @@ impl FactorOwner {
     /// case; that no other session changed the factors since is checked here, in the commit.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], [`Error::ReauthenticationRequired`].
+    /// [`ProblemKind::Unauthenticated`](crate::core::ProblemKind::Unauthenticated), [`ProblemKind::ReauthenticationRequired`](crate::core::ProblemKind::ReauthenticationRequired).
     pub(super) fn proven(records: OwnerRecords, now: Timestamp) -> Result<Self, Error> {
         let owner = Self::live(records, now)?;
         require_proof(&owner.session, &owner.user)?;
@@ -90,6 +90,7 @@ impl FactorOwner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::ProblemKind;
     use crate::core::fixtures::{alice, session_of, start};
 
     #[test]
@@ -106,10 +107,16 @@ mod tests {
         let mut changed = user.clone();
         changed.change_factors(true, start());
         let refused = proven(&changed);
-        assert!(matches!(refused, Err(Error::ReauthenticationRequired)));
+        assert!(matches!(
+            refused,
+            Err(Error::Refused(ProblemKind::ReauthenticationRequired))
+        ));
 
         let mut revoked = user;
         revoked.end_sessions(start());
-        assert!(matches!(proven(&revoked), Err(Error::Unauthenticated)));
+        assert!(matches!(
+            proven(&revoked),
+            Err(Error::Refused(ProblemKind::Unauthenticated))
+        ));
     }
 }

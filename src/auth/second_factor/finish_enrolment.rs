@@ -14,7 +14,8 @@ use super::verify::totp_secret;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Refusal};
 use crate::core::{
-    Caller, Client, Core, Durability, Error, FieldError, Limit, hash_admission, limits, sealing,
+    Caller, Client, Core, Durability, Error, FieldError, Limit, ProblemKind, hash_admission,
+    limits, sealing,
 };
 use crate::crypto::{CodeSet, HashPermit, draw_backup_codes};
 use crate::model::{
@@ -51,8 +52,8 @@ type Records = (OwnerRecords, Option<Enrolment>);
 /// the proposed one. Every other session loses its right to sensitive actions, and trusted devices end.
 ///
 /// # Errors
-/// [`Error::EnrolmentExpired`] when the session proposes nothing of this kind, or its time or tries are
-/// over; [`Error::InvalidCode`], which counts as a try unless it is not six digits at all;
+/// [`ProblemKind::EnrolmentExpired`] when the session proposes nothing of this kind, or its time or tries are
+/// over; [`ProblemKind::InvalidCode`], which counts as a try unless it is not six digits at all;
 /// [`Error::Invalid`] for another secret; [`Error::RateLimited`]; [`Error::Overloaded`].
 pub async fn finish_enrolment(
     core: &Core,
@@ -75,7 +76,7 @@ async fn finish(
     code: &str,
     secret: Option<&str>,
 ) -> Result<Enabled, Error> {
-    let code = SixDigits::parse(code).ok_or(Error::InvalidCode)?;
+    let code = SixDigits::parse(code).ok_or(ProblemKind::InvalidCode)?;
     let (context, keys) = (RequestContext::new(core, client), keys(caller));
     let seen = Proposal::of(core.store.read(keys).await?, kind, context.now)?;
     require_own_secret(core, &seen.enrolment, secret)?;
@@ -94,7 +95,7 @@ async fn finish(
     let decide = |records: Records, change: &mut Change<'_>| {
         let proposal = Proposal::of(records, kind, change.now())?;
         if proposal.enrolment.method_id != seen.enrolment.method_id {
-            return Err(Error::EnrolmentExpired.into());
+            return Err(Error::Refused(ProblemKind::EnrolmentExpired).into());
         }
         decide(core, proposal, &code, fresh.as_ref(), change)
     };
@@ -176,7 +177,7 @@ fn decide(
     proposal.enrolment.count_try();
     let Some(step) = shown_step(core, &proposal.enrolment, code, change.now())? else {
         write_wrong(&proposal, change);
-        return Err(Refusal::Committed(Error::InvalidCode));
+        return Err(Refusal::Committed(Error::Refused(ProblemKind::InvalidCode)));
     };
     let app = proposal.enrolment.kind == MethodKind::Totp;
     let valid = app || proposal.owner.factors.backup.is_none();
@@ -224,7 +225,9 @@ impl Proposal {
     fn of((records, enrolment): Records, kind: MethodKind, now: Timestamp) -> Result<Self, Error> {
         let owner = FactorOwner::proven(records, now)?;
         let open = |enrolment: &Enrolment| enrolment.is_open(kind, owner.user.id, now);
-        let enrolment = enrolment.filter(open).ok_or(Error::EnrolmentExpired)?;
+        let enrolment = enrolment
+            .filter(open)
+            .ok_or(ProblemKind::EnrolmentExpired)?;
         Ok(Self { owner, enrolment })
     }
 

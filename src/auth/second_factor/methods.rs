@@ -4,7 +4,7 @@ use super::factor_owner::{self, FactorOwner, OwnerRecords};
 use crate::auth::session::{require_proof, require_recent};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
-use crate::core::{Caller, Client, Core, Durability, Error, FieldError};
+use crate::core::{Caller, Client, Core, Durability, Error, FieldError, ProblemKind};
 use crate::model::{
     Authenticator, Factors, Method, MethodId, MethodKind, Removed, SecurityEvent, Timestamp,
 };
@@ -69,8 +69,8 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<MethodList, Error> {
 /// Changes a method. The wish to be asked for one first ends nothing; to enable one again is a change of factors.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown id and for somebody else's; [`Error::Invalid`] for `enabled:
-/// false`; [`Error::ReauthenticationRequired`] for `enabled: true` without a recent proof.
+/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's; [`Error::Invalid`] for `enabled:
+/// false`; [`ProblemKind::ReauthenticationRequired`] for `enabled: true` without a recent proof.
 pub async fn change(
     core: &Core,
     client: &Client,
@@ -86,14 +86,18 @@ pub async fn change(
     let context = RequestContext::new(core, client);
     let decide = |records: OwnerRecords, change: &mut Change<'_>| {
         let mut owner = FactorOwner::live(records, change.now())?;
-        let kind = owner.factors.named_mut(id).ok_or(Error::NotFound)?.kind;
+        let kind = owner
+            .factors
+            .named_mut(id)
+            .ok_or(ProblemKind::NotFound)?
+            .kind;
         if let Some(preferred) = wanted.preferred {
             write_preference(&mut owner, kind, preferred, change);
         }
         if wanted.enabled == Some(true) {
             unlock(&mut owner, kind, change)?;
         }
-        let method = owner.factors.method(kind).ok_or(Error::NotFound)?;
+        let method = owner.factors.method(kind).ok_or(ProblemKind::NotFound)?;
         Ok(MethodView::of(method, &owner.factors))
     };
     let keys = factor_owner::keys(caller);
@@ -104,7 +108,7 @@ pub async fn change(
 /// Removes a method. With the last one the backup codes go, and logins ask for no second factor.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown id and for somebody else's; [`Error::ReauthenticationRequired`]
+/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's; [`ProblemKind::ReauthenticationRequired`]
 /// when another session changed the factors meanwhile.
 pub async fn remove(
     core: &Core,
@@ -118,7 +122,7 @@ pub async fn remove(
 /// Removes the authenticator app. As [`remove`].
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`ProblemKind::NotFound`] when there is none.
 pub async fn remove_totp(
     core: &Core,
     client: &Client,
@@ -136,9 +140,11 @@ async fn remove_selected(
     let context = RequestContext::new(core, client);
     let decide = |records: OwnerRecords, change: &mut Change<'_>| {
         let mut owner = FactorOwner::proven(records, change.now())?;
-        let id = selected.among(&owner.factors).ok_or(Error::NotFound)?;
+        let id = selected
+            .among(&owner.factors)
+            .ok_or(ProblemKind::NotFound)?;
         let removed = owner.factors.remove(id, change.now());
-        let removed = removed.ok_or(Error::NotFound)?;
+        let removed = removed.ok_or(ProblemKind::NotFound)?;
         let (kind, last) = match removed {
             Removed::Others(kind) => (kind, false),
             Removed::Nothing(kind) => (kind, true),

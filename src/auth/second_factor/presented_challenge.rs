@@ -3,7 +3,7 @@
 use crate::auth::device::trust::{self, NewDevice, Trust};
 use crate::auth::login::missing_factors;
 use crate::auth::session::{self, FirstRefreshToken};
-use crate::core::{Client, Core, Error};
+use crate::core::{Client, Core, Error, ProblemKind};
 use crate::crypto::TokenKind;
 use crate::model::{
     Challenge, ChallengeId, CodesId, Factors, FactorsId, SentCodes, Timestamp, User, UserId,
@@ -43,7 +43,7 @@ impl PresentedChallenge {
     /// challenge that is over, or presented by another client, takes nothing from its owner's.
     ///
     /// # Errors
-    /// [`Error::ChallengeExpired`]; [`Error::StoreAway`].
+    /// [`ProblemKind::ChallengeExpired`]; [`Error::StoreAway`].
     pub(super) async fn open(
         core: &Core,
         client: &Client,
@@ -51,7 +51,7 @@ impl PresentedChallenge {
         trust: Option<&Trust>,
     ) -> Result<Self, Error> {
         let opened = core.opaque_tokens.open(TokenKind::Challenge, temp_token);
-        let opened = opened.map_err(|_| Error::ChallengeExpired)?;
+        let opened = opened.map_err(|_| Error::Refused(ProblemKind::ChallengeExpired))?;
         let id = ChallengeId::from(opened.id);
         let (hash, now) = (opened.hash(), core.clock.now());
         let open = |one: &Challenge| one.has_tries() && one.is_for(&hash, &client.user_agent, now);
@@ -61,7 +61,7 @@ impl PresentedChallenge {
             Some(challenge) => Some(challenge),
             None => core.store.read(id).await?.filter(open),
         };
-        let challenge = challenge.ok_or(Error::ChallengeExpired)?;
+        let challenge = challenge.ok_or(ProblemKind::ChallengeExpired)?;
         let user_id = challenge.user_id;
         Ok(Self {
             id,
@@ -84,10 +84,10 @@ impl PresentedChallenge {
     /// it is decided, and not when the challenge was issued.
     ///
     /// # Errors
-    /// [`Error::ChallengeExpired`].
+    /// [`ProblemKind::ChallengeExpired`].
     pub(super) fn admit(&self, records: ChallengeRecords) -> Result<OpenChallenge, Error> {
         let ((Some(challenge), Some(user)), (factors, codes)) = records else {
-            return Err(Error::ChallengeExpired);
+            return Err(Error::Refused(ProblemKind::ChallengeExpired));
         };
         challenge.admit(&self.hash, &user, &self.user_agent, self.now)?;
         Ok(OpenChallenge {

@@ -5,7 +5,7 @@ use crate::auth::login::{Evidence, prove_again};
 use crate::auth::session::{self, SessionRecords, access_token};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Refusal};
-use crate::core::{Caller, Client, Core, Error, Limit, hash_admission, limits};
+use crate::core::{Caller, Client, Core, Error, Limit, ProblemKind, hash_admission, limits};
 use crate::model::{
     Authenticator, Factors, MethodKind, Password, SecurityEvent, Session, SixDigits, User,
 };
@@ -25,9 +25,9 @@ pub enum Reproof {
 /// Proves again who the caller is: a new access token with a new `auth_time`.
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`] when the password is wrong, which counts as a failed login;
-/// [`Error::InvalidCode`] when the code is, which counts against the app;
-/// [`Error::MethodNotAvailable`] for a code when the account has no app, or it was disabled.
+/// [`ProblemKind::InvalidCredentials`] when the password is wrong, which counts as a failed login;
+/// [`ProblemKind::InvalidCode`] when the code is, which counts against the app;
+/// [`ProblemKind::MethodNotAvailable`] for a code when the account has no app, or it was disabled.
 pub async fn reauthenticate(
     core: &Core,
     client: &Client,
@@ -75,9 +75,9 @@ async fn by_code(
     caller: &Caller,
     code: &str,
 ) -> Result<(User, Session), Error> {
-    let code = SixDigits::parse(code).ok_or(Error::InvalidCode)?;
+    let code = SixDigits::parse(code).ok_or(ProblemKind::InvalidCode)?;
     if !caller.user.two_factor_enabled {
-        return Err(Error::MethodNotAvailable);
+        return Err(Error::Refused(ProblemKind::MethodNotAvailable));
     }
     limits::take(core, client, Limit::SecondFactor(caller.user.id)).await?;
     let context = RequestContext::new(core, client);
@@ -103,11 +103,13 @@ fn decide(
         let app = factors.method(MethodKind::Totp);
         app.is_some_and(|app| app.strikes.allow())
     };
-    let mut factors = factors.filter(usable).ok_or(Error::MethodNotAvailable)?;
+    let mut factors = factors
+        .filter(usable)
+        .ok_or(ProblemKind::MethodNotAvailable)?;
     let app = Authenticator::Method(MethodKind::Totp);
     if !shows_totp(core, &mut factors, code, now, change.lost_at())? {
         strike(&user, &mut factors, app, DURING, change)?;
-        return Err(Refusal::Committed(Error::InvalidCode));
+        return Err(Refusal::Committed(Error::Refused(ProblemKind::InvalidCode)));
     }
     factors.succeed(app, now);
     session.reauthenticated(&user, app.reference(), now);

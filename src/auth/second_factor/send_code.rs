@@ -10,7 +10,7 @@ use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChall
 use super::verify::write_codes;
 use crate::core::audit::{RequestContext, Subject};
 use crate::core::change::{self, Change};
-use crate::core::{Client, Core, Error, limits, sealing};
+use crate::core::{Client, Core, Error, ProblemKind, limits, sealing};
 use crate::model::{
     Email, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent, SentCode, SixDigits,
     Timestamp, UserId, masked_email, masked_phone,
@@ -100,7 +100,7 @@ impl Destination {
 /// no try of the challenge.
 ///
 /// # Errors
-/// [`Error::ChallengeExpired`]; [`Error::MethodNotAvailable`] when the account has no such method, it
+/// [`ProblemKind::ChallengeExpired`]; [`ProblemKind::MethodNotAvailable`] when the account has no such method, it
 /// was disabled, or nothing can be sent that way; [`Error::RateLimited`] when too many codes were sent,
 /// or the tries at those before are used up; [`Error::StoreAway`].
 pub async fn send_code(
@@ -157,7 +157,7 @@ async fn enqueue_login_code(
     let decide = |records: ChallengeRecords, change: &mut Change<'_>| {
         let mut open = presented.admit(records)?;
         if sendable(&open, kind, presented.now)?.id != method_id {
-            return Err(Error::MethodNotAvailable.into());
+            return Err(Error::Refused(ProblemKind::MethodNotAvailable).into());
         }
         open.codes.replace(sent.clone(), presented.now);
         write_codes(&open.codes, change);
@@ -204,7 +204,7 @@ pub(super) fn require_channel(core: &Core, kind: MethodKind) -> Result<(), Error
     };
     match channel {
         Some(channel) if core.outbound.reaches(channel) => Ok(()),
-        _ => Err(Error::MethodNotAvailable),
+        _ => Err(Error::Refused(ProblemKind::MethodNotAvailable)),
     }
 }
 
@@ -264,11 +264,11 @@ pub(super) async fn within_send_limits<T>(
 /// The method that a code may be sent by now.
 fn sendable(open: &OpenChallenge, kind: MethodKind, now: Timestamp) -> Result<&Method, Error> {
     if !open.challenge.has_tries() {
-        return Err(Error::ChallengeExpired);
+        return Err(Error::Refused(ProblemKind::ChallengeExpired));
     }
     let method = open.factors.method(kind);
     let method = method.filter(|method| method.strikes.allow());
-    let method = method.ok_or(Error::MethodNotAvailable)?;
+    let method = method.ok_or(ProblemKind::MethodNotAvailable)?;
     let live = |code: &&SentCode| code.kind == kind && now < code.expires_at;
     let spent = open.codes.sent.iter().find(live);
     match spent.filter(|code| !code.has_tries()) {

@@ -12,7 +12,7 @@ use crate::auth::login::{SignedIn, login_event, signed_in};
 use crate::auth::session;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Changed, Refusal};
-use crate::core::{Client, Core, Durability, Error, Limit, limits, sealing};
+use crate::core::{Client, Core, Durability, Error, Limit, ProblemKind, limits, sealing};
 use crate::crypto::{TotpSecret, step_at};
 use crate::model::{
     Authenticator, Factors, MethodId, MethodKind, SecurityEvent, SentCodes, Session, SixDigits,
@@ -44,9 +44,9 @@ pub(super) struct Completed {
 /// Completes a login with a code of an authenticator app, or one that was sent.
 ///
 /// # Errors
-/// [`Error::InvalidCode`], which counts as a try unless it is not six digits at all;
-/// [`Error::ChallengeExpired`] when the challenge is spent, expired, out of tries or another client's;
-/// [`Error::MethodNotAvailable`]; [`Error::RateLimited`]; [`Error::StoreAway`].
+/// [`ProblemKind::InvalidCode`], which counts as a try unless it is not six digits at all;
+/// [`ProblemKind::ChallengeExpired`] when the challenge is spent, expired, out of tries or another client's;
+/// [`ProblemKind::MethodNotAvailable`]; [`Error::RateLimited`]; [`Error::StoreAway`].
 pub async fn verify(core: &Core, client: &Client, input: Verification) -> Result<SignedIn, Error> {
     let mut method = input.method;
     let verified = verify_code(core, client, &input, &mut method).await;
@@ -61,7 +61,7 @@ async fn verify_code(
     input: &Verification,
     method: &mut Option<MethodKind>,
 ) -> Result<SignedIn, Error> {
-    let code = SixDigits::parse(&input.code).ok_or(Error::InvalidCode)?;
+    let code = SixDigits::parse(&input.code).ok_or(ProblemKind::InvalidCode)?;
     let trust = input.trust.as_ref();
     let presented = PresentedChallenge::open(core, client, &input.temp_token, trust).await?;
     limits::take(core, client, Limit::SecondFactor(presented.user_id)).await?;
@@ -103,7 +103,7 @@ async fn verify_code(
             "login",
             change,
         )?;
-        Err(Refusal::Committed(Error::InvalidCode))
+        Err(Refusal::Committed(Error::Refused(ProblemKind::InvalidCode)))
     };
     let keys = presented.keys();
     let completed = change::commit(core, &context, Class::Session, keys, decide).await?;
@@ -291,7 +291,8 @@ impl OpenChallenge {
             let method = self.factors.method(*kind);
             method.is_some_and(|method| method.strikes.allow())
         };
-        kind.filter(usable).ok_or(Error::MethodNotAvailable)
+        kind.filter(usable)
+            .ok_or(Error::Refused(ProblemKind::MethodNotAvailable))
     }
 }
 

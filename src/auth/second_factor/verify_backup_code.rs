@@ -9,7 +9,7 @@ use super::verify::{Completed, Verification, complete, record_locked, tokens};
 use crate::auth::login::SignedIn;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Changed, Refusal};
-use crate::core::{Client, Core, Durability, Error, Limit, hash_admission, limits};
+use crate::core::{Client, Core, Durability, Error, Limit, ProblemKind, hash_admission, limits};
 use crate::model::{Authenticator, BackupCode, SecurityEvent};
 use crate::outbound::Event;
 use crate::store::{Class, Draft};
@@ -37,7 +37,7 @@ pub async fn verify_backup_code(
 }
 
 async fn try_verify(core: &Core, client: &Client, input: &Verification) -> Result<SignedIn, Error> {
-    let code = BackupCode::parse(&input.code).ok_or(Error::InvalidCode)?;
+    let code = BackupCode::parse(&input.code).ok_or(ProblemKind::InvalidCode)?;
     let mut permit = hash_admission::admit(core, client)?;
     let trust = input.trust.as_ref();
     let presented = PresentedChallenge::open(core, client, &input.temp_token, trust).await?;
@@ -54,7 +54,7 @@ async fn count_try(core: &Core, presented: &PresentedChallenge) -> Result<Counte
         open.challenge.count_try()?;
         let backup = open.factors.backup.as_mut();
         let codes = backup.filter(|codes| codes.can_be_used());
-        let codes = codes.ok_or(Error::MethodNotAvailable)?;
+        let codes = codes.ok_or(ProblemKind::MethodNotAvailable)?;
         let counted = Counted {
             locked: codes.strikes.strike(presented.now),
             recipe: codes.recipe.clone(),
@@ -88,7 +88,7 @@ async fn decide(
         if counted.locked {
             record_locked(&open.user, authenticator, change)?;
         }
-        Err(Refusal::Committed(Error::InvalidCode))
+        Err(Refusal::Committed(Error::Refused(ProblemKind::InvalidCode)))
     };
     let keys = presented.keys();
     let completed = change::commit(core, &context, Class::Session, keys, decide).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Caller, Client, Core, Error, Limit, change, limits};
+use crate::core::{Caller, Client, Core, Error, Limit, ProblemKind, change, limits};
 use crate::crypto::Claims;
 use crate::model::{Session, Timestamp, User};
 use crate::store::{self, Class, Draft};
@@ -17,7 +17,7 @@ const TOUCH_AFTER: Duration = Duration::from_mins(1);
 /// one could otherwise lock its owner out.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when token, session or account does not stand;
+/// [`ProblemKind::Unauthenticated`] when token, session or account does not stand;
 /// [`Error::RateLimited`]; [`Error::StoreAway`] when nobody can tell.
 pub async fn authenticate(
     core: &Core,
@@ -29,7 +29,7 @@ pub async fn authenticate(
     let claims = core
         .access_tokens
         .verify(access_token, now)
-        .map_err(|_| Error::Unauthenticated)?;
+        .map_err(|_| Error::Refused(ProblemKind::Unauthenticated))?;
     let limit = limited.then_some(Limit::Account(claims.user_id));
     let live = live_session(core, &claims, now);
     let (live, reservation) = tokio::join!(live, limits::reserve(core, client, limit));
@@ -37,7 +37,7 @@ pub async fn authenticate(
     let Ok(Some((session, user))) = live else {
         limits::release(core, reservation).await;
         live?;
-        return Err(Error::Unauthenticated);
+        return Err(Error::Refused(ProblemKind::Unauthenticated));
     };
     reservation.settle(client)?;
     touch(core, client, &session, now);
@@ -72,7 +72,7 @@ async fn live_session(
 /// the second factors is none.
 ///
 /// # Errors
-/// [`Error::ReauthenticationRequired`]; [`Error::StoreAway`] when nobody can tell.
+/// [`ProblemKind::ReauthenticationRequired`]; [`Error::StoreAway`] when nobody can tell.
 pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
     let Caller {
         user,
@@ -91,7 +91,7 @@ pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
     let looked_up = Box::pin(core.store.look_up(session.id, user.id));
     match looked_up.await? {
         (Some(session), Some(user)) if proven(&session, &user) => Ok(()),
-        _ => Err(Error::ReauthenticationRequired),
+        _ => Err(Error::Refused(ProblemKind::ReauthenticationRequired)),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::SessionRecords;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
-use crate::core::{Caller, Client, Core, Durability, Error};
+use crate::core::{Caller, Client, Core, Durability, Error, ProblemKind};
 use crate::crypto::TokenKind;
 use crate::model::{SecurityEvent, Session, SessionId, Timestamp, User, device_name};
 use crate::store::Class;
@@ -115,7 +115,7 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<SessionView>, Erro
 /// Ends one of the caller's sessions.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown id and for somebody else's.
+/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's.
 pub async fn revoke(
     core: &Core,
     client: &Client,
@@ -123,18 +123,18 @@ pub async fn revoke(
     id: SessionId,
 ) -> Result<Durability, Error> {
     if id.partition() != caller.user.id.partition() {
-        return Err(Error::NotFound);
+        return Err(Error::Refused(ProblemKind::NotFound));
     }
     let context = RequestContext::new(core, client);
     let ended = end(core, &context, Ending::by_owner(id, &caller.user)).await?;
-    ended.ok_or(Error::NotFound)
+    ended.ok_or(Error::Refused(ProblemKind::NotFound))
 }
 
 /// Ends all sessions of the caller, or all others: by one write of the account, whatever their number.
 /// Returns how many ended, as far as they could be counted: with PostgreSQL away they end uncounted.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when the caller's own session ended meanwhile.
+/// [`ProblemKind::Unauthenticated`] when the caller's own session ended meanwhile.
 pub async fn revoke_all(
     core: &Core,
     client: &Client,
@@ -248,7 +248,7 @@ mod tests {
         let pair = (Some(session), Some(user));
         assert!(matches!(
             super::super::live(pair, start()),
-            Err(Error::Unauthenticated)
+            Err(Error::Refused(ProblemKind::Unauthenticated))
         ));
     }
 }

@@ -6,7 +6,7 @@ use super::end::{Ending, end};
 use super::presented_token::PresentedToken;
 use super::{RefreshToken, SessionRecords, access_token, refresh_token};
 use crate::core::audit::RequestContext;
-use crate::core::{Client, Core, Error, change};
+use crate::core::{Client, Core, Error, ProblemKind, change};
 use crate::crypto::{Opened, TokenKind};
 use crate::model::{Rotation, Session, SessionId, User};
 use crate::store::{Class, Draft};
@@ -38,14 +38,16 @@ enum RefreshOutcome {
 /// Rotates a refresh token. One that was used before ends its whole family.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when it is forged, unknown, expired or was used before.
+/// [`ProblemKind::Unauthenticated`] when it is forged, unknown, expired or was used before.
 pub async fn refresh(core: &Core, client: &Client, token: &str) -> Result<Refreshed, Error> {
     let refreshed = try_refresh(core, client, token).await;
     let outcome = refreshed
         .as_ref()
         .map_or_else(Error::code, |(label, _)| label);
     metrics::counter!(names::REFRESHES, "outcome" => outcome).increment(1);
-    refreshed?.1.ok_or(Error::Unauthenticated)
+    refreshed?
+        .1
+        .ok_or(Error::Refused(ProblemKind::Unauthenticated))
 }
 
 async fn try_refresh(
@@ -54,7 +56,7 @@ async fn try_refresh(
     token: &str,
 ) -> Result<(&'static str, Option<Refreshed>), Error> {
     let presented = PresentedToken::open(core, TokenKind::Refresh, client, token)
-        .map_err(|_| Error::Unauthenticated)?;
+        .map_err(|_| Error::Refused(ProblemKind::Unauthenticated))?;
     let session_id = SessionId::from(presented.opened.id);
     match rotate(core, &presented).await? {
         RefreshOutcome::Rotated(pair) => {

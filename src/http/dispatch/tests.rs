@@ -1,5 +1,7 @@
 //! Dispatch with a route table of its own and no stores.
 
+mod contract;
+
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -10,81 +12,62 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config;
-use crate::http::route::Access::Public;
-use crate::http::route::Limit::Unlimited;
+use crate::http::contract::prelude::*;
+use crate::http::contract::route::Limit::Unlimited;
 
 #[derive(Deserialize, utoipa::ToSchema)]
 struct Wish {
     word: String,
 }
 
-fn echo(call: Call) -> Work {
-    Box::pin(async move {
-        let wish: Wish = call.json()?;
-        Reply::ok("Heard", wish.word)
-    })
+async fn echo(_: Call, Json(wish): Json<Wish>) -> Result<Reply, Problem> {
+    Reply::ok("Heard", wish.word)
 }
 
-fn boom(_: Call) -> Work {
-    Box::pin(async { panic!("secret inside") })
+async fn boom(_: Call, (): ()) -> Result<Reply, Problem> {
+    panic!("secret inside")
 }
 
-fn never(_: Call) -> Work {
-    Box::pin(std::future::pending())
+async fn never(_: Call, (): ()) -> Result<Reply, Problem> {
+    std::future::pending().await
 }
 
-fn address(call: Call) -> Work {
-    Box::pin(async move {
-        let Call { client, .. } = call;
-        Reply::ok("You", client.address.to_string())
-    })
+async fn address(call: Call, (): ()) -> Result<Reply, Problem> {
+    Reply::ok("You", call.client.address.to_string())
 }
 
-fn cookie(call: Call) -> Work {
-    Box::pin(async move { Reply::ok("Yours", call.cookie_token()?) })
+async fn cookie(call: Call, (): ()) -> Result<Reply, Problem> {
+    Reply::ok("Yours", call.cookie_token()?)
 }
 
-fn me(call: Call) -> Work {
-    Box::pin(async move { Reply::ok("Me", call.caller()?.user.email.clone()) })
+async fn me(call: Call, (): ()) -> Result<Reply, Problem> {
+    Reply::ok("Me", call.caller()?.user.email.clone())
 }
 
 static FINISHED: AtomicUsize = AtomicUsize::new(0);
 
-fn slow(_: Call) -> Work {
-    Box::pin(async {
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
-        FINISHED.fetch_add(1, Ordering::SeqCst);
-        Ok(Reply::empty())
-    })
+async fn slow(_: Call, (): ()) -> Result<Reply, Problem> {
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    FINISHED.fetch_add(1, Ordering::SeqCst);
+    Ok(Reply::empty())
+}
+
+/// Open and unlimited, so that it needs no stores.
+const fn open(route: Route) -> Route {
+    route.open_to(Public).limited_by(Unlimited)
 }
 
 const ROUTES: &[Route] = &[
-    Route::post("/echo", echo)
-        .open_to(Public)
-        .limited_by(Unlimited)
-        .takes::<Wish>(),
-    Route::get("/boom", boom)
-        .open_to(Public)
-        .limited_by(Unlimited),
-    Route::post("/boom", boom)
-        .open_to(Public)
-        .limited_by(Unlimited),
-    Route::get("/never", never)
-        .open_to(Public)
-        .limited_by(Unlimited),
-    Route::post("/slow", slow)
-        .open_to(Public)
-        .limited_by(Unlimited),
-    Route::get("/address", address)
-        .open_to(Public)
-        .limited_by(Unlimited),
-    Route::post("/cookie", cookie)
-        .open_to(Public)
-        .limited_by(Unlimited)
-        .takes_cookie(),
-    Route::get("/me", me),
-    Route::get("/limited", address).open_to(Public),
+    open(Route::post("/echo", handler!(echo))),
+    open(Route::get("/boom", handler!(boom))),
+    open(Route::post("/boom", handler!(boom))),
+    open(Route::get("/never", handler!(never))),
+    open(Route::post("/slow", handler!(slow))),
+    open(Route::get("/address", handler!(address))),
+    open(Route::post("/cookie", handler!(cookie))).takes_cookie(),
+    Route::get("/me", handler!(me)),
+    Route::get("/limited", handler!(address)).open_to(Public),
 ];
 
 fn settings() -> config::Http {
@@ -98,9 +81,15 @@ fn settings() -> config::Http {
     }
 }
 
-fn site(settings: config::Http) -> Arc<Site> {
-    let house = House::without_stores(settings, CancellationToken::new());
-    Arc::new(Site::new(Arc::new(house), &[ROUTES]))
+fn service(settings: config::Http) -> Arc<Service> {
+    serving(
+        ROUTES,
+        AppState::without_stores(settings, CancellationToken::new()),
+    )
+}
+
+fn serving(routes: &'static [Route], state: AppState) -> Arc<Service> {
+    Arc::new(Service::new(Arc::new(state), &[routes]))
 }
 
 /// `"METHOD /path"`, headers, body.
@@ -120,23 +109,26 @@ fn request(line: &str, headers: &[(&str, &str)], body: &str) -> Request<Full<Byt
 struct Seen {
     status: u16,
     headers: HeaderMap,
+    text: String,
+    /// Null where the text is no JSON.
     body: Value,
 }
 
-async fn sent_to(site: &Arc<Site>, request: Request<Full<Bytes>>) -> Seen {
+async fn sent_to(service: &Arc<Service>, request: Request<Full<Bytes>>) -> Seen {
     let peer = IpAddr::from([10, 0, 0, 1]);
-    let answer = dispatch(Arc::clone(site), peer, request).await;
+    let answer = dispatch(Arc::clone(service), peer, request).await;
     let (parts, body) = answer.expect("cannot fail").into_parts();
     let bytes = body.collect().await.expect("a body").to_bytes();
     Seen {
         status: parts.status.as_u16(),
         headers: parts.headers,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     }
 }
 
 async fn sent(line: &str, headers: &[(&str, &str)], body: &str) -> Seen {
-    sent_to(&site(settings()), request(line, headers, body)).await
+    sent_to(&service(settings()), request(line, headers, body)).await
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -179,7 +171,7 @@ async fn https_is_insisted_on_where_it_is_spoken() {
         public_url: Some("https://login.example.com".to_owned()),
         ..settings()
     };
-    let seen = sent_to(&site(settings), request("GET /nowhere", &[], "")).await;
+    let seen = sent_to(&service(settings), request("GET /nowhere", &[], "")).await;
     assert!(seen.headers.contains_key(header::STRICT_TRANSPORT_SECURITY));
     let plain = sent("GET /nowhere", &[], "").await;
     assert!(
@@ -242,7 +234,7 @@ async fn every_failure_is_a_problem_that_names_its_request() {
 }
 
 #[tokio::test]
-async fn a_protected_line_refuses_whoever_shows_nothing() {
+async fn a_protected_route_refuses_callers_without_credentials() {
     let nothing = sent("GET /me", &[], "").await;
     // Without stores nobody can count the attempt, so the answer is "unavailable", never "come in".
     assert_eq!(nothing.status, 503);
@@ -305,33 +297,33 @@ impl Body for Promised {
 }
 
 #[tokio::test]
-async fn bodies_that_there_is_no_room_for_are_refused_unread() {
-    let site = site(config::Http {
+async fn bodies_over_the_budget_are_refused_unread() {
+    let service = service(config::Http {
         body_budget_bytes: 64,
         request_timeout: Duration::from_mins(10),
         ..settings()
     });
     let promise = request("POST /echo", &[JSON], "").map(|_| Promised);
     let peer = IpAddr::from([192, 0, 2, 1]);
-    let mut promised = Box::pin(dispatch(Arc::clone(&site), peer, promise));
+    let mut promised = Box::pin(dispatch(Arc::clone(&service), peer, promise));
     let waits = poll_fn(|context| Poll::Ready(promised.as_mut().poll(context).is_pending())).await;
     assert!(waits, "for its body");
 
     let wish = || request("POST /echo", &[JSON], r#"{"word":"hi"}"#);
-    let refused = sent_to(&site, wish()).await;
+    let refused = sent_to(&service, wish()).await;
     assert_eq!(
         (refused.status, &refused.body["code"]),
         (503, &"overloaded".into())
     );
     assert!(refused.headers.contains_key("retry-after"));
-    let bare = sent_to(&site, request("GET /address", &[], "")).await;
-    assert_eq!(bare.status, 200, "needs no room");
+    let bare = sent_to(&service, request("GET /address", &[], "")).await;
+    assert_eq!(bare.status, 200, "needs no memory");
     drop(promised);
-    assert_eq!(sent_to(&site, wish()).await.status, 200);
+    assert_eq!(sent_to(&service, wish()).await.status, 200);
     assert_eq!(
-        sent_to(&site, wish()).await.status,
+        sent_to(&service, wish()).await.status,
         200,
-        "the room was given back"
+        "the memory was given back"
     );
 }
 
@@ -354,7 +346,7 @@ async fn headers_are_bounded_and_a_host_is_needed() {
     );
     let mut nameless = request("GET /address", &[], "");
     nameless.headers_mut().remove("host");
-    assert_eq!(sent_to(&site(settings()), nameless).await.status, 400);
+    assert_eq!(sent_to(&service(settings()), nameless).await.status, 400);
 }
 
 #[tokio::test]
@@ -398,13 +390,13 @@ async fn a_cookie_is_for_our_own_pages() {
 
 #[tokio::test]
 async fn work_that_changes_something_outlives_its_client() {
-    let site = site(settings());
+    let service = service(settings());
     let before = FINISHED.load(Ordering::SeqCst);
-    let mut gone = Box::pin(sent_to(&site, request("POST /slow", &[], "")));
+    let mut gone = Box::pin(sent_to(&service, request("POST /slow", &[], "")));
     let polled = poll_fn(|context| Poll::Ready(gone.as_mut().poll(context).is_pending())).await;
     assert!(polled, "the handler is under way");
     drop(gone);
-    site.house.tasks.close();
-    site.house.tasks.wait().await;
+    service.state.tasks.close();
+    service.state.tasks.wait().await;
     assert_eq!(FINISHED.load(Ordering::SeqCst), before + 1);
 }

@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -20,18 +21,18 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::deadlines::{Deadlines, Limits, Missed};
 use super::frames::Frames;
-use super::pace::{Pace, Slow};
-use super::wire::{Activity, Serving, Spoken, Wire};
+use super::wire::{Activity, Protocol, Serving, Streaming, Wire};
 use crate::clock::Stopwatch;
-use crate::http::dispatch::{Site, dispatch};
+use crate::http::dispatch::{Answer, ResponseBody, Service, dispatch};
 
-/// What a client sends first when it speaks HTTP/2 (RFC 9113 section 3.4).
+/// First bytes of a client that speaks HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// What one HTTP/2 stream and one connection may send before it is read, and what waits to be sent on a
-/// stream, in bytes: idle streams should cost little. A stream's is enough for usual bodies at once.
+/// Bytes that one HTTP/2 stream and one connection may send before they are read, and that may wait to be sent on
+/// a stream: idle streams should cost little. A stream's is enough for usual bodies at once.
 const STREAM_WINDOW: u32 = 32 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 16 * 1024;
@@ -42,30 +43,30 @@ const MIN_BUFFER: usize = 8192;
 type Ended = Option<&'static str>;
 
 /// Everything a connection needs to be served.
-pub(super) struct Connection {
-    pub(super) site: Arc<Site>,
-    pub(super) peer: IpAddr,
-    pub(super) tls: Option<TlsAcceptor>,
-    /// Where the tasks of HTTP/2 streams are counted.
-    pub(super) streams: TaskTracker,
-    pub(super) stop: CancellationToken,
+pub(crate) struct Connection {
+    pub(crate) service: Arc<Service>,
+    pub(crate) peer: IpAddr,
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// Tasks of HTTP/2 streams.
+    pub(crate) streams: TaskTracker,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Connection {
     /// Serves it to its end.
-    pub(super) async fn serve(self, stream: TcpStream) -> Ended {
+    pub(crate) async fn serve(self, stream: TcpStream) -> Ended {
         // Without it small answers wait for acknowledgements; a failure here costs time, nothing else.
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.clone() else {
             return self.speak(stream).await;
         };
-        let limit = self.site.house.settings.header_timeout;
+        let limit = self.service.state.settings.header_timeout;
         let handshake = tokio::time::timeout(limit, tls.accept(stream));
         match self.stop.run_until_cancelled(handshake).await {
             None => None,
             Some(Err(_)) => Some("handshake_timeout"),
             Some(Ok(Err(_))) => Some("handshake_failed"),
-            // Boxed like HTTP/2 below: plain connections should not pay for the room of others.
+            // Boxed like HTTP/2 below: plain connections should not pay for the memory of others.
             Some(Ok(Ok(stream))) => Box::pin(self.speak(stream)).await,
         }
     }
@@ -96,7 +97,7 @@ impl Connection {
         &self,
         stream: &mut S,
     ) -> Result<(Bytes, Stopwatch), Ended> {
-        let settings = &self.site.house.settings;
+        let settings = &self.service.state.settings;
         let mut bytes = BytesMut::with_capacity(PREFACE.len());
         let first = more(stream, &mut bytes);
         let first = tokio::time::timeout(settings.first_byte_timeout, first).await;
@@ -117,39 +118,43 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let settings = &self.site.house.settings;
+        let settings = &self.service.state.settings;
         let activity = Arc::new(Activity::default());
-        let spoken = Spoken::Http1(Arc::clone(&self.site.house));
-        let wire = Wire::new(stream, first, spoken, Arc::clone(&activity));
-        let service = service_fn(|request| self.answer(&activity, request));
+        let protocol = Protocol::Http1(Arc::clone(&self.service.state));
+        let wire = Wire::new(stream, first, protocol, Arc::clone(&activity));
+        let service = service_fn(|request| {
+            let (service, activity) = (Arc::clone(&self.service), Arc::clone(&activity));
+            answer(service, self.peer, activity, request)
+        });
         let connection = http1::Builder::new()
-            // Timeouts are kept by `Pace`.
+            // Timeouts are kept by `Deadlines`.
             .header_read_timeout(None)
             // Headers somewhat over the limit still get a problem as their answer, from dispatch.
             .max_buf_size((settings.max_header_bytes * 4).max(MIN_BUFFER))
             .serve_connection(TokioIo::new(wire), service);
-        let pace = self.pace(&activity, false, begun);
-        watch(pin!(connection), pace, &self.stop, settings.header_timeout).await
+        let deadlines = self.deadlines(&activity, false, begun);
+        watch(
+            pin!(connection),
+            deadlines,
+            &self.stop,
+            settings.header_timeout,
+        )
+        .await
     }
 
     async fn http2<S>(self, stream: S, first: Bytes, begun: Stopwatch) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let settings = &self.site.house.settings;
+        let settings = &self.service.state.settings;
         let activity = Arc::new(Activity::default());
-        let spoken = Spoken::Http2(Frames::after(PREFACE.len()));
-        let wire = Wire::new(stream, first, spoken, Arc::clone(&activity));
+        let protocol = Protocol::Http2(Frames::after(PREFACE.len()));
+        let wire = Wire::new(stream, first, protocol, Arc::clone(&activity));
         let headers = u32::try_from(settings.max_header_bytes * 4).unwrap_or(u32::MAX);
-        let (site, peer) = (Arc::clone(&self.site), self.peer);
+        let (service, peer) = (Arc::clone(&self.service), self.peer);
         let counted = Arc::clone(&activity);
         let service = service_fn(move |request: Request<Incoming>| {
-            let (site, serving) = (Arc::clone(&site), Serving::begin(&counted));
-            async move {
-                let answer = dispatch(site, peer, request).await;
-                drop(serving);
-                answer
-            }
+            answer(Arc::clone(&service), peer, Arc::clone(&counted), request)
         });
         let connection = http2::Builder::new(Streams(self.streams.clone()))
             .timer(TokioTimer::new())
@@ -159,27 +164,44 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .serve_connection(TokioIo::new(wire), service);
-        let pace = self.pace(&activity, true, begun);
-        watch(pin!(connection), pace, &self.stop, settings.header_timeout).await
+        let deadlines = self.deadlines(&activity, true, begun);
+        watch(
+            pin!(connection),
+            deadlines,
+            &self.stop,
+            settings.header_timeout,
+        )
+        .await
     }
 
-    async fn answer<B>(
-        &self,
-        activity: &Arc<Activity>,
-        request: Request<B>,
-    ) -> Result<crate::http::response::Answer, std::convert::Infallible>
-    where
-        B: Body<Data = Bytes, Error: Send> + Unpin + Send,
-    {
-        let _serving = Serving::begin(activity);
-        dispatch(Arc::clone(&self.site), self.peer, request).await
+    fn deadlines(&self, activity: &Arc<Activity>, framed: bool, begun: Stopwatch) -> Deadlines {
+        let state = &self.service.state;
+        let limits = Limits {
+            idle: state.settings.idle_timeout,
+            header: state.settings.header_timeout,
+            stream: state.stream_timeout,
+        };
+        Deadlines::new(Arc::clone(activity), limits, framed, begun)
     }
+}
 
-    fn pace(&self, activity: &Arc<Activity>, framed: bool, begun: Stopwatch) -> Pace {
-        let settings = &self.site.house.settings;
-        let limits = (settings.idle_timeout, settings.header_timeout);
-        Pace::new(Arc::clone(activity), limits, framed, begun)
+/// Answers one request, and has the connection know of it until its answer is there, or a streamed answer is over.
+async fn answer<B>(
+    service: Arc<Service>,
+    peer: IpAddr,
+    activity: Arc<Activity>,
+    request: Request<B>,
+) -> Result<Answer, Infallible>
+where
+    B: Body<Data = Bytes, Error: Send> + Unpin + Send,
+{
+    let serving = Serving::begin(&activity);
+    let mut answer = dispatch(service, peer, request).await?;
+    if let ResponseBody::Stream(stream) = answer.body_mut() {
+        stream.watched_by(Streaming::begin(&activity));
     }
+    drop(serving);
+    Ok(answer)
 }
 
 /// Reads at least one byte more.
@@ -239,7 +261,7 @@ where
 /// Drives a connection to its end, which comes by itself, by `stop`, or by being too slow.
 async fn watch<C: Graceful>(
     mut connection: Pin<&mut C>,
-    mut pace: Pace,
+    mut deadlines: Deadlines,
     stop: &CancellationToken,
     farewell: Duration,
 ) -> Ended {
@@ -256,14 +278,15 @@ async fn watch<C: Graceful>(
                 connection.as_mut().finish();
                 continue;
             }
-            match pace.poll_slow(context) {
+            match deadlines.poll_missed(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Slow::Header) => return Poll::Ready(Some("header_timeout")),
-                Poll::Ready(Slow::Silent) if reason.is_some() => return Poll::Ready(reason),
-                Poll::Ready(Slow::Silent) => {
+                Poll::Ready(Missed::Header) => return Poll::Ready(Some("header_timeout")),
+                Poll::Ready(Missed::Stream) => return Poll::Ready(Some("stream_timeout")),
+                Poll::Ready(Missed::Idle) if reason.is_some() => return Poll::Ready(reason),
+                Poll::Ready(Missed::Idle) => {
                     reason = Some("idle_timeout");
                     connection.as_mut().finish();
-                    pace.grant(farewell);
+                    deadlines.extend_idle(farewell);
                 }
             }
         }

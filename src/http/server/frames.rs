@@ -1,4 +1,4 @@
-//! Where a client stands in the frames that it sends over HTTP/2: on a connection without a stream, a
+//! Position of a client in the frames that it sends over HTTP/2: on a connection without a stream, a
 //! frame that does not become whole, or a header block that does not end, is a request that does not
 //! arrive. Pings and the like are neither.
 //!
@@ -57,7 +57,7 @@ impl Frames {
         }
     }
 
-    /// How many frames were whole; a header block counts as one.
+    /// Number of frames that were whole; a header block counts as one.
     pub(super) const fn whole(&self) -> u64 {
         self.whole
     }

@@ -1,7 +1,8 @@
 //! The server as a client on a raw socket meets it. Every test waits for the event itself.
 
-mod crowd;
+mod one_client;
 mod slow;
+mod streams;
 mod tls;
 mod unreadable;
 
@@ -15,64 +16,50 @@ use hyper_util::rt::TokioIo;
 
 use super::*;
 use crate::config;
-use crate::http::call::Call;
-use crate::http::reply::Reply;
-use crate::http::route::Access::Public;
-use crate::http::route::Limit::Unlimited;
-use crate::http::route::{Route, Work};
+use crate::http::contract::prelude::*;
+use crate::http::contract::route::Limit::Unlimited;
 
-fn hello(_: Call) -> Work {
-    Box::pin(async { Reply::ok("Hello", "world") })
+async fn hello(_: Call, (): ()) -> Result<Reply, Problem> {
+    Reply::ok("Hello", "world")
 }
 
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 struct Anything {}
 
-fn take(call: Call) -> Work {
-    Box::pin(async move {
-        let Anything {} = call.json()?;
-        Reply::ok("Taken", call.body.len())
-    })
+async fn take(_: Call, Json(Anything {}): Json<Anything>) -> Result<Reply, Problem> {
+    Reply::done("Taken")
 }
 
 static ENTERED: Notify = Notify::const_new();
 static LEAVE: Notify = Notify::const_new();
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
-fn wait(_: Call) -> Work {
-    Box::pin(async {
-        ENTERED.notify_one();
-        LEAVE.notified().await;
-        LEFT.fetch_add(1, Ordering::SeqCst);
-        Reply::ok("Waited", ())
-    })
+async fn wait(_: Call, (): ()) -> Result<Reply, Problem> {
+    ENTERED.notify_one();
+    LEAVE.notified().await;
+    LEFT.fetch_add(1, Ordering::SeqCst);
+    Reply::ok("Waited", ())
 }
 
 static ORPHANED: Notify = Notify::const_new();
 static ADOPTED: Notify = Notify::const_new();
 
-fn orphan(_: Call) -> Work {
-    Box::pin(async {
-        ORPHANED.notify_one();
-        ADOPTED.notified().await;
-        Reply::ok("Finished", ())
-    })
+async fn orphan(_: Call, (): ()) -> Result<Reply, Problem> {
+    ORPHANED.notify_one();
+    ADOPTED.notified().await;
+    Reply::ok("Finished", ())
+}
+
+/// Open and unlimited, so that it needs no stores.
+const fn open(route: Route) -> Route {
+    route.open_to(Public).limited_by(Unlimited)
 }
 
 const ROUTES: &[Route] = &[
-    Route::post("/orphan", orphan)
-        .open_to(Public)
-        .limited_by(Unlimited),
-    Route::get("/hello", hello)
-        .open_to(Public)
-        .limited_by(Unlimited),
-    Route::post("/take", take)
-        .open_to(Public)
-        .limited_by(Unlimited)
-        .takes::<Anything>(),
-    Route::post("/wait", wait)
-        .open_to(Public)
-        .limited_by(Unlimited),
+    open(Route::post("/orphan", handler!(orphan))),
+    open(Route::get("/hello", handler!(hello))),
+    open(Route::post("/take", handler!(take))),
+    open(Route::post("/wait", handler!(wait))),
 ];
 
 /// Long enough never to matter in a test that is not about it.
@@ -97,13 +84,23 @@ struct Running {
 }
 
 async fn start(settings: config::Http) -> Running {
+    start_serving(settings, LONG, ROUTES).await
+}
+
+async fn start_serving(
+    settings: config::Http,
+    stream_timeout: Duration,
+    routes: &'static [Route],
+) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
-    let places = settings.max_connections;
+    let connections = settings.max_connections;
     let tls = super::tls::acceptor(&settings).expect("certificate and key");
-    let house = House::without_stores(settings, stop.clone());
-    let server = Server::new(Site::new(Arc::new(house), &[ROUTES]), places, tls, true);
+    let mut state = AppState::without_stores(settings, stop.clone());
+    state.stream_timeout = stream_timeout;
+    let service = Service::new(Arc::new(state), &[routes]);
+    let server = Server::new(service, connections, tls, true);
     let done = tokio::spawn(server.run(listener, stop.clone()));
     Running {
         address,
@@ -402,7 +399,7 @@ async fn a_drain_ends_at_its_deadline_whatever_is_under_way() {
 }
 
 #[tokio::test]
-async fn connections_over_the_cap_wait_for_a_place() {
+async fn connections_over_the_cap_wait() {
     let server = start(config::Http {
         max_connections: 1,
         ..patient()
@@ -415,7 +412,7 @@ async fn connections_over_the_cap_wait_for_a_place() {
     second.write_all(HELLO.as_bytes()).await.expect("is sent");
     let mut byte = [0; 1];
     let early = tokio::time::timeout(SHORT, second.read(&mut byte)).await;
-    assert!(early.is_err(), "no place, no answer");
+    assert!(early.is_err(), "none is free, so no answer");
     drop(first);
     until(&mut second, WORLD).await;
 }

@@ -7,16 +7,16 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use hyper::Response;
 
-use crate::http::house::House;
-use crate::http::problem::Kind;
-use crate::http::{request_id, response};
+use crate::http::contract::problem::Kind;
+use crate::http::dispatch::{request_id, unread};
+use crate::http::state::AppState;
 
 /// hyper's own answers are shorter than this.
 const LONGEST: usize = 256;
 
-/// What should be sent in place of `written`, when that is an answer of hyper's own. hyper writes those
+/// The answer to send in place of `written`, when that is an answer of hyper's own. hyper writes those
 /// alone: what was answered before has left its buffer when the next request is read.
-pub(super) fn explained(house: &House, written: &[u8]) -> Option<Bytes> {
+pub(crate) fn explained(state: &AppState, written: &[u8]) -> Option<Bytes> {
     if written.len() > LONGEST || !written.starts_with(b"HTTP/1.1 4") {
         return None;
     }
@@ -33,7 +33,7 @@ pub(super) fn explained(house: &House, written: &[u8]) -> Option<Bytes> {
         return None;
     }
     let date = lines.find(|line| line.starts_with("date: "));
-    Some(as_bytes(&response::unread(house, kind), date))
+    Some(as_bytes(&unread(state, kind), date))
 }
 
 fn as_bytes(answer: &Response<Bytes>, date: Option<&str>) -> Bytes {

@@ -4,37 +4,65 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::Frames;
 use super::unreadable;
-use crate::http::house::House;
+use crate::clock::Stopwatch;
+use crate::http::dispatch::Progress;
+use crate::http::state::AppState;
 
-/// What happens on a connection. Shared by its wire, its requests and its pace.
+/// Counters of one connection, shared by its wire, its requests and its deadlines.
 #[derive(Debug, Default)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     /// Bytes that arrived.
-    pub(super) received: AtomicU64,
+    pub(crate) received: AtomicU64,
     /// Whole frames that arrived, over HTTP/2.
-    pub(super) frames: AtomicU64,
+    pub(crate) frames: AtomicU64,
     /// Whether a frame or header block is on its way, over HTTP/2.
-    pub(super) unfinished: AtomicBool,
+    pub(crate) unfinished: AtomicBool,
     /// Requests being answered.
-    pub(super) serving: AtomicU32,
+    pub(crate) serving: AtomicU32,
     /// Requests that were answered.
-    pub(super) served: AtomicU32,
+    pub(crate) served: AtomicU32,
+    /// Streamed answers that are not over.
+    streaming: AtomicU32,
+    /// Number and last progress of each of them.
+    streams: Mutex<Vec<(u32, Stopwatch)>>,
+}
+
+impl Activity {
+    /// Whether a request is being answered, or an answer is being streamed.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed) > 0 || self.streaming.load(Ordering::Relaxed) > 0
+    }
+
+    /// Time since the last progress of the slowest of the streamed answers.
+    pub(crate) fn longest_pause(&self) -> Option<Duration> {
+        if self.streaming.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let streams = self.streams();
+        streams.iter().map(|(_, progress)| progress.elapsed()).max()
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Vec<(u32, Stopwatch)>> {
+        // Nothing that panics is done under the lock.
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Marks a request as being answered for as long as it lives.
-pub(super) struct Serving(Arc<Activity>);
+pub(crate) struct Serving(Arc<Activity>);
 
 impl Serving {
-    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
+    pub(crate) fn begin(activity: &Arc<Activity>) -> Self {
         activity.serving.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(activity))
     }
@@ -47,28 +75,68 @@ impl Drop for Serving {
     }
 }
 
-/// Which HTTP is spoken, and what is needed to look at it.
-pub(super) enum Spoken {
-    Http1(Arc<House>),
+/// Marks a streamed answer as not over for as long as it lives, and notes its progress.
+pub(crate) struct Streaming {
+    activity: Arc<Activity>,
+    number: u32,
+}
+
+impl Streaming {
+    pub(crate) fn begin(activity: &Arc<Activity>) -> Self {
+        let mut streams = activity.streams();
+        let number = streams.last().map_or(0, |(last, _)| last.wrapping_add(1));
+        streams.push((number, Stopwatch::start()));
+        drop(streams);
+        activity.streaming.fetch_add(1, Ordering::Relaxed);
+        let activity = Arc::clone(activity);
+        Self { activity, number }
+    }
+}
+
+impl Progress for Streaming {
+    fn made(&mut self) {
+        let mut streams = self.activity.streams();
+        if let Some((_, progress)) = streams.iter_mut().find(|(of, _)| *of == self.number) {
+            *progress = Stopwatch::start();
+        }
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.activity.streams().retain(|(of, _)| *of != self.number);
+        self.activity.served.fetch_add(1, Ordering::Relaxed);
+        self.activity.streaming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The version of HTTP that is spoken, and the state to look at its bytes with.
+pub(crate) enum Protocol {
+    Http1(Arc<AppState>),
     Http2(Frames),
 }
 
 /// A stream whose first bytes were read already.
-pub(super) struct Wire<S> {
+pub(crate) struct Wire<S> {
     stream: S,
     first: Bytes,
-    spoken: Spoken,
+    protocol: Protocol,
     activity: Arc<Activity>,
-    /// What is to be sent in place of hyper's own answer.
+    /// Bytes to send in place of hyper's own answer.
     instead: Bytes,
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(stream: S, first: Bytes, spoken: Spoken, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(
+        stream: S,
+        first: Bytes,
+        protocol: Protocol,
+        activity: Arc<Activity>,
+    ) -> Self {
         Self {
             stream,
             first,
-            spoken,
+            protocol,
             activity,
             instead: Bytes::new(),
         }
@@ -78,7 +146,7 @@ impl<S> Wire<S> {
         let (activity, length) = (&self.activity, u64::try_from(bytes.len()));
         let length = length.unwrap_or(u64::MAX);
         activity.received.fetch_add(length, Ordering::Relaxed);
-        if let Spoken::Http2(frames) = &mut self.spoken {
+        if let Protocol::Http2(frames) = &mut self.protocol {
             frames.read(bytes);
             let unfinished = frames.is_unfinished();
             activity.frames.store(frames.whole(), Ordering::Relaxed);
@@ -87,10 +155,10 @@ impl<S> Wire<S> {
     }
 
     fn replace(&mut self, written: &[u8]) -> bool {
-        let Spoken::Http1(house) = &self.spoken else {
+        let Protocol::Http1(state) = &self.protocol else {
             return false;
         };
-        let Some(instead) = unreadable::explained(house, written) else {
+        let Some(instead) = unreadable::explained(state, written) else {
             return false;
         };
         self.instead = instead;

@@ -10,7 +10,7 @@ use sallyport::config;
 use sallyport::core::{Core, Settings, deliver_letters};
 use sallyport::crypto::{HashPool, Keys};
 use sallyport::dev::ThrowawayFolder;
-use sallyport::http::Deps;
+use sallyport::http::Dependencies;
 use sallyport::model::{Identifier, IdentifierKind, User, UserId};
 use sallyport::outbound::Outbound;
 use sallyport::store::{Class, Draft, Error, Store};
@@ -152,8 +152,8 @@ impl TestServer {
         if options.delivers_letters {
             tokio::spawn(deliver_letters(Arc::clone(&core), stop.clone()));
         }
-        let deps = Deps {
-            auth: Arc::clone(&core),
+        let deps = Dependencies {
+            core: Arc::clone(&core),
             settings: options.http,
             clock: stores.clock.clone(),
             metrics: Arc::new(|| "sallyport_up 1\n".to_owned()),

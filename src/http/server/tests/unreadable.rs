@@ -1,4 +1,4 @@
-//! What hyper refuses to read is answered like everything else.
+//! Requests that hyper refuses to read are answered like all others.
 
 use super::*;
 

@@ -1,0 +1,106 @@
+//! `POST /auth/reauthenticate` and `POST /auth/password/change`
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::auth::password::{self, PasswordChange};
+use crate::auth::second_factor::{self, Reproof};
+use crate::http::contract::prelude::*;
+use crate::http::contract::text::{Code, maybe_password, password};
+use crate::model::Password;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::post("/auth/reauthenticate", handler!(reauthenticate))
+        .titled(
+            Tag::Authentication,
+            "reauthenticate",
+            "Prove again who the caller is",
+        )
+        .gives::<AccessTokenData>(200)
+        .refuses(&[
+            Kind::InvalidCredentials,
+            Kind::InvalidCode,
+            Kind::MethodNotAvailable,
+        ]),
+    Route::post("/auth/password/change", handler!(change))
+        .titled(
+            Tag::Authentication,
+            "changePassword",
+            "Change the password; other sessions end",
+        )
+        .open_to(RecentUser)
+        .hashes()
+        .refuses(&[Kind::InvalidCredentials]),
+];
+
+/// Proof of identity: one of the two, not both.
+#[derive(Deserialize, ToSchema)]
+struct ReauthenticateBody {
+    /// The password.
+    #[serde(default, deserialize_with = "maybe_password")]
+    #[schema(value_type = Option<String>, format = Password, example = "SecurePass123!")]
+    password: Option<Password>,
+    /// Six digits of the account's authenticator app.
+    #[schema(value_type = Option<String>, pattern = "^[0-9]{6}$")]
+    code: Option<Code>,
+}
+
+/// A new access token with a new `auth_time`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AccessTokenData {
+    /// PASETO v4.public.
+    #[schema(example = "v4.public.eyJpc3MiOiJz…")]
+    access_token: String,
+}
+
+/// A change of password.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ChangePasswordBody {
+    /// The one that holds now.
+    #[serde(deserialize_with = "password")]
+    #[schema(value_type = String, format = Password, example = "SecurePass123!")]
+    current_password: Password,
+    /// The one that shall hold: 8 to 1024 bytes, taken exactly as sent.
+    #[serde(deserialize_with = "password")]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024, example = "TestPass123!")]
+    new_password: Password,
+}
+
+/// Proves again who the caller is.
+async fn reauthenticate(
+    call: Call,
+    Json(body): Json<ReauthenticateBody>,
+) -> Result<Reply, Problem> {
+    let proof = reproof(body)?;
+    let (core, caller) = (call.core()?, call.caller()?);
+    let access_token = second_factor::reauthenticate(core, &call.client, caller, proof).await?;
+    Reply::ok("Authenticated again", AccessTokenData { access_token })
+}
+
+/// The one proof that was sent.
+fn reproof(body: ReauthenticateBody) -> Result<Reproof, Problem> {
+    let (field, code, message) = match (body.password, body.code) {
+        (Some(password), None) => return Ok(Reproof::Password(password)),
+        (None, Some(code)) => return Ok(Reproof::Code(code.into_string())),
+        (None, None) => ("password", "required", "is required, or else code"),
+        (Some(_), Some(_)) => ("code", "superfluous", "must not be sent beside password"),
+    };
+    Err(Problem::of_field(FieldProblem {
+        field: field.into(),
+        code,
+        message: message.to_owned(),
+    }))
+}
+
+/// Changes the password; other sessions end.
+async fn change(call: Call, Json(body): Json<ChangePasswordBody>) -> Result<Reply, Problem> {
+    let input = PasswordChange {
+        current: body.current_password,
+        new: body.new_password,
+    };
+    let (core, caller) = (call.core()?, call.caller()?);
+    let durability = password::change(core, &call.client, caller, input).await?;
+    Ok(Reply::done("Password changed")?.durability(durability))
+}

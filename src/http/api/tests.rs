@@ -1,0 +1,182 @@
+//! The table of all routes: its plan on one screen, and its own rules.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::http::contract::access::Access;
+use crate::http::contract::input::InputShape;
+use crate::http::contract::route::{BodyRule, Cost, Limit, Tag, Verb};
+
+/// A route on one line: method, path, access, limit, body and its bound, success statuses.
+fn row(route: &Route) -> String {
+    let InputShape { query, body, .. } = route.handler.input;
+    let bound = route.body_bound;
+    let bound = bound.map_or("MAX_BODY_BYTES".to_owned(), |bytes| bytes.to_string());
+    let body = match body {
+        BodyRule::None => "-".to_owned(),
+        body => format!("{body:?} <= {bound}"),
+    };
+    let statuses = route.success.statuses().into_iter();
+    let statuses: Vec<String> = statuses.map(|status| status.to_string()).collect();
+    let line = format!(
+        "{:6} {:29} {:10} {:13} {:30} {}",
+        route.verb.name(),
+        route.path,
+        format!("{:?}", route.access),
+        format!("{:?}", route.limit),
+        body,
+        statuses.join(" "),
+    );
+    if query.is_some() {
+        format!("{line} query")
+    } else {
+        line
+    }
+}
+
+#[test]
+fn the_plan_of_the_api() {
+    let tables = [
+        ("public", PUBLIC),
+        ("dev mode", &[DEV]),
+        ("internal", &[ADMIN]),
+    ];
+    let tables = tables.map(|(name, tables)| {
+        let rows: Vec<String> = tables.iter().copied().flatten().map(row).collect();
+        format!("# {name}\n{}", rows.join("\n"))
+    });
+    insta::assert_snapshot!(tables.join("\n"), @r"
+    # public
+    POST   /auth/register                Public     Register      Json <= MAX_BODY_BYTES         201
+    POST   /auth/login                   Public     LoginFailures Json <= MAX_BODY_BYTES         200
+    POST   /auth/refresh                 Public     General       OptionalJson <= MAX_BODY_BYTES 200
+    POST   /auth/logout                  Public     General       OptionalJson <= MAX_BODY_BYTES 200
+    GET    /auth/me                      User       General       -                              200
+    GET    /auth/sessions                User       General       -                              200
+    DELETE /auth/sessions/:id            User       General       -                              200
+    POST   /auth/revoke-sessions         User       General       OptionalJson <= MAX_BODY_BYTES 200
+    POST   /auth/reauthenticate          User       General       Json <= MAX_BODY_BYTES         200
+    POST   /auth/password/change         RecentUser General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/verify                   Challenge  General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/verify-backup-code       Challenge  General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/resend                   Challenge  General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/totp/setup               RecentUser General       -                              200
+    POST   /2fa/totp/verify-setup        RecentUser General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/sms/setup                RecentUser General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/sms/verify-setup         RecentUser General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/email/setup              RecentUser General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/email/verify-setup       RecentUser General       Json <= MAX_BODY_BYTES         200
+    GET    /2fa/methods                  User       General       -                              200
+    PATCH  /2fa/methods/:id              User       General       Json <= MAX_BODY_BYTES         200
+    DELETE /2fa/methods/:id              RecentUser General       -                              200
+    DELETE /2fa/totp                     RecentUser General       -                              200
+    GET    /2fa/backup-codes/count       User       General       -                              200
+    POST   /2fa/backup-codes/generate    RecentUser General       -                              200
+    GET    /2fa/devices                  User       General       -                              200
+    DELETE /2fa/devices                  User       General       -                              200
+    PATCH  /2fa/devices/:id              User       General       Json <= MAX_BODY_BYTES         200
+    DELETE /2fa/devices/:id              User       General       -                              200
+    GET    /.well-known/paseto-keys.json Public     Unlimited     -                              200
+    GET    /openapi.json                 Public     Unlimited     -                              200
+    GET    /health                       Public     Unlimited     -                              200 503
+    GET    /health/live                  Public     Unlimited     -                              200
+    GET    /health/ready                 Public     Unlimited     -                              200 503
+    # dev mode
+    GET    /dev/outbox                   Public     Unlimited     -                              200
+    # internal
+    GET    /metrics                      Public     Unlimited     -                              200
+    GET    /health                       Public     Unlimited     -                              200 503
+    GET    /health/live                  Public     Unlimited     -                              200
+    GET    /health/ready                 Public     Unlimited     -                              200 503
+    GET    /live                         Public     Unlimited     -                              200
+    GET    /ready                        Public     Unlimited     -                              200 503
+    ");
+}
+
+#[test]
+fn every_row_is_documented_and_stands_once() {
+    for tables in [PUBLIC, &[ADMIN], &[DEV]] {
+        let mut seen = HashSet::new();
+        for route in tables.iter().copied().flatten() {
+            let row = (route.verb.name(), route.path);
+            assert!(seen.insert(row), "{row:?} twice");
+            let (id, summary) = route.title;
+            assert!(!id.is_empty() && !summary.is_empty(), "{row:?}");
+            assert!(!route.path.ends_with('/'), "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn only_harmless_routes_are_unlimited_and_only_known_ones_open() {
+    for route in public().filter(|route| route.limit == Limit::Unlimited) {
+        assert_eq!(route.verb, Verb::Get, "{}", route.path);
+        let harmless = matches!(route.tag, Tag::Health | Tag::Documents);
+        assert!(harmless, "{}", route.path);
+    }
+    let open = public().filter(|route| route.access.is_open());
+    let open: Vec<&str> = open.map(|route| route.path).collect();
+    let known = [
+        "/auth/register",
+        "/auth/login",
+        "/auth/refresh",
+        "/auth/logout",
+        "/2fa/verify",
+        "/2fa/verify-backup-code",
+        "/2fa/resend",
+        "/.well-known/paseto-keys.json",
+        "/openapi.json",
+        "/health",
+        "/health/live",
+        "/health/ready",
+    ];
+    assert_eq!(open, known);
+}
+
+#[test]
+fn whatever_enables_or_removes_a_factor_or_makes_codes_asks_for_a_recent_proof() {
+    let mut sensitive = Vec::new();
+    for route in public().filter(|route| route.path.starts_with("/2fa/")) {
+        match route.access {
+            Access::RecentUser => sensitive.push((route.verb.name(), route.path)),
+            Access::Public | Access::Challenge => {
+                assert_eq!(route.verb, Verb::Post, "{}", route.path);
+            }
+            Access::User | Access::Scope(_) | Access::Permission(_) => {}
+        }
+    }
+    let expected = [
+        ("POST", "/2fa/totp/setup"),
+        ("POST", "/2fa/totp/verify-setup"),
+        ("POST", "/2fa/sms/setup"),
+        ("POST", "/2fa/sms/verify-setup"),
+        ("POST", "/2fa/email/setup"),
+        ("POST", "/2fa/email/verify-setup"),
+        ("DELETE", "/2fa/methods/:id"),
+        ("DELETE", "/2fa/totp"),
+        ("POST", "/2fa/backup-codes/generate"),
+    ];
+    assert_eq!(sensitive, expected);
+}
+
+#[test]
+fn what_always_hashes_is_refused_first_while_the_hash_queue_is_full() {
+    let hashing = public().filter(|route| route.cost == Cost::Hash);
+    let hashing: Vec<&str> = hashing.map(|route| route.path).collect();
+    let expected = [
+        "/auth/register",
+        "/auth/login",
+        "/auth/password/change",
+        "/2fa/verify-backup-code",
+        "/2fa/backup-codes/generate",
+    ];
+    assert_eq!(hashing, expected);
+}
+
+#[test]
+fn no_path_of_dev_mode_is_one_of_the_api() {
+    for route in DEV {
+        assert!(route.path.starts_with("/dev/"), "{}", route.path);
+        assert!(!public().any(|other| other.path == route.path));
+    }
+}
