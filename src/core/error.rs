@@ -15,16 +15,16 @@ pub enum Error {
     /// Unknown account, wrong password or disabled account: all alike.
     #[error("invalid credentials")]
     InvalidCredentials,
-    /// No token, or one that does not stand (any more).
+    /// No token, or one that is not valid (any more).
     #[error("not authenticated")]
     Unauthenticated,
     /// The caller proved who they are too long ago for this.
     #[error("recent authentication required")]
     ReauthenticationRequired,
-    /// A second factor, or what should prove one, was shown wrongly.
+    /// A wrong code, for a second factor or an enrolment.
     #[error("invalid code")]
     InvalidCode,
-    /// The challenge is expired, spent, or somebody else's: log in again.
+    /// The challenge is expired, used, or another client's: log in again.
     #[error("challenge expired")]
     ChallengeExpired,
     /// The session sets nothing up, or its time or tries are over: begin again.
@@ -45,28 +45,28 @@ pub enum Error {
     /// "Username already taken"
     #[error("username taken")]
     UsernameTaken,
-    /// No such thing, or somebody else's.
+    /// No such object, or another account's.
     #[error("not found")]
     NotFound,
     /// The caller's own limit.
     #[error("rate limited")]
     RateLimited {
-        /// When to try again.
+        /// Time after which to try again.
         retry_after: Duration,
     },
     /// The service's overload: hash queue or log full.
     #[error("overloaded")]
     Overloaded {
-        /// When to try again.
+        /// Time after which to try again.
         retry_after: Duration,
     },
     /// A store is away; nothing was changed.
     #[error("store away: {0}")]
     StoreAway(String),
-    /// Nobody knows whether it happened.
+    /// It is unknown whether the change was committed.
     #[error("outcome unknown")]
     OutcomeUnknown,
-    /// A fault of ours.
+    /// A fault of the service.
     #[error("internal: {0}")]
     Internal(String),
 }
@@ -76,9 +76,9 @@ pub enum Error {
 pub struct FieldError {
     /// Name of the field as the client sent it.
     pub field: &'static str,
-    /// Stable, `snake_case`.
+    /// Stable code, in `snake_case`.
     pub code: &'static str,
-    /// For a person.
+    /// Text for the user.
     pub message: String,
 }
 

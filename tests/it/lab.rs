@@ -9,7 +9,7 @@ use fred::types::{Builder, ClusterHash, CustomCommand};
 use sallyport::clock::Clock;
 use sallyport::config;
 use sallyport::model::{
-    Action, AuditEvent, Challenge, Factors, Identifier, Method, MethodKind, Seen, Session,
+    Action, AuditEvent, Challenge, ClientInfo, Factors, Identifier, Method, MethodKind, Session,
     SessionId, Strikes, Timestamp, TrustedDevice, User, UserId,
 };
 use sallyport::store::{Class, Error, Receipt, Store};
@@ -337,7 +337,7 @@ impl Lab {
 
     /// A device that the account trusts.
     pub fn device(&self, user: &User) -> TrustedDevice {
-        let seen = Seen {
+        let seen = ClientInfo {
             ip_address: "192.0.2.7".parse().expect("address"),
             user_agent: "test".to_owned(),
         };
