@@ -104,7 +104,7 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Overload(options) => (Scenario::Overload, options),
         Command::Growth(options) => (Scenario::Growth, options),
         Command::Bare { redis_url } => {
-            bare::serve(&redis_url)?;
+            reference::serve(&redis_url)?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::List => return Ok(print(&options::list())),
@@ -128,7 +128,7 @@ fn measure(scenario: Scenario, options: &Options) -> Result<ExitCode, Error> {
     let progress = Progress::new(options.quiet);
     let report = runtime.block_on(async {
         let stop = Stop::on_ctrl_c()?;
-        run::scenario(settings, options.place(), stop, progress).await
+        run::scenario(settings, options.location(), stop, progress).await
     })?;
     print(&report::table::render(&report));
     keep(&report, options)?;
