@@ -7,7 +7,7 @@
 //! | `change` | the one shape of a change: decide, write, tell of it, commit |
 //! | `audit` | the time and origin that the audit entries of one request share |
 //! | `limits`, `hash_admission` | rate limits; admission to the hash pool |
-//! | `notifications`, `delivery` | messages to people: enqueued with a commit, delivered by workers |
+//! | `notifications`, `delivery` | letters to users: enqueued with a commit, delivered by workers |
 //! | `sealing` | secrets at rest |
 //! | `health` | the state of both stores and of the hash pool |
 //! | `error`, `problem` | refusals and failures; the table of problems |

@@ -19,7 +19,7 @@ pub use opaque_token::{OpaqueTokens, Opened, TokenKind};
 pub use sealer::{SealContext, SealError, Sealer};
 pub use totp::{QrError, TotpSecret, step_at};
 
-/// A token that is forged, foreign, malformed or out of its time. Which of these is nobody's business.
+/// A token that is forged, foreign, malformed or outside its validity. The reason is not told to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid token")]
 pub struct InvalidToken;

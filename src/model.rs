@@ -20,7 +20,7 @@ mod time;
 mod user;
 
 pub use audit::{Action, ActionRow, AuditEvent, SecurityEvent};
-pub use challenge::{Challenge, Spent};
+pub use challenge::{Challenge, ChallengeClosed};
 pub use code::{BackupCode, SixDigits};
 pub use device::TrustedDevice;
 pub use device_name::device_name;
@@ -38,7 +38,7 @@ pub use password::{Password, PasswordError};
 pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use rotation::{Presented, Rotation, Successor};
 pub use sent_codes::{SentCode, SentCodes};
-pub use session::{Issue, Lifetimes, Seen, Session};
+pub use session::{ClientInfo, Lifetimes, NewSession, Session};
 pub use strikes::Strikes;
 pub use time::Timestamp;
 pub use user::User;

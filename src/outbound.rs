@@ -1,11 +1,11 @@
-//! What leaves the house: letters by SMS and mail.
+//! Delivery of letters (SMS and mail) to providers.
 //!
-//! This room knows providers and words, and no accounts. It hands one letter to one provider, once, and says
+//! This module knows providers and texts, and no accounts. It gives one letter to one provider, once, and returns
 //! whether another try makes sense; the queue that calls it keeps letters over restarts, tries again, and writes
 //! the audit entry. In dev mode, letters for channels without a provider stay in a [`LocalOutbox`].
 //!
-//! A provider's answer can get lost after it took a letter. That is told as [`Undelivered::Later`], so
-//! a repeat may be a second copy of the same letter: the same code, and for mails the same `Message-ID`.
+//! A provider's answer can get lost after it accepted a letter. The result is [`Undelivered::Later`] then, so a
+//! repeat may be a second copy of the same letter: the same code, and for mails the same `Message-ID`.
 
 mod language;
 mod letter;
@@ -27,12 +27,12 @@ use crate::clock::Stopwatch;
 use crate::config;
 use crate::telemetry::names;
 
-/// The way out. Share one behind an `Arc`; it keeps connections.
+/// The providers of all channels. Share one behind an `Arc`; it keeps connections.
 pub struct Outbound {
     sms: Option<Sms>,
     mail: Option<Mail>,
     outbox: Option<LocalOutbox>,
-    /// How people know the service.
+    /// Host name of the service, shown in letters.
     host: String,
 }
 
@@ -40,7 +40,7 @@ impl Outbound {
     /// Prepares what is configured; no connection is made yet.
     ///
     /// # Errors
-    /// When a setting cannot be used, `EMAIL_CA` or the system's CA certificates among them; the text names it.
+    /// The setting that cannot be used, `EMAIL_CA` or the system's CA certificates among them.
     pub fn new(settings: &config::Outbound) -> Result<Self, String> {
         Ok(Self {
             sms: Sms::new(settings)?,
@@ -50,7 +50,7 @@ impl Outbound {
         })
     }
 
-    /// Whether letters can go this way: to a provider, or to the local outbox.
+    /// Whether letters of this channel can be delivered: to a provider, or to the local outbox.
     #[must_use]
     pub fn reaches(&self, channel: Channel) -> bool {
         let is_configured = match channel {
@@ -66,14 +66,14 @@ impl Outbound {
         self.outbox.as_ref()
     }
 
-    /// Hands `letter` to the provider of its channel; `to` is a number in E.164 form or a mail address. Ends
+    /// Delivers `letter` to the provider of its channel; `to` is a number in E.164 form or a mail address. Ends
     /// within `DELIVERY_TIMEOUT` and two seconds more.
     ///
     /// # Errors
-    /// Why it did not get out, and whether to try again.
+    /// The reason, and whether to try again.
     pub async fn deliver(&self, to: &str, letter: &Letter) -> Result<(), Undelivered> {
         let watch = Stopwatch::start();
-        let outcome = self.hand_over(to, letter).await;
+        let outcome = self.send(to, letter).await;
         let channel = letter.channel.label();
         metrics::histogram!(names::PROVIDER_SECONDS, "channel" => channel).record(watch.seconds());
         let label = match &outcome {
@@ -88,7 +88,7 @@ impl Outbound {
         })
     }
 
-    async fn hand_over(&self, to: &str, letter: &Letter) -> Result<(), Failure> {
+    async fn send(&self, to: &str, letter: &Letter) -> Result<(), Failure> {
         let text = texts::write(letter, &self.host);
         match (letter.channel, &self.sms, &self.mail, &self.outbox) {
             (Channel::Sms, Some(sms), _, _) => sms.send(to, &text.body).await,
@@ -102,7 +102,7 @@ impl Outbound {
     }
 }
 
-/// What the caller learns, and what the log learns beyond that: no address, no number, no code.
+/// A failed delivery: the reason for the caller, and a detail for the log (no address, no number, no code).
 #[derive(Debug)]
 struct Failure {
     why: Undelivered,

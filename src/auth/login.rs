@@ -28,7 +28,7 @@ pub struct SignedIn {
     pub access_token: String,
     /// Refresh token.
     pub refresh_token: RefreshToken,
-    /// How far the grant has come.
+    /// Stores that have the grant so far.
     pub durability: Durability,
     /// The newest token of a trusted device, where one logged in or was trusted just now.
     pub device_token: Option<DeviceToken>,

@@ -1,4 +1,4 @@
-//! Second factors: meeting a challenge, setting factors up, looking after them, re-authentication.
+//! Second factors: answers to challenges, enrolment, management of methods, re-authentication.
 
 mod backup_codes;
 mod enrolment;

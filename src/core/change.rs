@@ -2,7 +2,8 @@
 //! that tells about them, perhaps a notice to the owner, one receipt.
 //!
 //! A lasting record can only be written beside an event: [`Change::record`] returns the only writer there is.
-//! The exceptions are named: [`bookkeeping`] writes what nobody audits (last use, token rotation, re-sealing).
+//! The exceptions are named: [`bookkeeping`] writes changes without an audit entry (last use, token rotation,
+//! re-sealing).
 
 use super::audit::{RequestContext, Subject};
 use super::{Core, Error, notifications};
@@ -27,7 +28,7 @@ pub(crate) struct Recorded<'c, 'a> {
 pub(crate) struct Changed<T> {
     /// The answer of the decision.
     pub(crate) value: T,
-    /// Tells when PostgreSQL has the change.
+    /// Receipt, which tells when PostgreSQL has the change.
     pub(crate) receipt: Receipt,
 }
 
@@ -35,7 +36,7 @@ pub(crate) struct Changed<T> {
 pub(crate) enum Refusal {
     /// Nothing is written.
     Plain(Error),
-    /// What was written is committed all the same: a counted try and its event.
+    /// The writes are committed all the same: a counted try and its event.
     Committed(Error),
 }
 
@@ -46,7 +47,7 @@ impl<E: Into<Error>> From<E> for Refusal {
 }
 
 /// Reads the records of `keys`, decides over them and commits what was written; decides again on fresh records
-/// when somebody else was faster.
+/// when another commit was faster.
 ///
 /// # Errors
 /// Those of `decide`; [`Error::Overloaded`], [`Error::StoreAway`], [`Error::OutcomeUnknown`].
@@ -74,8 +75,8 @@ pub(crate) async fn commit<K: Keys, T>(
     Ok(Changed { value, receipt })
 }
 
-/// Commits what nobody audits: the last use of a session, the rotation of a token, secrets sealed anew, a try that
-/// is judged by a later commit.
+/// Commits a change without an audit entry: the last use of a session, the rotation of a token, secrets sealed anew,
+/// a try that is judged by a later commit.
 ///
 /// # Errors
 /// As [`commit`].
@@ -121,7 +122,7 @@ impl<'a> Change<'a> {
         self.draft.lost_at()
     }
 
-    /// Tells of an event about `subject`: an audit entry in this commit.
+    /// Records an event about `subject`: an audit entry in this commit.
     pub(crate) fn record(
         &mut self,
         subject: impl Into<Subject>,
@@ -142,7 +143,7 @@ impl<'a> Change<'a> {
         self.draft.remove(record);
     }
 
-    /// Sends a message with this commit; nobody needs it after `expires_at`.
+    /// Enqueues a letter with this commit; it is of no use after `expires_at`.
     pub(crate) fn send(
         &mut self,
         user_id: UserId,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
-use crate::model::{Network, Seen};
+use crate::model::{ClientInfo, Network};
 use crate::outbound::Language;
 use crate::store::Verdict;
 
@@ -14,9 +14,9 @@ pub struct Client {
     pub address: IpAddr,
     /// `User-Agent`, at most 512 bytes, control characters removed.
     pub user_agent: String,
-    /// Names the request in logs and audit.
+    /// Id of the request in logs and audit.
     pub request_id: String,
-    /// Language of its reader, as far as they said.
+    /// Language that the client asked for, by default English.
     pub language: Language,
     /// Verdicts of rate limits, for the response's headers.
     pub verdicts: RateLimitVerdicts,
@@ -55,14 +55,14 @@ impl Client {
     }
 
     /// Address and user agent, as sessions and devices keep them.
-    pub(crate) fn seen(&self) -> Seen {
-        Seen {
+    pub(crate) fn info(&self) -> ClientInfo {
+        ClientInfo {
             ip_address: self.address,
             user_agent: self.user_agent.clone(),
         }
     }
 
-    /// Network that its address stands for.
+    /// Network of its address.
     pub(crate) fn network(&self) -> Network {
         Network::of(self.address)
     }

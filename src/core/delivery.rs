@@ -1,5 +1,5 @@
-//! Delivery of letters by workers. A provider that is away is tried again, ever later, until nobody needs the
-//! letter any more.
+//! Delivery of letters by workers. A provider that is away is tried again, with growing pauses, until the letter
+//! expires.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::outbound::{Channel, Undelivered};
 use crate::store::Parcel;
 use crate::telemetry::names;
 
-/// Letters under way at most. So many that those of a provider that keeps silent leave room for those of the
-/// other; how many a provider gets at a time is up to its connections.
+/// Most letters under way. So many that those of a provider that does not answer do not block those of the other;
+/// the number that a provider gets at a time is bounded by its connections.
 const MAX_UNDER_WAY: usize = 256;
 /// Attempts after one in doubt. An SMS costs money, and one that was not answered in time has probably gone out:
 /// it is sent again once.
@@ -35,7 +35,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Outcome of an attempt.
 enum Outcome {
     Delivered,
-    /// Nobody needs it any more.
+    /// The letter has expired.
     Expired,
     /// No further attempt makes sense.
     Undeliverable(&'static str),
@@ -58,7 +58,7 @@ pub async fn deliver_letters(core: Arc<Core>, stop: CancellationToken) {
             },
         }
     }
-    // Each letter under way ends; nobody else would take it for a minute.
+    // Each letter under way ends; no other worker would take it for a minute.
     while under_way.next().await.is_some() {}
 }
 

@@ -19,22 +19,22 @@ pub enum Error {
     /// The caller's own limit.
     #[error("rate limited")]
     RateLimited {
-        /// When to try again.
+        /// Time after which to try again.
         retry_after: Duration,
     },
     /// The service's overload: hash queue or log full.
     #[error("overloaded")]
     Overloaded {
-        /// When to try again.
+        /// Time after which to try again.
         retry_after: Duration,
     },
     /// A store is away; nothing was changed.
     #[error("store away: {0}")]
     StoreAway(String),
-    /// Nobody knows whether it happened.
+    /// It is unknown whether the change was committed.
     #[error("outcome unknown")]
     OutcomeUnknown,
-    /// A fault of ours.
+    /// A fault of the service.
     #[error("internal: {0}")]
     Internal(String),
 }
@@ -44,9 +44,9 @@ pub enum Error {
 pub struct FieldError {
     /// Name of the field as the client sent it.
     pub field: &'static str,
-    /// Stable, `snake_case`.
+    /// Stable code, in `snake_case`.
     pub code: &'static str,
-    /// For a person.
+    /// Text for the user.
     pub message: String,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Email, Issue, Lifetimes, Seen, Session, Timestamp, User, Username};
+use crate::model::{ClientInfo, Email, Lifetimes, NewSession, Session, Timestamp, User, Username};
 
 /// Time at which the tests begin.
 pub(crate) fn start() -> Timestamp {
@@ -21,11 +21,11 @@ pub(crate) fn alice() -> User {
 /// A session of that account from curl, whose first refresh token has this hash.
 pub(crate) fn session_of(user: &User, refresh_hash: &str) -> Session {
     let hour = Duration::from_hours(1);
-    let issue = Issue {
+    let new = NewSession {
         id: Clock::manual(start()).new_id_in(user.id.partition()),
         user,
         refresh_hash: refresh_hash.to_owned(),
-        seen: Seen {
+        client: ClientInfo {
             ip_address: [192, 0, 2, 1].into(),
             user_agent: "curl/8".to_owned(),
         },
@@ -35,5 +35,5 @@ pub(crate) fn session_of(user: &User, refresh_hash: &str) -> Session {
             total: hour * 24,
         },
     };
-    Session::issue(issue, start())
+    Session::issue(new, start())
 }

@@ -1,7 +1,7 @@
 //! Admission to the hash pool, the scarcest resource of the service.
 //!
-//! Every use case that hashes takes its permit before it asks a store, takes from a limit or counts a try. So an
-//! overload costs next to nothing and counts for nobody, and whoever gets past it is served.
+//! Every use case that hashes takes its permit before it asks a store, takes from a limit or counts a try. So a
+//! request refused for overload costs next to nothing and counts against no limit, and an admitted one is served.
 
 use super::{Client, Core, Error};
 use crate::crypto::HashPermit;

@@ -20,7 +20,7 @@ pub struct Health {
     pub backlog: Backlog,
     /// Passwords that wait to be hashed.
     pub hash_pool: PoolState,
-    /// Limits of the promise under Redis's present configuration.
+    /// Limits of durability under Redis's present configuration.
     pub notes: Vec<String>,
 }
 

@@ -23,8 +23,8 @@ pub enum Limit {
     Account(UserId),
     /// `second_factor`: by account.
     SecondFactor(UserId),
-    /// `password_change`: by account. Each sends a notice, to an address that nobody may have verified, so
-    /// there are as many as there are codes.
+    /// `password_change`: by account. Each sends a notice, to an address that may not be verified, so there are as
+    /// many as there are codes.
     PasswordChange(UserId),
 }
 
@@ -35,13 +35,13 @@ pub(crate) struct Reservation(Option<Taken>);
 /// Takes one from the limit, or refuses. Records the verdict in `client.verdicts`.
 ///
 /// # Errors
-/// [`Error::RateLimited`]; [`Error::StoreAway`] when nobody can count.
+/// [`Error::RateLimited`]; [`Error::StoreAway`] when the limit cannot be counted.
 pub(crate) async fn take(core: &Core, client: &Client, limit: Limit) -> Result<(), Error> {
     let reservation = reserve(core, client, Some(limit)).await?;
     reservation.settle(client)
 }
 
-/// Reserves one of a limit before it is known whether the caller is let in at all.
+/// Reserves one of a limit before it is known whether the caller is admitted at all.
 ///
 /// # Errors
 /// [`Error::StoreAway`]. A refusal shows when the reservation is settled.
@@ -86,7 +86,7 @@ pub(crate) async fn reserve_send(
     Ok(Reservation(Some(taken)))
 }
 
-/// Gives a reservation back: the limit was not the caller's to take from.
+/// Releases a reservation: the request does not count for this limit.
 pub(crate) async fn release(core: &Core, reservation: Reservation) {
     if let Reservation(Some(taken)) = reservation {
         core.store.give_back(taken).await;
@@ -94,7 +94,7 @@ pub(crate) async fn release(core: &Core, reservation: Reservation) {
 }
 
 impl Reservation {
-    /// Refuses when the limit was exhausted; else hands the reservation back.
+    /// Refuses when the limit was exhausted; else returns the reservation.
     pub(crate) fn admitted(self, client: &Client) -> Result<Self, Error> {
         if self.0.as_ref().is_none_or(Taken::allowed) {
             return Ok(self);
@@ -102,7 +102,7 @@ impl Reservation {
         self.settle(client).map(|()| Self(None))
     }
 
-    /// Lets it count: the caller is let in, or refused by the limit.
+    /// Lets the reservation count: the caller is admitted, or refused by the limit.
     pub(crate) fn settle(self, client: &Client) -> Result<(), Error> {
         let Self(Some(taken)) = self else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Messages to people, enqueued with the commit that they tell about. `delivery` hands them over a moment later.
+//! Letters to users, enqueued with the commit that they tell about. `delivery` sends them a moment later.
 //!
 //! A letter is sealed before it is enqueued, since it may hold a code.
 

@@ -1,4 +1,4 @@
-//! Secrets at rest, sealed for the place where they stand: one that is moved elsewhere does not open.
+//! Secrets at rest, sealed for their location in the stores: a secret that is moved elsewhere does not open.
 
 use zeroize::Zeroizing;
 

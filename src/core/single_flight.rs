@@ -1,4 +1,4 @@
-//! Work that many requests would do at once and one of them should.
+//! Work that many requests would do at once, done by one of them.
 
 use std::collections::HashSet;
 use std::hash::Hash;

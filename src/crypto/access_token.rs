@@ -1,6 +1,6 @@
 //! Access tokens: PASETO v4.public, verifiable elsewhere with the published keys.
 //!
-//! To verify one elsewhere: fetch `/.well-known/paseto-keys.json`, pick the key that the token's footer names
+//! To verify one elsewhere: fetch `/.well-known/paseto-keys.json`, take the key that the token's footer names
 //! (`{"kid":"k4.pid.…"}`), verify as `v4.public` with the implicit assertion [`IMPLICIT_ASSERTION`], then check `iss`,
 //! `aud`, `nbf` and `exp`. A session that was ended makes its tokens invalid at once; only this service knows that.
 //!
@@ -24,15 +24,16 @@ use crate::clock;
 use crate::config;
 use crate::model::{SessionId, Timestamp, UserId};
 
-/// Signed with every access token though not part of it: nothing else that we sign passes as one.
+/// Implicit assertion: signed with every access token but not part of it, so that nothing else that we sign
+/// passes as one.
 pub const IMPLICIT_ASSERTION: &str = "sallyport access token";
 
-/// Bytes; a longer one is not ours.
+/// Longest token, in bytes; a longer one is not ours.
 const MAX_LENGTH: usize = 4096;
-/// Tokens remembered as verified; about 12 MB when full.
-const REMEMBERED: usize = 32_768;
+/// Most tokens kept as verified; about 12 MB when full.
+const CACHE_CAPACITY: usize = 32_768;
 
-/// What an access token says.
+/// Claims of an access token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims {
     /// `sub`
@@ -51,7 +52,7 @@ pub struct Claims {
     pub roles: Vec<String>,
 }
 
-/// The payload as it is signed.
+/// The payload as signed.
 #[derive(Serialize)]
 struct Payload<'a> {
     iss: &'a str,
@@ -67,7 +68,7 @@ struct Payload<'a> {
     roles: &'a [String],
 }
 
-/// The payload as it is read, after its signature was found right.
+/// The payload as read, after its signature was verified.
 #[derive(Deserialize)]
 struct Signed {
     iss: String,
@@ -91,14 +92,14 @@ pub struct AccessTokens {
     verified: Cache<[u8; 32], Arc<Verified>>,
 }
 
-/// A token whose signature, issuer and audience were right. Times are checked at each use.
+/// A token of which signature, issuer and audience were verified. Times are checked at each use.
 struct Verified {
     claims: Arc<Claims>,
     key: Arc<SigningKey>,
 }
 
 impl AccessTokens {
-    /// With the keys and names of this deployment.
+    /// Issues and verifies with the keys and names of this deployment.
     #[must_use]
     pub fn new(keys: &Keys, settings: &config::Tokens) -> Self {
         Self {
@@ -106,12 +107,12 @@ impl AccessTokens {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             leeway: settings.leeway,
-            verified: Cache::new(REMEMBERED),
+            verified: Cache::new(CACHE_CAPACITY),
         }
     }
 
-    /// Signs with the key that is active at `claims.issued_at`, and remembers the token: it usually comes back
-    /// soon, and what was just signed needs no check of its signature.
+    /// Signs with the key that is active at `claims.issued_at`, and keeps the token as verified: it usually comes
+    /// back soon, and needs no check of its signature then.
     ///
     /// # Panics
     /// Never: keys were checked when they were loaded, and claims are always JSON.
@@ -142,7 +143,7 @@ impl AccessTokens {
             claims: Arc::new(claims.clone()),
             key: Arc::clone(key),
         };
-        self.verified.insert(name(&token), Arc::new(verified));
+        self.verified.insert(cache_key(&token), Arc::new(verified));
         token
     }
 
@@ -154,18 +155,18 @@ impl AccessTokens {
         if token.len() > MAX_LENGTH {
             return Err(InvalidToken);
         }
-        let name = name(token);
-        if let Some(known) = self.verified.get(&name) {
+        let key = cache_key(token);
+        if let Some(known) = self.verified.get(&key) {
             return self.timely(&known, now);
         }
         let verified = Arc::new(self.check(token)?);
         let claims = self.timely(&verified, now)?;
-        self.verified.insert(name, verified);
+        self.verified.insert(key, verified);
         Ok(claims)
     }
 
-    /// As [`AccessTokens::verify`], whatever the times: for giving up what the token stands for, never for
-    /// letting anybody in.
+    /// As [`AccessTokens::verify`], whatever the times: for ending the session of the token, never for
+    /// authentication.
     ///
     /// # Errors
     /// [`InvalidToken`], whatever else is wrong with it.
@@ -176,8 +177,8 @@ impl AccessTokens {
         self.check(token).map(|verified| verified.claims)
     }
 
-    /// Body of `/.well-known/paseto-keys.json`: every key that has not ended, the next one too, so that
-    /// whoever verifies elsewhere knows it before it is used.
+    /// Body of `/.well-known/paseto-keys.json`: every key that has not ended, the next one too, so that other
+    /// verifiers know it before it is used.
     #[must_use]
     pub fn public_keys(&self, now: Timestamp) -> serde_json::Value {
         let keys = self.keys.iter();
@@ -195,7 +196,7 @@ impl AccessTokens {
         serde_json::json!({ "keys": listed.collect::<Vec<_>>() })
     }
 
-    /// Everything but the times.
+    /// Checks everything but the times.
     fn check(&self, token: &str) -> Result<Verified, InvalidToken> {
         let untrusted = UntrustedToken::<Public, V4>::try_from(token).map_err(|_| InvalidToken)?;
         let key = self.named_in(untrusted.untrusted_footer())?;
@@ -212,7 +213,7 @@ impl AccessTokens {
         })
     }
 
-    /// One of our own keys, if the footer is exactly the one that we put beside it. Nothing untrusted is parsed.
+    /// The signing key that the footer names, if it is exactly the footer of one. Nothing untrusted is parsed.
     fn named_in(&self, untrusted_footer: &[u8]) -> Result<&Arc<SigningKey>, InvalidToken> {
         let mut keys = self.keys.iter();
         keys.find(|key| footer(key).as_bytes() == untrusted_footer)
@@ -245,8 +246,8 @@ impl From<Signed> for Claims {
     }
 }
 
-/// What a token is remembered by.
-fn name(token: &str) -> [u8; 32] {
+/// Key of a verified token in the cache.
+fn cache_key(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 

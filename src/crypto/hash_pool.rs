@@ -1,15 +1,15 @@
 //! The hash pool: Argon2 on its own rayon threads, one reused arena each, behind a bounded queue.
 //!
 //! A login is 99 % one hash, so this is where the service is fast or slow, and where it can be overwhelmed.
-//! Whoever wants something hashed takes a [`HashPermit`] in the queue first, and is turned away then and there when
-//! it could not be served in time. A job keeps its permit until a thread takes it, even when its caller has gone.
+//! A caller takes a [`HashPermit`] in the queue before it has anything hashed, and is refused at once when its job
+//! could not be served in time. A job keeps its permit until a thread takes it, even when its caller has gone.
 
 mod code_set;
 mod engine;
 mod fair_queue;
+mod hash_parameters;
 mod permit;
 mod queue;
-mod recipe;
 mod worker;
 
 use std::net::Ipv4Addr;
@@ -22,16 +22,18 @@ use zeroize::Zeroizing;
 
 pub use self::code_set::{CodeSet, draw_backup_codes};
 use self::engine::{Engine, Examine, Kind};
+use self::hash_parameters::{
+    Bounds, HashParameters, MAX_TAG_LENGTH, SALT_LENGTH, StoredHash, TAG_LENGTH,
+};
 pub use self::permit::HashPermit;
 use self::queue::Queue;
-use self::recipe::{Bounds, MAX_TAG_LENGTH, Recipe, SALT_LENGTH, Stored, TAG_LENGTH};
 use self::worker::Workers;
 use crate::clock::{self, Stopwatch};
 use crate::config::{self, HashEngine};
 use crate::model::{Network, Password};
 use crate::telemetry::names;
 
-/// How often a hash is tried at the start to learn its time.
+/// Number of hashes at the start by which the time of one is measured.
 const TRIALS: usize = 4;
 
 /// The pool. Clones share it.
@@ -39,17 +41,17 @@ const TRIALS: usize = 4;
 pub struct HashPool {
     threads: Arc<rayon::ThreadPool>,
     workers: Arc<Workers>,
-    today: Recipe,
+    today: HashParameters,
     bounds: Bounds,
 }
 
-/// Why a hash was not computed.
+/// Reason why a hash was not computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// The queue is full, or would not get to it in time. Try again after this.
+    /// The queue is full, or would not reach the job in time.
     #[error("too many passwords wait to be hashed")]
     Overloaded {
-        /// When there is likely to be room, in whole seconds.
+        /// Time after which a permit is likely to be free, in whole seconds.
         retry_after: Duration,
     },
     /// The stored hash is malformed or costlier than allowed.
@@ -60,23 +62,23 @@ pub enum HashError {
     Failed,
 }
 
-/// What a verification found.
+/// Result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Whether the password was right.
     pub matches: bool,
-    /// It was right, and the stored hash has other parameters (or is bcrypt): here is a new one.
+    /// A new hash, when the password was right and the stored hash has other parameters (or is bcrypt).
     pub rehashed: Option<String>,
 }
 
-/// For `/health` and metrics.
+/// Load of the pool, for `/health` and metrics.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct PoolState {
     /// Threads that compute.
     pub workers: usize,
     /// Jobs that wait.
     pub waiting: usize,
-    /// At most this many may.
+    /// Most jobs that may wait.
     pub capacity: usize,
 }
 
@@ -84,14 +86,14 @@ impl HashPool {
     /// Starts the threads, reserves their arenas, checks the engine against the reference.
     ///
     /// # Errors
-    /// When the parameters are out of Argon2's range or the threads cannot be started.
+    /// The parameters are out of Argon2's range, or the threads cannot be started.
     pub fn start(settings: &config::Hashing) -> Result<Self, String> {
         Self::start_after(&engine::examine, settings)
     }
 
     /// [`HashPool::start`], with the examination that the engine has to pass.
     fn start_after(examine: &Examine<'_>, settings: &config::Hashing) -> Result<Self, String> {
-        let today = Recipe::today(settings);
+        let today = HashParameters::configured(settings);
         let bounds = Bounds::new(settings);
         if !bounds.allow(&today) {
             return Err(format!(
@@ -108,7 +110,7 @@ impl HashPool {
             quickest,
         );
         let workers = Workers::new(queue, count, kind, today).map_err(|error| error.to_string())?;
-        announce(kind, count, quickest);
+        report_engine(kind, count, quickest);
         Ok(Self {
             threads: Arc::new(threads(count)?),
             workers: Arc::new(workers),
@@ -117,8 +119,7 @@ impl HashPool {
         })
     }
 
-    /// Whether a job of `network` would be let in now. For a look before anything else is done; only a permit
-    /// is sure.
+    /// Checks whether a job of `network` would be admitted now. For an early refusal; only a permit is sure.
     ///
     /// # Errors
     /// [`HashError::Overloaded`].
@@ -126,17 +127,17 @@ impl HashPool {
         self.workers.queue.check_admission(network)
     }
 
-    /// A permit in the queue for what `network` wants hashed.
+    /// A permit in the queue for a job of `network`.
     ///
     /// # Errors
-    /// [`HashError::Overloaded`] when the queue is full or would not get to it in time, or the network holds
-    /// more than its share of it already.
+    /// [`HashError::Overloaded`] when the queue is full or would not reach the job in time, or the network holds
+    /// more than its share of the permits already.
     pub fn admit(&self, network: Network) -> Result<HashPermit, HashError> {
-        let promise = self.workers.queue.reserve(network)?;
-        Ok(HashPermit::new(self.clone(), network, promise))
+        let reservation = self.workers.queue.reserve(network)?;
+        Ok(HashPermit::new(self.clone(), network, reservation))
     }
 
-    /// [`HashPermit::hash`] for the house itself.
+    /// [`HashPermit::hash`] for the service itself.
     ///
     /// # Errors
     /// [`HashError::Overloaded`], [`HashError::Failed`].
@@ -144,7 +145,7 @@ impl HashPool {
         self.own_permit()?.hash(password).await
     }
 
-    /// [`HashPermit::verify`] for the house itself.
+    /// [`HashPermit::verify`] for the service itself.
     ///
     /// # Errors
     /// [`HashError::Overloaded`], [`HashError::Failed`], and [`HashError::Unusable`] at the cost of a hash.
@@ -160,7 +161,7 @@ impl HashPool {
         self.admit(Network::of(Ipv4Addr::LOCALHOST.into()))
     }
 
-    /// How busy it is.
+    /// Load of the pool.
     #[must_use]
     pub fn state(&self) -> PoolState {
         PoolState {
@@ -171,13 +172,13 @@ impl HashPool {
     }
 }
 
-/// Which implementation to use, and how long it takes for one hash.
+/// Chooses an implementation. Returns its time for one hash, too.
 fn choose(
     wanted: HashEngine,
-    home: Recipe,
+    configured: HashParameters,
     examine: &Examine<'_>,
 ) -> Result<(Kind, Duration), String> {
-    let examine = |kind| examine(kind, home).map_err(|error| error.to_string());
+    let examine = |kind| examine(kind, configured).map_err(|error| error.to_string());
     if wanted == HashEngine::Auto {
         if let Some(time) = examine(Kind::Simd)? {
             return Ok((Kind::Simd, time));
@@ -191,8 +192,8 @@ fn choose(
     Ok((Kind::Reference, time.unwrap_or_default()))
 }
 
-/// Says which engine computes, in the log and as a metric.
-fn announce(kind: Kind, threads: usize, hash_takes: Duration) {
+/// Reports the chosen engine in the log and as a metric.
+fn report_engine(kind: Kind, threads: usize, hash_takes: Duration) {
     let (engine, simd) = (kind.name(), kind.simd());
     tracing::info!(
         engine,
@@ -204,14 +205,14 @@ fn announce(kind: Kind, threads: usize, hash_takes: Duration) {
     gauge!(names::HASH_ENGINE, "name" => engine, "simd" => simd).set(1.0);
 }
 
-/// The time of one hash when nothing is in its way: the quickest of several, since a service seldom starts on a
-/// quiet machine, and who comes first would be refused for what was slow then.
-fn quickest(kind: Kind, home: Recipe, known: Duration) -> Result<Duration, String> {
-    let mut engine = Engine::new(kind, home).map_err(|error| error.to_string())?;
+/// Time of one hash on an idle machine: the quickest of several, since a service seldom starts on one, and the
+/// first callers would be refused for a time that was too long.
+fn quickest(kind: Kind, configured: HashParameters, known: Duration) -> Result<Duration, String> {
+    let mut engine = Engine::new(kind, configured).map_err(|error| error.to_string())?;
     let mut best = known;
     for _ in 0..TRIALS {
         let watch = Stopwatch::start();
-        let tried = nobody(&mut engine, &home, &Password::new(String::new()));
+        let tried = verify_without_hash(&mut engine, &configured, &Password::new(String::new()));
         tried.map_err(|error| error.to_string())?;
         best = best.min(watch.elapsed());
     }
@@ -235,13 +236,17 @@ fn threads(count: usize) -> Result<rayon::ThreadPool, String> {
         .map_err(|error| error.to_string())
 }
 
-fn hash(engine: &mut Engine, recipe: &Recipe, password: &Password) -> Result<String, HashError> {
+fn hash(
+    engine: &mut Engine,
+    parameters: &HashParameters,
+    password: &Password,
+) -> Result<String, HashError> {
     let salt: [u8; SALT_LENGTH] = clock::random();
     let mut tag = Zeroizing::new([0; TAG_LENGTH]);
     engine
-        .compute(recipe, password.as_bytes(), &salt, &mut *tag)
+        .compute(parameters, password.as_bytes(), &salt, &mut *tag)
         .map_err(|error| failed(&error))?;
-    Ok(recipe.write(&salt, &*tag))
+    Ok(parameters.write(&salt, &*tag))
 }
 
 fn failed(error: &engine::EngineError) -> HashError {
@@ -251,24 +256,28 @@ fn failed(error: &engine::EngineError) -> HashError {
 
 fn verify(
     engine: &mut Engine,
-    today: &Recipe,
+    today: &HashParameters,
     bounds: &Bounds,
     password: &Password,
     stored: Option<&str>,
 ) -> Result<Verified, HashError> {
     let Some(text) = stored else {
-        return nobody(engine, today, password);
+        return verify_without_hash(engine, today, password);
     };
-    let Some(stored) = Stored::parse(text, bounds) else {
-        nobody(engine, today, password)?;
+    let Some(stored) = StoredHash::parse(text, bounds) else {
+        verify_without_hash(engine, today, password)?;
         return Err(HashError::Unusable);
     };
     let (matches, outdated) = match stored {
-        Stored::Argon2 { recipe, salt, tag } => {
-            let matches = same_tag(engine, &recipe, password, &salt, tag.as_bytes())?;
-            (matches, recipe != *today || salt.len() < SALT_LENGTH)
+        StoredHash::Argon2 {
+            parameters,
+            salt,
+            tag,
+        } => {
+            let matches = same_tag(engine, &parameters, password, &salt, tag.as_bytes())?;
+            (matches, parameters != *today || salt.len() < SALT_LENGTH)
         }
-        Stored::Bcrypt(hash) => {
+        StoredHash::Bcrypt(hash) => {
             let matches = bcrypt::verify(password.as_bytes(), &hash);
             (matches.map_err(|_| HashError::Unusable)?, true)
         }
@@ -279,8 +288,13 @@ fn verify(
     Ok(Verified { matches, rehashed })
 }
 
-/// The work of a verification, for an account that does not exist or has no usable hash.
-fn nobody(engine: &mut Engine, today: &Recipe, password: &Password) -> Result<Verified, HashError> {
+/// A verification that never matches, at the cost of a real one: for an account that does not exist or has no
+/// usable hash.
+fn verify_without_hash(
+    engine: &mut Engine,
+    today: &HashParameters,
+    password: &Password,
+) -> Result<Verified, HashError> {
     let unreachable: [u8; TAG_LENGTH] = clock::random();
     same_tag(engine, today, password, &[0; SALT_LENGTH], &unreachable)?;
     Ok(Verified {
@@ -291,15 +305,15 @@ fn nobody(engine: &mut Engine, today: &Recipe, password: &Password) -> Result<Ve
 
 fn same_tag(
     engine: &mut Engine,
-    recipe: &Recipe,
+    parameters: &HashParameters,
     password: &Password,
     salt: &[u8],
     expected: &[u8],
 ) -> Result<bool, HashError> {
     let mut buffer = Zeroizing::new([0; MAX_TAG_LENGTH]);
-    let tag = &mut buffer[..recipe.tag_length];
+    let tag = &mut buffer[..parameters.tag_length];
     engine
-        .compute(recipe, password.as_bytes(), salt, tag)
+        .compute(parameters, password.as_bytes(), salt, tag)
         .map_err(|error| failed(&error))?;
     Ok(tag.ct_eq(expected).into())
 }

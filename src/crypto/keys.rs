@@ -1,9 +1,10 @@
-//! The key file: signing keys with validity windows, versioned sealing keys, and the master secret that derives all
-//! others.
+//! The key file: signing keys with validity windows, versioned sealing keys, and the master secret from which all
+//! others are derived.
 //!
 //! A key signs from its `notBefore` until a newer one begins, and its tokens are accepted until its `notAfter`. A new
-//! key begins a while after it was added, so that every instance and everybody who verifies elsewhere has it by then,
-//! and the one before ends only when its last token has expired: nobody is logged out by a rotation. A sealing key seals likewise, and opens what it sealed without end.
+//! key begins a while after it was added, so that every instance and every other verifier has it by then, and the one
+//! before ends only when its last token has expired: a rotation logs no user out. A sealing key seals likewise, and
+//! opens without end what it sealed.
 
 mod file;
 mod rotation;
@@ -34,7 +35,7 @@ pub struct Keys {
     sealing: Vec<Arc<SealingKey>>,
 }
 
-/// Why a key file cannot be used.
+/// Reason why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// It could not be read or written.
@@ -53,7 +54,7 @@ pub enum KeyError {
 pub struct KeyInfo {
     /// PASERK `k4.pid.…`.
     pub kid: String,
-    /// When it is valid.
+    /// Validity window.
     pub window: Window,
     /// Whether it signs now.
     pub active: bool,
@@ -62,9 +63,9 @@ pub struct KeyInfo {
 /// A sealing key as `keys list` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealingKeyInfo {
-    /// What sealed texts name.
+    /// Version that sealed texts name.
     pub version: u32,
-    /// When it begins.
+    /// Time from which it seals.
     pub not_before: Timestamp,
     /// Whether it seals now.
     pub active: bool,
@@ -268,13 +269,13 @@ fn check(keys: &[Arc<SigningKey>]) -> Result<(), KeyError> {
 #[cfg(test)]
 mod tests;
 
-/// Keys that never were in a file.
+/// Keys that were never in a file.
 #[cfg(test)]
 pub(in crate::crypto) fn for_tests(now: Timestamp) -> Keys {
     Keys::draw(now).expect("generates")
 }
 
-/// Keys as they are read from a file from before there were sealing keys.
+/// Keys as read from a file of the format without sealing keys.
 #[cfg(test)]
 pub(in crate::crypto) fn of_version_1(master: [u8; 32]) -> Keys {
     let mut keys = Keys::draw(Timestamp::from_micros(0)).expect("generates");
@@ -290,7 +291,7 @@ pub(in crate::crypto) fn of_version_1(master: [u8; 32]) -> Keys {
 
 #[cfg(test)]
 impl Keys {
-    /// With one more sealing key.
+    /// The same keys with one more sealing key.
     pub(in crate::crypto) fn with_sealing_key(&self, begins: Timestamp) -> Self {
         let version = u32::try_from(self.sealing.len() + 1).expect("few");
         let added = Arc::new(SealingKey::generate(version, begins));

@@ -1,4 +1,4 @@
-//! HMAC-SHA-256 (RFC 2104) under a derived key: the one keyed hash of this room.
+//! HMAC-SHA-256 (RFC 2104) under a derived key: the only keyed hash of this module.
 
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;

@@ -1,7 +1,7 @@
 //! One-time codes that the service sends by SMS or e-mail: drawn here, and stored only as a keyed MAC.
 //!
-//! A plain hash of six digits is no secret to anybody who can count to a million. Under a key that is not in
-//! the stores, what lies there tells nothing.
+//! An attacker inverts a plain hash of six digits with a million tries. A MAC under a key that is not in the stores
+//! reveals nothing.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct OneTimeCodes {
 }
 
 impl OneTimeCodes {
-    /// With a key derived from the master secret.
+    /// Takes its key from the master secret.
     #[must_use]
     pub fn new(keys: &Keys) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl OneTimeCodes {
         }
     }
 
-    /// What is stored of `code`: HMAC-SHA-256 in hex, of no use for another row, purpose or deployment.
+    /// The stored MAC of `code`: HMAC-SHA-256 in hex, of no use for another row, purpose or deployment.
     #[must_use]
     pub fn mac(&self, row: Id, purpose: &str, code: &SixDigits) -> String {
         hex::encode(self.keyed(row, purpose, code).finalize().into_bytes())
@@ -53,7 +53,7 @@ impl OneTimeCodes {
             && self.keyed(row, purpose, code).verify_slice(&stored).is_ok()
     }
 
-    /// Each part with its length before it: no two triples look alike.
+    /// The MAC's input: each part with its length before it, so that no two triples have the same.
     fn keyed(&self, row: Id, purpose: &str, code: &SixDigits) -> Hmac<Sha256> {
         let row = row.to_bytes();
         let parts = [row.as_slice(), purpose.as_bytes(), code.as_str().as_bytes()];
@@ -116,7 +116,7 @@ mod tests {
         }
     }
 
-    /// What is stored must be known again by the next version. (Computed with Python's hmac.)
+    /// A stored MAC must stay valid in the next version. (Computed with Python's hmac.)
     #[test]
     fn the_mac_is_fixed() {
         let codes = OneTimeCodes {

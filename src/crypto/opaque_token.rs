@@ -14,14 +14,14 @@ use super::{InvalidToken, Keys};
 use crate::clock;
 use crate::model::Id;
 
-/// id ‖ generation ‖ secret
+/// Bytes of the body: id ‖ generation ‖ secret.
 const BODY: usize = 16 + 8 + 32;
-/// The body and its MAC.
+/// Bytes of the body and its MAC.
 const WHOLE: usize = BODY + 32;
 /// Characters of [`WHOLE`] bytes in base64url without padding.
 const TEXT: usize = (WHOLE * 4).div_ceil(3);
 
-/// What a token is for. A token of one kind never passes as another.
+/// Purpose of a token. A token of one kind never passes as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// Renews a session.
@@ -35,7 +35,7 @@ pub enum TokenKind {
 impl TokenKind {
     const ALL: [Self; 3] = [Self::Refresh, Self::Challenge, Self::Device];
 
-    /// What its tokens begin with; also binds MAC and key to the kind.
+    /// Prefix of its tokens; also binds MAC and key to the kind.
     const fn prefix(self) -> &'static str {
         match self {
             Self::Refresh => "refresh_",
@@ -45,19 +45,19 @@ impl TokenKind {
     }
 }
 
-/// A token whose MAC was right, or that was just minted.
+/// The content of a token whose MAC was verified, or that was just minted.
 #[derive(Clone)]
 pub struct Opened {
     /// The record that it belongs to.
     pub id: Id,
-    /// Its place in a rotating family, from 1.
+    /// Its number in a rotating family, from 1.
     pub generation: i64,
     /// Its 256-bit secret.
     pub secret: Zeroizing<[u8; 32]>,
 }
 
 impl Opened {
-    /// SHA-256 of the secret, hex: what is stored.
+    /// SHA-256 of the secret in hex, as stored.
     #[must_use]
     pub fn hash(&self) -> String {
         hex::encode(Sha256::digest(self.secret.as_slice()))
@@ -70,7 +70,7 @@ pub struct OpaqueTokens {
 }
 
 impl OpaqueTokens {
-    /// With MAC keys derived from the master secret, one for each kind.
+    /// Derives the MAC keys from the master secret, one for each kind.
     #[must_use]
     pub fn new(keys: &Keys) -> Self {
         let derive = |kind: TokenKind| {
@@ -92,7 +92,7 @@ impl OpaqueTokens {
         }
     }
 
-    /// The text of a token, to hand to its owner.
+    /// The text of a token, for its owner.
     #[must_use]
     pub fn encode(&self, kind: TokenKind, token: &Opened) -> String {
         let mut whole = Zeroizing::new([0; WHOLE]);
@@ -130,8 +130,8 @@ impl OpaqueTokens {
 
     /// Masks `next`'s secret with a pad that only the holder of `before` can make (hex).
     ///
-    /// The store keeps this for as long as `before` may still be presented (the grace of parallel tabs), so that it can
-    /// give out `next` again without ever holding it. Each secret makes one pad for one successor, so the pad is used once.
+    /// The store keeps this for as long as `before` may still be presented (the grace of parallel tabs), so that `next`
+    /// can be returned again without being stored. Each secret makes one pad for one successor, so the pad is used once.
     #[must_use]
     pub fn wrap(&self, before: &Opened, next: &Opened) -> String {
         hex::encode(masked(before, next.generation, &next.secret))
@@ -152,7 +152,7 @@ impl OpaqueTokens {
         })
     }
 
-    /// Keyed and labelled by kind.
+    /// The MAC of a body, keyed and labelled by kind.
     fn mac(&self, kind: TokenKind, body: &[u8]) -> Hmac<Sha256> {
         hmac(&self.keys[&kind])
             .chain_update(kind.prefix())

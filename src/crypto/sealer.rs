@@ -1,8 +1,8 @@
 //! Sealing of secrets at rest: XChaCha20-Poly1305 under a versioned key, bound to the context where the
 //! secret is stored, so that a sealed value moved to another row or column does not open there.
 //!
-//! Form: `s1.` + base64url of nonce (24 bytes) ‖ ciphertext ‖ tag (16 bytes); 1 is the version of the key. What
-//! stands before the dot is under the tag too.
+//! Form: `s1.` + base64url of nonce (24 bytes) ‖ ciphertext ‖ tag (16 bytes); 1 is the version of the key. The tag
+//! covers the part before the dot, too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,19 +20,19 @@ use crate::model::{Id, Timestamp};
 
 const NONCE: usize = 24;
 
-/// Where a sealed secret is stored.
+/// Location of a sealed secret in the stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealContext {
     /// Table, as PostgreSQL names it.
     pub table: &'static str,
-    /// Which row.
+    /// Id of the row.
     pub row: Id,
     /// Column.
     pub column: &'static str,
 }
 
 impl SealContext {
-    /// Each part with its length before it: no two contexts look alike.
+    /// Associated data: each part with its length before it, so that no two contexts have the same.
     fn associated_data(&self, version: u32) -> Vec<u8> {
         let mut data = Vec::with_capacity(64);
         let row = self.row.to_bytes();
@@ -49,7 +49,7 @@ impl SealContext {
     }
 }
 
-/// What was stored is not what was sealed there: another context, another key, or changed.
+/// The text was not sealed for this context with a known key, or was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed secret does not open")]
 pub struct SealError;
@@ -67,7 +67,7 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// With every sealing key of the key file.
+    /// Seals and opens with the sealing keys of the key file.
     #[must_use]
     pub fn new(keys: &Keys) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Sealer {
         Ok(text)
     }
 
-    /// Opens what was sealed for `context`, with whichever key.
+    /// Opens a text that was sealed for `context`, with whichever key.
     ///
     /// # Errors
     /// [`SealError`].
@@ -118,7 +118,7 @@ impl Sealer {
         opened.map(Zeroizing::new).map_err(|_| SealError)
     }
 
-    /// Version of the key that seals at `now`: what is of another [`Sealer::version_of`] is to be sealed anew.
+    /// Version of the key that seals at `now`: a text of another [`Sealer::version_of`] is to be sealed anew.
     #[must_use]
     pub fn current(&self, now: Timestamp) -> u32 {
         active_sealing(&self.keys, now).version
@@ -130,7 +130,7 @@ impl Sealer {
         self.split(sealed).map(|(key, _)| key.version)
     }
 
-    /// The key that a text names, and what follows.
+    /// The key that a text names, and the rest of the text.
     fn split<'a>(&self, sealed: &'a str) -> Option<(&SealingKey, &'a str)> {
         self.keys
             .iter()
@@ -138,12 +138,12 @@ impl Sealer {
     }
 }
 
-/// What a text begins with whose key has this version.
+/// Prefix of a text sealed with the key of this version.
 fn prefix(version: u32) -> String {
     format!("s{version}.")
 }
 
-/// Wipes its copy of the key on drop.
+/// The cipher of a key; wipes its copy on drop.
 fn cipher(key: &SealingKey) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new((&*key.secret).into())
 }

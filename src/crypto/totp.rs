@@ -22,7 +22,7 @@ const MAX_ISSUER_BYTES: usize = 64;
 /// Bytes of the account's name that are kept: an e-mail address is never longer. Even when every byte is written as
 /// `%XX`, both names and the secret stay below what a QR code holds.
 const MAX_ACCOUNT_BYTES: usize = 254;
-/// Shown where nothing is left of a name.
+/// Name shown where nothing is left of one.
 const NAMELESS: &str = "account";
 
 /// The secret that an authenticator shares with the service. Wiped on drop, never printed.
@@ -41,13 +41,13 @@ pub fn step_at(now: Timestamp) -> i64 {
 }
 
 impl TotpSecret {
-    /// A fresh one.
+    /// Draws a secret.
     #[must_use]
     pub fn generate() -> Self {
         Self(Zeroizing::new(clock::random()))
     }
 
-    /// As [`TotpSecret::as_bytes`] gave it; `None` when it has another length than 20 bytes.
+    /// The secret of bytes made by [`TotpSecret::as_bytes`]; `None` when they are not 20.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut secret = Zeroizing::new([0; SECRET]);
@@ -64,7 +64,7 @@ impl TotpSecret {
         self.0.as_slice()
     }
 
-    /// For people who type it: 32 symbols of base32 (RFC 4648) without padding.
+    /// Text form for typing: 32 symbols of base32 (RFC 4648) without padding.
     #[must_use]
     pub fn base32(&self) -> Zeroizing<String> {
         Zeroizing::new(self.totp().secret().to_base32())
@@ -78,7 +78,7 @@ impl TotpSecret {
         let symbols = base32_text
             .bytes()
             .filter(|byte| !byte.is_ascii_whitespace());
-        // One more than there may be, so that a longer text is not the secret either.
+        // One more than a secret has, so that a longer text is not the secret either.
         theirs.extend(
             symbols
                 .take(ours.len() + 1)
@@ -107,7 +107,7 @@ impl TotpSecret {
         self.named(issuer, account).to_qr_png().map_err(|_| QrError)
     }
 
-    /// The step later than `after`, no more than `skew` steps from `now`, whose code this is; the oldest, should
+    /// The step whose code this is, later than `after` and no more than `skew` steps from `now`; the oldest, should
     /// several have it. To be kept as the next `after`.
     #[must_use]
     pub fn matching_step(
@@ -119,14 +119,14 @@ impl TotpSecret {
     ) -> Option<i64> {
         let (totp, middle) = (self.totp(), step_at(now));
         let window = middle - i64::from(skew)..=middle + i64::from(skew);
-        // From the newest to the oldest, so that the oldest is what remains.
+        // From the newest to the oldest, so that the oldest remains.
         window.rev().fold(None, |found, step| {
             let matches = has_code(&totp, step, code) && step > after;
             if matches { Some(step) } else { found }
         })
     }
 
-    /// For codes alone.
+    /// The TOTP of this secret without names, for codes alone.
     fn totp(&self) -> Totp {
         self.builder().build_noncompliant()
     }
@@ -145,8 +145,8 @@ impl TotpSecret {
             .build_noncompliant()
     }
 
-    /// SHA-1, six digits and 30 seconds are its defaults, which a test holds it to. A window of one step: ours is
-    /// walked by [`TotpSecret::matching_step`].
+    /// Builder with its defaults SHA-1, six digits and 30 seconds, which a test checks. Its window has one step:
+    /// [`TotpSecret::matching_step`] walks ours.
     fn builder(&self) -> Builder {
         let mut bytes = *self.0;
         let secret = Secret::new_stack(bytes);
@@ -155,7 +155,7 @@ impl TotpSecret {
     }
 }
 
-/// Compares as numbers, in constant time. No code belongs to a time before the epoch.
+/// Whether `code` is that of `step`, compared in constant time. No code belongs to a time before the epoch.
 fn has_code(totp: &Totp, step: i64, code: &SixDigits) -> bool {
     let begins = step.checked_mul(STEP_SECONDS).map(u64::try_from);
     let Some(Ok(seconds)) = begins else {

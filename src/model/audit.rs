@@ -11,7 +11,7 @@ use super::{AuditId, DeviceId, SessionId, Timestamp, UserId};
 pub struct AuditEvent {
     /// Names the entry; lives in the partition of the account it tells about.
     pub id: AuditId,
-    /// Account that it is about, when there is one (a failed login may name nobody).
+    /// Account that it is about, when there is one (a failed login may name no account).
     pub user_id: Option<UserId>,
     /// Session that did it or suffered it.
     pub session_id: Option<SessionId>,

@@ -1,4 +1,4 @@
-//! Codes that people type: six digits from an authenticator, an SMS or an e-mail, and backup codes.
+//! Codes that users type: six digits from an authenticator, an SMS or an e-mail, and backup codes.
 //!
 //! Six digits are taken exactly as they are. Where spaces or padding were forgiven, one code had many
 //! spellings, and each of them escaped the limits and the replay check of the others (CVE-2025-6015). A backup code is
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 pub struct SixDigits(Zeroizing<String>);
 
 impl SixDigits {
-    /// How many there are; all are below it.
+    /// Number of different codes; each is below it.
     pub const COUNT: u32 = 1_000_000;
 
     /// Reads exactly six ASCII digits; `None` for anything else, spaces and the digits of other scripts included.
@@ -68,7 +68,7 @@ impl BackupCode {
         Self(symbols)
     }
 
-    /// Reads what somebody typed: lower case counts as upper case, spaces and dashes as nothing.
+    /// Reads a code as a user typed it: lower case counts as upper case, spaces and dashes are ignored.
     #[must_use]
     pub fn parse(typed: &str) -> Option<Self> {
         if typed.len() > Self::MAX_TYPED_BYTES {
@@ -86,7 +86,7 @@ impl BackupCode {
         (symbols.len() == Self::SYMBOLS).then_some(Self(symbols))
     }
 
-    /// As its owner sees it: `XXXX-XXXX`.
+    /// The form shown to its owner: `XXXX-XXXX`.
     #[must_use]
     pub fn shown(&self) -> Zeroizing<String> {
         let (left, right) = self.0.split_at(Self::SYMBOLS / 2);
@@ -104,7 +104,8 @@ impl BackupCode {
     }
 }
 
-/// Word processors make longer dashes and unbreakable spaces of what was copied.
+/// Whether `c` separates the symbols of a typed code. Word processors make longer dashes and unbreakable
+/// spaces of a copied code.
 fn separates(c: char) -> bool {
     c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }

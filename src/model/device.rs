@@ -6,18 +6,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::rotation::{Family, Presented, Rotation, Successor};
-use super::{DeviceId, Seen, Timestamp, User, UserId};
+use super::{ClientInfo, DeviceId, Timestamp, User, UserId};
 
 /// A device that its owner trusts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrustedDevice {
-    /// Names it; carried by its tokens.
+    /// Id of the device; carried by its tokens.
     pub id: DeviceId,
-    /// Whose it is.
+    /// Owner.
     pub user_id: UserId,
-    /// [`User::device_epoch`] when it was trusted; an older one than the account's is over.
+    /// [`User::device_epoch`] at the time of trust; a device of an older epoch than the account's is over.
     pub epoch: i64,
-    /// Which token is the newest, counted from 1.
+    /// Number of the newest token, counted from 1.
     pub generation: i64,
     /// SHA-256 of the newest token's secret, hex.
     pub token_hash: String,
@@ -25,21 +25,21 @@ pub struct TrustedDevice {
     pub previous_hash: Option<String>,
     /// The newest secret, masked with a pad that only the secret before can make.
     pub successor: Option<String>,
-    /// When the newest token was issued.
+    /// Time of issue of the newest token.
     pub rotated_at: Timestamp,
-    /// What its owner calls it.
+    /// Name given by its owner.
     pub name: String,
-    /// Address at its last use.
+    /// Address of the client at the last use.
     pub ip_address: IpAddr,
-    /// What the client called itself, at most 512 bytes.
+    /// `User-Agent` of the client, at most 512 bytes.
     pub user_agent: String,
-    /// When it was trusted.
+    /// Time at which the owner began to trust it.
     pub created_at: Timestamp,
-    /// When it last skipped the second factor.
+    /// Time of the last login that skipped the second factor.
     pub last_used_at: Timestamp,
-    /// When it is over, however much it is used.
+    /// Time of expiry, however much the device is used.
     pub expires_at: Timestamp,
-    /// Removed, or ended by the reuse of a token.
+    /// Time of the end, by removal or by the reuse of a token.
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -51,7 +51,7 @@ impl TrustedDevice {
         user: &User,
         token_hash: String,
         name: String,
-        seen: Seen,
+        client: ClientInfo,
         now: Timestamp,
         lasts: Duration,
     ) -> Self {
@@ -65,8 +65,8 @@ impl TrustedDevice {
             successor: None,
             rotated_at: now,
             name,
-            ip_address: seen.ip_address,
-            user_agent: seen.user_agent,
+            ip_address: client.ip_address,
+            user_agent: client.user_agent,
             created_at: now,
             last_used_at: now,
             expires_at: now.after(lasts),
@@ -74,7 +74,7 @@ impl TrustedDevice {
         }
     }
 
-    /// Whether it is trusted by `user` at `now`.
+    /// Whether `user` trusts the device at `now`.
     #[must_use]
     pub fn is_trusted_by(&self, user: &User, now: Timestamp) -> bool {
         self.deleted_at.is_none()
@@ -102,17 +102,17 @@ impl TrustedDevice {
     }
 
     /// Puts the next token in the place of the newest, which becomes the one before.
-    pub fn rotate(&mut self, next: Successor, seen: Seen, now: Timestamp) {
+    pub fn rotate(&mut self, next: Successor, client: ClientInfo, now: Timestamp) {
         self.generation += 1;
         self.previous_hash = Some(std::mem::replace(&mut self.token_hash, next.hash));
         self.successor = Some(next.wrapped);
         self.rotated_at = now;
         self.last_used_at = now;
-        self.ip_address = seen.ip_address;
-        self.user_agent = seen.user_agent;
+        self.ip_address = client.ip_address;
+        self.user_agent = client.user_agent;
     }
 
-    /// Ends it. Ending twice keeps the first time.
+    /// Ends the trust. Ending twice keeps the first time.
     pub fn end(&mut self, now: Timestamp) {
         self.deleted_at.get_or_insert(now);
     }

@@ -1,9 +1,9 @@
-//! What a client seems to be, from its user agent: "Firefox on Linux". For people who look at their
-//! sessions; nothing is decided by it.
+//! Readable name of a client, made of its user agent: "Firefox on Linux". Shown to owners in their lists of
+//! sessions and devices; nothing is decided by it.
 
-/// Shown when the user agent says nothing.
+/// Name of a client whose user agent has no known product.
 const UNKNOWN: &str = "Unknown device";
-/// A product that names itself at greater length is cut.
+/// Longest name of a product; a longer one is cut.
 const MAX_PRODUCT_CHARS: usize = 32;
 
 /// Browsers by a mark in their user agents. Most carry the marks of those that they descend from, so
@@ -42,8 +42,8 @@ const SYSTEMS: &[(&str, &str)] = &[
     ("X11", "Unix"),
 ];
 
-/// Names the device of a user agent, in words that are safe to show: a browser and its system, or the
-/// product that the client calls itself.
+/// Name of the device behind a user agent, safe to show: a browser and its system, or the product that the
+/// client names first.
 #[must_use]
 pub fn device_name(user_agent: &str) -> String {
     let browser = find(BROWSERS, user_agent).filter(|_| user_agent.starts_with("Mozilla/"));

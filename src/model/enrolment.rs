@@ -1,5 +1,5 @@
-//! A second factor that is being set up: proposed by one session, and worth nothing until that session has
-//! shown that it works.
+//! A second factor that is being set up: proposed by one session, and not valid until that session has
+//! proven that it works.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,34 +13,34 @@ const MOST_TRIES: u32 = 5;
 pub struct Enrolment {
     /// Equals the id of the session that set it up; no other can finish it.
     pub id: EnrolmentId,
-    /// Whose it is.
+    /// Owner.
     pub user_id: UserId,
     /// The id that the method will have: its secret is sealed for it.
     pub method_id: MethodId,
-    /// What is being set up.
+    /// Kind of the method.
     pub kind: MethodKind,
     /// TOTP secret, phone number or mail address, sealed.
     pub secret: String,
     /// The number or address, masked.
     pub hint: Option<String>,
-    /// What must be shown to finish it.
+    /// Proof that finishes the enrolment.
     pub proof: Proof,
     /// Tries so far.
     pub tries: u32,
-    /// When it is over.
+    /// Time of expiry.
     pub expires_at: Timestamp,
 }
 
-/// How an enrolment is finished.
+/// Proof that finishes an enrolment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
-    /// By a code of the secret. Here are the backup codes that were shown with it, sealed.
+    /// A code of the TOTP secret.
     Totp {
-        /// Ten codes, one a line, sealed.
+        /// The ten backup codes that were shown with the secret, one a line, sealed.
         backup_codes: String,
     },
-    /// By the code that was sent. Here is its keyed MAC.
+    /// The code that was sent.
     SentCode {
         /// Keyed MAC of the code.
         mac: String,
@@ -57,7 +57,7 @@ impl Enrolment {
             && self.tries < MOST_TRIES
     }
 
-    /// Counts a try, before its outcome is told.
+    /// Counts a try, before its outcome is shown.
     pub fn count_try(&mut self) {
         self.tries = self.tries.saturating_add(1);
     }

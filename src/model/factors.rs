@@ -1,7 +1,7 @@
 //! The second factors of an account: its methods and its backup codes.
 //!
 //! They are one record, so that its version is the lock for everything that may happen once: a TOTP step, a
-//! backup code, the last method's removal. Only those who log in with a second factor read it.
+//! backup code, the last method's removal. Only logins with a second factor read it.
 
 use std::fmt;
 
@@ -17,26 +17,26 @@ pub struct Factors {
     pub id: FactorsId,
     /// At most one of each kind. Empty: no second factor is due.
     pub methods: Vec<Method>,
-    /// Which one the owner wants to be asked for first.
+    /// Method that the owner wants to be asked for first.
     pub preferred: Option<MethodKind>,
-    /// Codes for the day when all methods are lost.
+    /// Backup codes, for an owner who has lost all methods.
     pub backup: Option<BackupCodes>,
     /// Version of the oldest key that any secret here is sealed with.
     pub sealed_with: i32,
-    /// When the first method was enabled.
+    /// Time at which the first method was enabled.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
-    /// Erased with its account.
+    /// Time of erasure, with the account.
     pub deleted_at: Option<Timestamp>,
 }
 
 /// A second factor that its owner has shown to work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Method {
-    /// Names it; its secret is sealed for it.
+    /// Id of the method; its secret is sealed for it.
     pub id: MethodId,
-    /// What it is.
+    /// Kind of method.
     pub kind: MethodKind,
     /// TOTP secret, phone number or mail address, sealed.
     pub secret: String,
@@ -44,11 +44,11 @@ pub struct Method {
     pub hint: Option<String>,
     /// The newest TOTP step that was accepted; only later ones are.
     pub last_step: i64,
-    /// How it has failed of late.
+    /// Failures in a row.
     pub strikes: Strikes,
-    /// When it was enabled.
+    /// Time at which it was enabled.
     pub created_at: Timestamp,
-    /// When it last proved its owner.
+    /// Time of its last success.
     pub last_used_at: Option<Timestamp>,
 }
 
@@ -64,7 +64,7 @@ pub enum MethodKind {
     Email,
 }
 
-/// What a second factor can be shown with.
+/// A means to prove a second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Authenticator {
     /// One of the methods.
@@ -77,26 +77,27 @@ pub enum Authenticator {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BackupCodes {
     /// Argon2id parameters and salt, as a PHC string without a hash.
-    pub recipe: String,
+    #[serde(rename = "recipe")]
+    pub phc_prefix: String,
     /// Tags of the codes that are left.
     pub tags: Vec<String>,
-    /// How the set has failed of late.
+    /// Failures in a row of the whole set.
     pub strikes: Strikes,
-    /// When it was made.
+    /// Time at which the set was made.
     pub created_at: Timestamp,
 }
 
-/// What the removal of a method left behind.
+/// Result of the removal of a method, whose kind it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// Others.
+    /// Other methods are left.
     Others(MethodKind),
-    /// Nothing: no second factor is due any more, and the backup codes are gone.
+    /// No method is left: no second factor is due any more, and the backup codes are removed.
     Nothing(MethodKind),
 }
 
 impl MethodKind {
-    /// As it stands in the API, in metrics and in audit entries.
+    /// Label in the API, in metrics and in audit entries.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -106,7 +107,7 @@ impl MethodKind {
         }
     }
 
-    /// How a login with it is told to others (RFC 8176; mail has no name there).
+    /// Authentication method reference (`amr`) of a login with it (RFC 8176, which has none for mail).
     #[must_use]
     pub const fn reference(self) -> &'static str {
         match self {
@@ -124,7 +125,7 @@ impl fmt::Display for MethodKind {
 }
 
 impl Authenticator {
-    /// As it stands in the API, in metrics and in audit entries.
+    /// Label in the API, in metrics and in audit entries.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -133,7 +134,7 @@ impl Authenticator {
         }
     }
 
-    /// How a login with it is told to others.
+    /// Authentication method reference (`amr`) of a login with it.
     #[must_use]
     pub const fn reference(self) -> &'static str {
         match self {
@@ -144,7 +145,7 @@ impl Authenticator {
 }
 
 impl Factors {
-    /// Of an account that has none yet.
+    /// The record of an account without second factors.
     #[must_use]
     pub fn none(user: UserId, now: Timestamp) -> Self {
         Self {
@@ -176,9 +177,9 @@ impl Factors {
     }
 
     /// Puts a set of backup codes in the place of the old one.
-    pub fn renew_backup_codes(&mut self, recipe: String, tags: Vec<String>, now: Timestamp) {
+    pub fn renew_backup_codes(&mut self, phc_prefix: String, tags: Vec<String>, now: Timestamp) {
         self.backup = Some(BackupCodes {
-            recipe,
+            phc_prefix,
             tags,
             strikes: Strikes::default(),
             created_at: now,
@@ -186,7 +187,7 @@ impl Factors {
         self.updated_at = now;
     }
 
-    /// Asks for the methods of a kind first, or takes that wish back. Whether anything changed by it.
+    /// Prefers the method of a kind, or ends its preference. Returns whether anything changed.
     pub fn prefer(&mut self, kind: MethodKind, preferred: bool, now: Timestamp) -> bool {
         let changes = preferred != (self.preferred == Some(kind));
         if changes {
@@ -238,7 +239,7 @@ impl Factors {
         methods.chain(backup).collect()
     }
 
-    /// What to ask for first: the owner's wish, or else whatever is at hand.
+    /// Authenticator to ask for first: the owner's preference, else the first that can be used.
     #[must_use]
     pub fn asked_first(&self) -> Option<Authenticator> {
         let offered = self.offered();
@@ -247,7 +248,7 @@ impl Factors {
         wish.or_else(|| offered.first().copied())
     }
 
-    /// How an authenticator has failed of late, to be changed.
+    /// Failures of an authenticator, to be changed.
     pub fn strikes_mut(&mut self, authenticator: Authenticator) -> Option<&mut Strikes> {
         match authenticator {
             Authenticator::Method(kind) => self.method_mut(kind).map(|method| &mut method.strikes),
@@ -268,7 +269,7 @@ impl Factors {
         self.updated_at = now;
     }
 
-    /// How many backup codes are left.
+    /// Number of backup codes that are left.
     #[must_use]
     pub fn backup_codes_left(&self) -> usize {
         self.backup.as_ref().map_or(0, |codes| codes.tags.len())
@@ -276,13 +277,13 @@ impl Factors {
 }
 
 impl BackupCodes {
-    /// Whether there is one left, and the set was not disabled.
+    /// Whether a backup code is left, and the set is not disabled.
     #[must_use]
     pub fn can_be_used(&self) -> bool {
         self.strikes.allow() && !self.tags.is_empty()
     }
 
-    /// Takes the code with this tag away. Whether there was one; each tag is looked at.
+    /// Removes the code with this tag. Returns whether there was one; each tag is compared.
     pub fn consume(&mut self, tag: &str) -> bool {
         let before = self.tags.len();
         self.tags.retain(|known| !same(known, tag));
@@ -290,18 +291,18 @@ impl BackupCodes {
     }
 }
 
-/// A phone number as its owner recognises it, and nobody else learns it: `***4567`.
+/// A masked phone number, which its owner recognises: `***4567`.
 #[must_use]
 pub fn masked_phone(number: &str) -> String {
     let from = number.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
     format!("***{}", &number[from..])
 }
 
-/// A mail address as its owner recognises it: `ali***@example.com`.
+/// A masked mail address, which its owner recognises: `ali***@example.com`.
 #[must_use]
 pub fn masked_email(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
-    // A short name would be told whole.
+    // A short name would be shown whole.
     let shown = local.chars().count().saturating_sub(1).min(3);
     let shown: String = local.chars().take(shown).collect();
     format!("{shown}***@{domain}")

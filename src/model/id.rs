@@ -1,7 +1,7 @@
 //! Ids: `UUIDv7` (RFC 9562) whose last byte names the partition.
 //!
-//! Every id issued for a user carries the user's partition, so that an id alone tells where its record
-//! lives and all records of one user can change in one atomic step.
+//! Every id issued for a user carries the user's partition, so that an id alone tells the partition of its
+//! record, and all records of one user can change in one atomic step.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,10 +16,10 @@ use super::Timestamp;
 pub struct Partition(pub u8);
 
 impl Partition {
-    /// How many there are.
+    /// Number of partitions.
     pub const COUNT: usize = 256;
 
-    /// All of them, in order.
+    /// All partitions, in order.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..=u8::MAX).map(Self)
     }
@@ -31,7 +31,7 @@ impl fmt::Display for Partition {
     }
 }
 
-/// A `UUIDv7`: time-ordered, random enough that nobody guesses one.
+/// A `UUIDv7`: time-ordered, and with enough random bits that it cannot be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Id(Uuid);
@@ -57,7 +57,7 @@ impl Id {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// Where the record of this id lives.
+    /// Partition of the record with this id.
     #[must_use]
     pub fn partition(self) -> Partition {
         Partition(self.0.as_bytes()[15])
@@ -69,13 +69,13 @@ impl Id {
         self.0.into_bytes()
     }
 
-    /// From sixteen bytes as [`Id::to_bytes`] gave them.
+    /// The id of sixteen bytes made by [`Id::to_bytes`].
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// For the stores, which speak UUID.
+    /// The same id in the UUID type of the stores' clients.
     #[must_use]
     pub fn uuid(self) -> Uuid {
         self.0
@@ -123,7 +123,7 @@ macro_rules! id_types {
                 self.0
             }
 
-            /// Where the record lives.
+            /// Partition of the record.
             #[must_use]
             pub fn partition(self) -> Partition {
                 self.0.partition()
@@ -153,36 +153,36 @@ macro_rules! id_types {
 }
 
 id_types! {
-    /// Names an account. Its last byte is the partition of everything the account owns.
+    /// Id of an account. Its last byte is the partition of everything that the account owns.
     UserId;
-    /// Names a session, which is also the family of its refresh tokens.
+    /// Id of a session, which is also the family of its refresh tokens.
     SessionId;
-    /// Names an audit entry.
+    /// Id of an audit entry.
     AuditId;
-    /// Names the second factors of an account; equals the account's id.
+    /// Id of the second factors of an account; equals the account's id.
     FactorsId;
-    /// Names one of them.
+    /// Id of one method among the second factors.
     MethodId;
-    /// Names a login that waits for its second factor.
+    /// Id of a login that waits for its second factor.
     ChallengeId;
-    /// Names the codes sent to an account; equals the account's id.
+    /// Id of the codes sent to an account; equals the account's id.
     CodesId;
-    /// Names a second factor that is being set up; equals the id of the session that does.
+    /// Id of a second factor that is being set up; equals the id of the session that sets it up.
     EnrolmentId;
-    /// Names a trusted device, which is also the family of its tokens.
+    /// Id of a trusted device, which is also the family of its tokens.
     DeviceId;
-    /// Names a message to a person.
+    /// Id of a letter: an SMS or a mail to a user.
     LetterId;
 }
 
 impl UserId {
-    /// The account's second factors.
+    /// Id of the account's second factors.
     #[must_use]
     pub fn factors(self) -> FactorsId {
         FactorsId(self.0)
     }
 
-    /// The codes sent to the account.
+    /// Id of the codes sent to the account.
     #[must_use]
     pub fn codes(self) -> CodesId {
         CodesId(self.0)
@@ -190,7 +190,7 @@ impl UserId {
 }
 
 impl SessionId {
-    /// What the session is setting up.
+    /// Id of the session's enrolment.
     #[must_use]
     pub fn enrolment(self) -> EnrolmentId {
         EnrolmentId(self.0)

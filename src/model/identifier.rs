@@ -1,7 +1,7 @@
 //! E-mail addresses and usernames: one normalisation, so that look-alikes are one account.
 //!
 //! Two names with the same normal form are the same name, everywhere: in the index, in PostgreSQL's
-//! unique columns, in the limits. What was entered is kept beside it, because mail goes only to exactly
+//! unique columns, in the limits. The entered text is kept beside it, because mail goes only to exactly
 //! that address (compare CVE-2019-19844).
 
 mod email;
@@ -11,7 +11,7 @@ mod username;
 pub use email::Email;
 pub use username::Username;
 
-/// Which kind of name.
+/// Kind of name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IdentifierKind {
     /// An e-mail address.
@@ -23,16 +23,16 @@ pub enum IdentifierKind {
 /// A normalised name by which an account is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identifier {
-    /// Which kind.
+    /// Kind of name.
     pub kind: IdentifierKind,
     /// The normal form.
     pub key: String,
 }
 
-/// Why a name is refused.
+/// Reason for the refusal of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentifierError {
-    /// Nothing was entered.
+    /// An empty name.
     #[error("is required")]
     Required,
     /// Fewer characters than a name needs.
@@ -47,13 +47,13 @@ pub enum IdentifierError {
     /// Not of the form `local@domain`.
     #[error("must be an e-mail address")]
     NotAnAddress,
-    /// What follows the `@` is not the name of a host on the internet.
+    /// The part after the `@` is not the name of a host on the internet.
     #[error("must have a valid domain")]
     Domain,
 }
 
 impl IdentifierError {
-    /// Stable, `snake_case`.
+    /// Stable code, in `snake_case`.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -86,8 +86,8 @@ impl Identifier {
         }
     }
 
-    /// The name that somebody typed to log in: with an `@` an e-mail address, else a username. Spaces
-    /// around it are forgiven, since phones add them, and never change what it counts as.
+    /// The name that a client typed to log in: with an `@` an e-mail address, else a username. Spaces around
+    /// it are removed, since phones add them.
     ///
     /// `None` means that no account can have this name.
     #[must_use]

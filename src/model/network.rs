@@ -1,15 +1,15 @@
-//! Whom an address stands for.
+//! The network of a client's address: the unit that limits by address count.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// An IPv4 address, or the /64 of an IPv6 address, since every line has one to itself. IPv4 in IPv6 clothes
-/// is IPv4.
+/// An IPv4 address, or the /64 of an IPv6 address, since every subscriber has a /64. An IPv4-mapped IPv6
+/// address counts as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// The one that `address` belongs to.
+    /// The network that `address` belongs to.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {

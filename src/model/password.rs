@@ -1,4 +1,4 @@
-//! A password as a person chose it, and the rules it must meet (NIST SP 800-63B-4, ASVS 6.2).
+//! A password, and the rules that a new one must meet (NIST SP 800-63B-4, ASVS 6.2).
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
-/// Why a password is refused.
+/// Reason for the refusal of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// Fewer than 8 bytes.
@@ -27,7 +27,7 @@ pub enum PasswordError {
 }
 
 impl PasswordError {
-    /// Stable, `snake_case`.
+    /// Stable code, in `snake_case`.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -42,14 +42,14 @@ impl PasswordError {
 impl Password {
     /// Fewest bytes (ASVS 6.2.1).
     pub const MIN_BYTES: usize = 8;
-    /// Most bytes: far beyond any passphrase (ASVS 6.2.9 asks for 64), and a bound for whoever hashes.
+    /// Most bytes: far beyond any passphrase (ASVS 6.2.9 asks for 64), and a bound on the work of hashing.
     pub const MAX_BYTES: usize = 1024;
-    /// A name of fewer characters is in too many words to be looked for anywhere in a password.
+    /// Fewest characters of a name that a password must not contain anywhere.
     const LONG_NAME_CHARS: usize = 5;
-    /// And of fewer than these in too many to be looked for at all.
+    /// Fewest characters of a name that is looked for at all: a shorter one is in too many words.
     const SHORT_NAME_CHARS: usize = 3;
 
-    /// Wraps what the person sent, unchecked.
+    /// Wraps the text that the client sent, unchecked.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
@@ -61,18 +61,17 @@ impl Password {
         self.0.as_bytes()
     }
 
-    /// Whether any account could have it. A longer one is not worth hashing.
+    /// Whether any account could have this password. A longer one is not worth hashing.
     #[must_use]
     pub fn is_within_bounds(&self) -> bool {
         self.0.len() <= Self::MAX_BYTES
     }
 
-    /// Checks a new password against the rules, for the owner of these names in their normal forms. Case
-    /// makes no difference to the list and to the names; there are no rules of composition.
+    /// Checks a new password against the rules, for the owner of these names in their normal forms. The list of
+    /// common passwords and the names are compared without case; there are no rules of composition.
     ///
-    /// Of an e-mail address counts what stands before the `@` and before a `+`. A name of 3 or 4
-    /// characters is found in many a word by chance: it is refused only where too little would be left
-    /// without it.
+    /// The name in an e-mail address is the part before the `@` and before a `+`. A name of 3 or 4 characters is
+    /// in many words by chance: it is refused only where too little would be left without it.
     ///
     /// # Errors
     /// The first rule that it breaks.
@@ -88,15 +87,15 @@ impl Password {
             return Err(PasswordError::Common);
         }
         let mailbox = email_key.split(['@', '+']).next().unwrap_or_default();
-        if leans_on(&lower, mailbox) || leans_on(&lower, username_key) {
+        if is_based_on(&lower, mailbox) || is_based_on(&lower, username_key) {
             return Err(PasswordError::ContainsIdentifier);
         }
         Ok(())
     }
 }
 
-/// Whether a password is little more than a name, or has a long one in it.
-fn leans_on(lower: &str, name: &str) -> bool {
+/// Whether a password is little more than a name, or contains a long one.
+fn is_based_on(lower: &str, name: &str) -> bool {
     if !lower.contains(name) {
         return false;
     }
@@ -108,7 +107,7 @@ fn leans_on(lower: &str, name: &str) -> bool {
     }
 }
 
-/// Passwords that are tried first, of at least 8 bytes, in lower case, in the order of their bytes.
+/// Common passwords, of at least 8 bytes, in lower case, in the order of their bytes.
 static COMMON: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 

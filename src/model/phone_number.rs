@@ -1,8 +1,8 @@
-//! A phone number that an SMS can be sent to, in the one form that names it for the whole world.
+//! A phone number that an SMS can be sent to, in the international form E.164.
 
 use std::fmt;
 
-/// A number in E.164 form: `+`, country code, number. Never printed: it is somebody's second factor.
+/// A number in E.164 form: `+`, country code, number. Never printed: it is an owner's second factor.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PhoneNumber(String);
 
@@ -12,7 +12,7 @@ pub struct PhoneNumber(String);
 pub struct PhoneNumberError;
 
 impl PhoneNumber {
-    /// Fewest digits that are taken; a number with its country code has no fewer.
+    /// Fewest digits; a number with its country code has no fewer.
     pub const MIN_DIGITS: usize = 8;
     /// Most digits (ITU-T E.164, 6).
     pub const MAX_DIGITS: usize = 15;
@@ -41,7 +41,7 @@ impl PhoneNumber {
 }
 
 impl PhoneNumberError {
-    /// Stable, `snake_case`.
+    /// Stable code, in `snake_case`.
     #[must_use]
     pub fn code(self) -> &'static str {
         "invalid_phone_number"

@@ -1,20 +1,20 @@
-//! Families of rotating tokens: each use replaces the newest token, and a token that comes back a second
-//! time shows that somebody else has a copy. Sessions and trusted devices are such families.
+//! Families of rotating tokens: each use replaces the newest token, and a token that is used a second time
+//! shows that another client has a copy. Sessions and trusted devices are such families.
 
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// What a family remembers of its tokens.
+/// The newest two tokens of a family.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Family<'a> {
-    /// Which token is the newest, counted from 1.
+    /// Number of the newest token, counted from 1.
     pub(super) generation: i64,
-    /// SHA-256 of its secret, hex.
+    /// SHA-256 of the newest token's secret, hex.
     pub(super) newest: &'a str,
     /// SHA-256 of the secret before, hex; `None` before the first rotation.
     pub(super) before: Option<&'a str>,
-    /// When the newest was issued.
+    /// Time of issue of the newest token.
     pub(super) rotated_at: Timestamp,
 }
 
@@ -27,20 +27,20 @@ pub struct Presented<'a> {
     pub hash: &'a str,
 }
 
-/// What a presented token deserves.
+/// Verdict over a presented token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// It is the newest: rotate.
+    /// The newest token: rotate.
     Current,
-    /// It is the one before, within the grace window, from the same client: hand out the newest again.
+    /// The token before the newest, within the grace window, from the same client: return the newest again.
     Grace,
-    /// It was used before: somebody else has a copy. The family dies.
+    /// A token that was used before: another client has a copy. The family is ended.
     Reused,
-    /// It is newer than what is stored: the store lost state. Log in again; no alarm.
+    /// A token newer than the stored one: the store lost state. Log in again; no alarm.
     Ahead,
 }
 
-/// The token that takes the place of the newest.
+/// The token that replaces the newest.
 pub struct Successor {
     /// SHA-256 of its secret, hex.
     pub hash: String,

@@ -10,7 +10,7 @@ use super::{ChallengeId, CodesId, MethodKind, Timestamp};
 /// Tries at the codes of one method, across resends.
 const MOST_TRIES: u32 = 5;
 
-/// The codes that are on their way to an account. Lives in Redis alone, for as long as the newest.
+/// The codes that were sent to an account. Lives in Redis alone, for as long as the newest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentCodes {
     /// Equals the account's id.
@@ -22,22 +22,22 @@ pub struct SentCodes {
 /// A code and its tries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentCode {
-    /// How it was sent.
+    /// Method that it was sent by.
     pub kind: MethodKind,
-    /// The only challenge that it is good for.
+    /// The only challenge that it can answer.
     pub challenge_id: ChallengeId,
     /// Keyed MAC of the code.
     pub mac: String,
     /// Tries at this code and those that it replaced.
     pub tries: u32,
-    /// When it was sent.
+    /// Time of sending.
     pub sent_at: Timestamp,
-    /// When it is over, and its tries are forgotten.
+    /// Time of expiry, at which its tries are forgotten, too.
     pub expires_at: Timestamp,
 }
 
 impl SentCodes {
-    /// Of an account to which nothing was sent.
+    /// The record of an account to which nothing was sent.
     #[must_use]
     pub fn none(id: CodesId) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl SentCodes {
         }
     }
 
-    /// The live code of a method, with whatever tries are left.
+    /// The live code of a method, even if no tries are left.
     pub fn live(&mut self, kind: MethodKind, now: Timestamp) -> Option<&mut SentCode> {
         let live = |code: &&mut SentCode| code.kind == kind && now < code.expires_at;
         self.sent.iter_mut().find(live)
@@ -64,19 +64,19 @@ impl SentCodes {
         latest.map(|code| code.kind)
     }
 
-    /// Puts a new code in the place of the method's old one, whose tries it inherits while that lives.
+    /// Replaces the code of a method. The new code inherits the tries of the old one while that is live.
     pub fn replace(&mut self, mut code: SentCode, now: Timestamp) {
         code.tries = self.live(code.kind, now).map_or(0, |old| old.tries);
         self.drop_code(code.kind);
         self.sent.push(code);
     }
 
-    /// Takes a method's code away: it was used.
+    /// Removes the code of a method: it was used.
     pub fn drop_code(&mut self, kind: MethodKind) {
         self.sent.retain(|code| code.kind != kind);
     }
 
-    /// When the last of them is over.
+    /// Time at which the last of them expires.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         let ends = self.sent.iter().map(|code| code.expires_at);
@@ -91,7 +91,7 @@ impl SentCode {
         self.tries < MOST_TRIES
     }
 
-    /// Counts a try, before its outcome is told.
+    /// Counts a try, before its outcome is shown.
     pub fn count_try(&mut self) {
         self.tries = self.tries.saturating_add(1);
     }

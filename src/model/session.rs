@@ -1,4 +1,4 @@
-//! A session: what a login leaves behind, and the family of its refresh tokens.
+//! A session: a logged-in client, and the family of its refresh tokens.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::rotation::{Family, Presented, Rotation, Successor};
 use super::{SessionId, Timestamp, User, UserId};
 
-/// A logged-in client. Tokens die with it at once.
+/// A logged-in client. Its tokens end with it at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// Names the session; carried by access tokens as `sid`.
+    /// Id of the session; carried by access tokens as `sid`.
     pub id: SessionId,
-    /// Whose it is.
+    /// Owner.
     pub user_id: UserId,
-    /// [`User::session_epoch`] when it was issued; an older one than the account's is over.
+    /// [`User::session_epoch`] at the time of issue; a session of an older epoch than the account's is over.
     pub epoch: i64,
-    /// Which refresh token is the newest, counted from 1.
+    /// Number of the newest refresh token, counted from 1.
     pub generation: i64,
     /// SHA-256 of the newest refresh token's secret, hex.
     pub refresh_hash: String,
@@ -26,42 +26,42 @@ pub struct Session {
     /// The newest secret, masked with a pad that only the secret before can make: it lets a parallel tab
     /// that still holds the token before have the same new one, within the grace window.
     pub successor: Option<String>,
-    /// When the newest refresh token was issued.
+    /// Time of issue of the newest refresh token.
     pub rotated_at: Timestamp,
     /// [`User::proof_epoch`] when its owner last proved who they are: after a change of factors only the
-    /// session that made it may go on with what is sensitive.
+    /// session that made it may go on with sensitive actions.
     #[serde(default)]
     pub proof_epoch: i64,
-    /// How its owner proved who they are (RFC 8176: `pwd`, `otp`, …).
+    /// Proofs of the owner's identity (RFC 8176: `pwd`, `otp`, …).
     pub amr: Vec<String>,
-    /// When they last proved it; sensitive actions ask for a recent one.
+    /// Time of the last proof; sensitive actions ask for a recent one.
     pub auth_time: Timestamp,
     /// Address of the client at its last use.
     pub ip_address: IpAddr,
-    /// What the client called itself, at most 512 bytes.
+    /// `User-Agent` of the client, at most 512 bytes.
     pub user_agent: String,
-    /// When it was issued.
+    /// Time of issue.
     pub created_at: Timestamp,
-    /// Last refresh, or last check when that is more than a minute later.
+    /// Time of the last refresh, or of the last check when that is more than a minute later.
     pub last_used_at: Timestamp,
-    /// Over when unused until then.
+    /// Time of expiry without a further use.
     pub idle_expires_at: Timestamp,
-    /// Over then, however much it is used.
+    /// Time of expiry, however much the session is used.
     pub expires_at: Timestamp,
-    /// Ended by logout, revocation or reuse.
+    /// Time of the end by logout, revocation or reuse.
     pub deleted_at: Option<Timestamp>,
 }
 
-/// Where a client was last seen.
+/// Address and user agent of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// Its address.
+pub struct ClientInfo {
+    /// Address.
     pub ip_address: IpAddr,
-    /// What it called itself, at most 512 bytes.
+    /// `User-Agent`, at most 512 bytes.
     pub user_agent: String,
 }
 
-/// How long sessions last.
+/// Lifetimes of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
     /// Without use.
@@ -70,60 +70,60 @@ pub struct Lifetimes {
     pub total: Duration,
 }
 
-/// What a new session is made of.
-pub struct Issue<'a> {
-    /// Its name, in the partition of the user.
+/// Parts of a new session.
+pub struct NewSession<'a> {
+    /// Id, in the partition of the user.
     pub id: SessionId,
-    /// Whose it is.
+    /// Owner.
     pub user: &'a User,
     /// SHA-256 of the first refresh token's secret, hex.
     pub refresh_hash: String,
-    /// Where it was asked for.
-    pub seen: Seen,
-    /// How its owner proved who they are.
+    /// Client that asked for it.
+    pub client: ClientInfo,
+    /// Proofs of the owner's identity.
     pub amr: Vec<String>,
-    /// How long it lasts.
+    /// Lifetimes.
     pub lifetimes: Lifetimes,
 }
 
 impl Session {
-    /// A session as a login leaves it, with the first refresh token of its family.
+    /// Issues a session with the first refresh token of its family.
     #[must_use]
-    pub fn issue(issue: Issue<'_>, now: Timestamp) -> Self {
-        let expires_at = now.after(issue.lifetimes.total);
+    pub fn issue(new: NewSession<'_>, now: Timestamp) -> Self {
+        let expires_at = now.after(new.lifetimes.total);
         Self {
-            id: issue.id,
-            user_id: issue.user.id,
-            epoch: issue.user.session_epoch,
+            id: new.id,
+            user_id: new.user.id,
+            epoch: new.user.session_epoch,
             generation: 1,
-            refresh_hash: issue.refresh_hash,
+            refresh_hash: new.refresh_hash,
             previous_hash: None,
             successor: None,
             rotated_at: now,
-            proof_epoch: issue.user.proof_epoch,
-            amr: issue.amr,
+            proof_epoch: new.user.proof_epoch,
+            amr: new.amr,
             auth_time: now,
-            ip_address: issue.seen.ip_address,
-            user_agent: issue.seen.user_agent,
+            ip_address: new.client.ip_address,
+            user_agent: new.client.user_agent,
             created_at: now,
             last_used_at: now,
-            idle_expires_at: now.after(issue.lifetimes.idle).min(expires_at),
+            idle_expires_at: now.after(new.lifetimes.idle).min(expires_at),
             expires_at,
             deleted_at: None,
         }
     }
 
     /// Puts the next refresh token in the place of the newest, which becomes the one before.
-    pub fn rotate(&mut self, next: Successor, seen: Seen, now: Timestamp, idle: Duration) {
+    pub fn rotate(&mut self, next: Successor, client: ClientInfo, now: Timestamp, idle: Duration) {
         self.generation += 1;
         self.previous_hash = Some(std::mem::replace(&mut self.refresh_hash, next.hash));
         self.successor = Some(next.wrapped);
         self.rotated_at = now;
-        self.user_agent = seen.user_agent;
-        self.touch(seen.ip_address, now, idle);
+        self.user_agent = client.user_agent;
+        self.touch(client.ip_address, now, idle);
     }
 
-    /// Notes a use, from which the idle lifetime begins anew. A clock that went back takes nothing away.
+    /// Notes a use, from which the idle lifetime begins anew. A clock that went back shortens nothing.
     pub fn touch(&mut self, ip_address: IpAddr, now: Timestamp, idle: Duration) {
         self.ip_address = ip_address;
         self.last_used_at = self.last_used_at.max(now);
@@ -140,12 +140,12 @@ impl Session {
         }
     }
 
-    /// Lets it live on when its account ends all others: see [`User::end_sessions`].
+    /// Keeps the session live when its account ends all others: see [`User::end_sessions`].
     pub fn outlive(&mut self, user: &User) {
         self.epoch = user.session_epoch;
     }
 
-    /// Lets it keep its right to what is sensitive when its account takes that from all others: see
+    /// Keeps the session's right to sensitive actions when its account takes that from all others: see
     /// [`User::change_factors`]. Only for the session that made the change.
     pub fn keep_proof(&mut self, user: &User) {
         self.proof_epoch = user.proof_epoch;
@@ -157,7 +157,7 @@ impl Session {
         self.proof_epoch == user.proof_epoch
     }
 
-    /// Whether it still stands for `user` at `now`.
+    /// Whether the session of `user` is live at `now`.
     #[must_use]
     pub fn is_live(&self, user: &User, now: Timestamp) -> bool {
         self.deleted_at.is_none()
@@ -186,7 +186,7 @@ impl Session {
         family.judge(presented, now, grace, same_client)
     }
 
-    /// Ends it. Ending twice keeps the first time.
+    /// Ends the session. Ending twice keeps the first time.
     pub fn end(&mut self, now: Timestamp) {
         self.deleted_at.get_or_insert(now);
     }

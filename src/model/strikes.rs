@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// So many failures in a row disable an authenticator (NIST SP 800-63B-4, 3.2.2).
+/// Number of failures in a row that disables an authenticator (NIST SP 800-63B-4, 3.2.2).
 const MOST: u32 = 100;
 
-/// How an authenticator has failed of late.
+/// Failures in a row of one authenticator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Strikes {
     /// Failures since the last success.
     pub failures: u32,
-    /// Refused since then, until its owner enables it again.
+    /// Time at which it was disabled, until its owner enables it again.
     pub disabled_at: Option<Timestamp>,
 }
 
@@ -24,7 +24,7 @@ impl Strikes {
         self.disabled_at.is_none()
     }
 
-    /// Counts a failure. Whether it was the one that disables.
+    /// Counts a failure. Returns whether this one disables the authenticator.
     pub fn strike(&mut self, now: Timestamp) -> bool {
         self.failures = self.failures.saturating_add(1);
         let last = self.failures >= MOST && self.disabled_at.is_none();

@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch.
+    /// The point in time of microseconds since the Unix epoch.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -48,14 +48,14 @@ impl Timestamp {
         )
     }
 
-    /// How long from `earlier` until this; zero when `earlier` is later.
+    /// Time from `earlier` until this; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// Bytes of the longest text: nine digits of a second are never written, but room for them is asked for.
+/// Bytes of the longest text: nine digits of a second are never written, but the buffer must hold them.
 const LONGEST_TEXT: usize = 40;
 
 impl Timestamp {

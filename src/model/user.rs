@@ -8,21 +8,21 @@ use super::{Email, Identifier, IdentifierKind, Timestamp, UserId, Username};
 /// every request belongs to the session, so that conflicts on this record stay rare.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// Names the account and its partition.
+    /// Id of the account; tells its partition.
     pub id: UserId,
-    /// As its owner wrote it; mail goes to exactly this address.
+    /// E-mail address as its owner wrote it; mail goes to exactly this address.
     pub email: String,
-    /// The normalised form, unique over all accounts.
+    /// Normal form of the e-mail address, unique over all accounts.
     pub email_key: String,
-    /// As its owner wrote it.
+    /// Username as its owner wrote it.
     pub username: String,
-    /// The normalised form, unique over all accounts.
+    /// Normal form of the username, unique over all accounts.
     pub username_key: String,
-    /// When the owner proved to read mail at [`User::email`].
+    /// Time at which the owner proved to read mail at [`User::email`].
     pub email_verified_at: Option<Timestamp>,
     /// PHC string (argon2) or modular-crypt string (bcrypt, from imports).
     pub password_hash: Option<String>,
-    /// A second factor is due at every login.
+    /// Whether a second factor is due at every login.
     pub two_factor_enabled: bool,
     /// Names of roles granted over the whole service.
     pub roles: Vec<String>,
@@ -30,17 +30,17 @@ pub struct User {
     pub session_epoch: i64,
     /// Trusted devices issued under an older epoch are over.
     pub device_epoch: i64,
-    /// Grows with every change of the second factors: a session that proved who its owner is under an older
-    /// one must do so again before anything sensitive.
+    /// Number that grows with every change of the second factors: a session whose owner proved their identity under
+    /// an older one must prove it again before a sensitive action.
     #[serde(default)]
     pub proof_epoch: i64,
-    /// Disabled by an administrator.
+    /// Time at which an administrator disabled it.
     pub disabled_at: Option<Timestamp>,
-    /// When it was registered.
+    /// Time of registration.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
-    /// Erased, or withdrawn because PostgreSQL refused it.
+    /// Time at which it was erased, or withdrawn because PostgreSQL refused it.
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -74,13 +74,13 @@ impl User {
         }
     }
 
-    /// Whether its owner may log in at all.
+    /// Whether the account is neither disabled nor erased.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.deleted_at.is_none() && self.disabled_at.is_none()
     }
 
-    /// Whether this is one of its names.
+    /// Whether `name` is one of the account's names.
     #[must_use]
     pub fn is_called(&self, name: &Identifier) -> bool {
         match name.kind {

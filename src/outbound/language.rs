@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a letter is written in.
+/// Language of a letter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Language {
     /// English, when nothing else is asked for.
@@ -14,12 +14,12 @@ pub enum Language {
     German,
 }
 
-/// More ranges than any browser sends; what follows is not looked at.
+/// Most ranges that are read: more than any browser sends.
 const MAX_RANGES: usize = 32;
 
 impl Language {
-    /// The language that an `Accept-Language` likes best, the first of equals. What cannot be read counts as
-    /// absent, and with nothing left it is English.
+    /// The preferred language of an `Accept-Language`, the first of equals. Malformed ranges are skipped; without
+    /// any it is English.
     #[must_use]
     pub fn preferred(accept_language: &str) -> Self {
         let ranges = accept_language.split(',').take(MAX_RANGES);
@@ -59,7 +59,7 @@ fn range(text: &str) -> Option<(u16, Language)> {
     Some((weight, Language::named(tag.trim())?))
 }
 
-/// `0`, `1`, and up to three decimals, as the RFC writes a weight.
+/// A weight in thousandths: `0` or `1`, with up to three decimals, as the RFC writes it.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let digits = decimals.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! What is told to whom: a letter says what happened, not how that is put into words.
+//! Letters: SMS and mails to users, as data; `texts` puts them into words.
 //!
 //! Letters wait in the queue as JSON, so their names in JSON stay. A code in one is wiped with it and never
 //! printed.
@@ -11,18 +11,18 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use super::Language;
 use crate::model::{Id, Timestamp};
 
-/// A way to a person.
+/// Channel of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
-    /// To a number in E.164 form.
+    /// SMS to a number in E.164 form.
     Sms,
-    /// To a mail address.
+    /// Mail to an address.
     Email,
 }
 
 impl Channel {
-    /// For metrics and audit.
+    /// Label in metrics and audit.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -32,22 +32,22 @@ impl Channel {
     }
 }
 
-/// One message to one person.
+/// A letter to one user.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Letter {
-    /// A `UUIDv7`; its time is the letter's date, and a mail's `Message-ID` is made of it, so that a repeat
-    /// can be recognised.
+    /// Id. Its time is the letter's date, and a mail's `Message-ID` is made of it, so that a repeat can be
+    /// recognised.
     pub id: Id,
-    /// Which way it goes.
+    /// Channel.
     pub channel: Channel,
-    /// What it is written in.
+    /// Language.
     pub language: Language,
-    /// What it tells.
+    /// Content.
     pub message: Message,
 }
 
 impl Letter {
-    /// When it was written, to the millisecond: what its id says.
+    /// Time of writing, to the millisecond, read from its id.
     #[must_use]
     pub fn written_at(&self) -> Timestamp {
         let unix = self.id.uuid().get_timestamp().map(|time| time.to_unix());
@@ -71,22 +71,22 @@ impl fmt::Debug for Letter {
     }
 }
 
-/// What a letter tells.
+/// Content of a letter.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
     /// A code that completes a login.
     LoginCode {
-        /// As it is typed.
+        /// The six digits.
         code: String,
-        /// How long it is valid.
+        /// Validity, in minutes.
         minutes: u64,
     },
-    /// A code that proves a number or an address to be the person's own.
+    /// A code that proves that a number or an address is the user's own.
     EnrolmentCode {
-        /// As it is typed.
+        /// The six digits.
         code: String,
-        /// How long it is valid.
+        /// Validity, in minutes.
         minutes: u64,
     },
     /// Something happened to the account that its owner should know.
@@ -94,7 +94,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// For metrics and logs.
+    /// Label in metrics and logs.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
@@ -111,36 +111,36 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Something that happened to an account.
+/// A notice of an event on an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What.
+    /// The event.
     pub event: Event,
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
-    /// From which address, if a request did it.
+    /// Address of the client, if a request caused the event.
     pub ip_address: Option<String>,
-    /// With what, as the request told: a device's name or its user agent.
+    /// Name or user agent of the client's device, as the request said.
     pub device: Option<String>,
 }
 
-/// What can happen to an account.
+/// An event on an account that its owner is told of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A second factor was confirmed and counts from now on.
     SecondFactorAdded {
-        /// Which.
+        /// The second factor.
         method: Method,
     },
     /// A second factor was removed; others are left.
     SecondFactorRemoved {
-        /// Which.
+        /// The second factor.
         method: Method,
     },
     /// A second factor has failed too often in a row and takes no more codes.
     SecondFactorDisabled {
-        /// Which.
+        /// The second factor.
         method: Method,
     },
     /// The last second factor was removed: the password is enough now.
@@ -149,19 +149,19 @@ pub enum Event {
     BackupCodesRegenerated,
     /// A backup code was used to log in.
     BackupCodeUsed {
-        /// How many are left.
+        /// Number of codes that are left.
         left: u32,
     },
     /// A device skips the second factor from now on.
     DeviceTrusted {
-        /// What its owner calls it.
+        /// Name given by its owner.
         name: String,
     },
     /// The password was changed.
     PasswordChanged,
 }
 
-/// A second factor, as a person knows it.
+/// A second factor, as letters name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {

@@ -1,4 +1,4 @@
-//! The outbox of `sallyport dev`: what would have been sent, kept for whoever develops a login page.
+//! The outbox of `sallyport dev`: letters that were not sent, kept for developers of login pages.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -13,25 +13,25 @@ use crate::model::{Id, Timestamp};
 #[derive(Default)]
 pub struct LocalOutbox(Mutex<VecDeque<Delivered>>);
 
-/// A letter as it would have reached somebody. It may hold a code, so it does not print.
+/// A letter as the recipient would have got it. It may hold a code, so it does not print.
 #[derive(Clone, Serialize)]
 pub struct Delivered {
     /// Id of the letter.
     pub id: Id,
-    /// Which way it would have gone.
+    /// Channel of the letter.
     pub channel: Channel,
-    /// To whom.
+    /// Recipient: a number or an address.
     pub to: String,
     /// Subject of a mail.
     pub subject: Option<String>,
     /// The text.
     pub text: String,
-    /// When the letter was written.
+    /// Time of writing.
     pub at: Timestamp,
 }
 
 impl LocalOutbox {
-    /// How many letters are kept.
+    /// Most letters that are kept.
     pub const CAPACITY: usize = 200;
 
     /// The letters, newest first.

@@ -20,7 +20,7 @@ use super::undelivered::TIMEOUT;
 use super::{Failure, Letter};
 use crate::config::{self, EmailSecurity};
 
-/// A mail server and who we are to it.
+/// A mail server and our sender there.
 pub(super) struct Mail {
     connections: Connections,
     from: Mailbox,
@@ -30,13 +30,13 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    /// `None` when it is not configured.
+    /// The configured server; `None` when there is none.
     pub(super) fn new(settings: &config::Outbound) -> Result<Option<Self>, String> {
         let email = &settings.email;
         let (Some(host), Some(from)) = (&email.host, &email.from) else {
             return Ok(None);
         };
-        // An address in brackets is one for URLs; here it stands alone.
+        // Brackets around an address belong to URLs.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let server = Server {
             host: host.to_owned(),
@@ -56,7 +56,7 @@ impl Mail {
         }))
     }
 
-    /// Hands one mail over.
+    /// Sends one letter as a mail.
     pub(super) async fn send(&self, to: &str, letter: &Letter, text: &Text) -> Result<(), Failure> {
         let mail = compose::compose(&self.from, to, letter, text, &self.host)?;
         timeout(self.timeout, self.connections.send(&mail))
@@ -100,7 +100,7 @@ fn credentials(email: &config::Email) -> Option<Credentials> {
     Some(Credentials::new(user, password))
 }
 
-/// RFC 5321, 4.1.1.1: a name, or an address in its literal form.
+/// Client id of `EHLO`: a name, or an address in its literal form (RFC 5321, 4.1.1.1).
 fn hello(host: &str) -> ClientId {
     match Host::parse(host) {
         Ok(Host::Ipv4(address)) => ClientId::Ipv4(address),

@@ -1,7 +1,7 @@
 //! SMS through Twilio's REST API, or through whatever speaks like it at `TWILIO_BASE_URL`.
 //!
-//! One form per message (<https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>).
-//! Twilio knows no key against repeats: when no answer comes, nobody can tell whether the message went out.
+//! One form per SMS (<https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>).
+//! Twilio has no idempotency key: when no answer comes, it is unknown whether the SMS went out.
 
 mod answer;
 
@@ -31,11 +31,11 @@ use crate::config;
 
 /// Longest answer that is read, in bytes; Twilio's have about one thousand.
 const MAX_ANSWER: usize = 64 * 1024;
-/// How long the body of an answer may take once its status is known.
+/// Timeout of the body of an answer once its status is known.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a connection waits for its next message.
+/// Longest time that an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Connections that wait at a time.
+/// Most unused connections.
 const MAX_IDLE: usize = 4;
 
 /// A Twilio account and the connections to it.
@@ -48,7 +48,7 @@ pub(super) struct Sms {
 }
 
 impl Sms {
-    /// `None` when it is not configured.
+    /// The configured account; `None` when there is none.
     pub(super) fn new(settings: &config::Outbound) -> Result<Option<Self>, String> {
         let sms = &settings.sms;
         let (Some(account), Some(token), Some(from)) =
@@ -73,7 +73,7 @@ impl Sms {
         }))
     }
 
-    /// Hands one message over.
+    /// Sends one SMS.
     pub(super) async fn send(&self, to: &str, text: &str) -> Result<(), Failure> {
         if !is_e164(to) {
             return Err(Failure::refused(
@@ -104,7 +104,7 @@ impl Sms {
     }
 }
 
-/// Only the status counts when the body does not come, is endless or broken.
+/// Judges an answer. Only the status counts when the body does not come, is endless or broken.
 async fn judge(response: Response<Incoming>) -> Result<(), Failure> {
     let (head, body) = response.into_parts();
     let body = timeout(ANSWER_TIMEOUT, Limited::new(body, MAX_ANSWER).collect()).await;
@@ -117,7 +117,8 @@ async fn judge(response: Response<Incoming>) -> Result<(), Failure> {
     answer::judge(head.status.as_u16(), retry_after, &body)
 }
 
-/// ITU-T E.164: a plus, a country code that does not begin with zero, at most 15 digits in all.
+/// Whether a number has the form of ITU-T E.164: a plus, a country code that does not begin with zero, at most 15
+/// digits in all.
 fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
         (7..=15).contains(&digits.len())
@@ -152,7 +153,7 @@ fn client(uri: &Uri) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>
         .build(connector.enable_http1().build()))
 }
 
-/// For plain text alone: the connector wants a configuration all the same.
+/// TLS configuration without roots, for plain text: the connector needs one all the same.
 fn without_roots() -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -170,7 +171,7 @@ fn warn_of_plain_text(uri: &Uri) {
     }
 }
 
-/// An error and what is behind it: the client's own text says little.
+/// An error and its sources: the HTTP client's own text says little.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -13,22 +13,22 @@ use zeroize::Zeroizing;
 use super::{Channel, Event, Language, Letter, Message, Notice};
 use crate::model::Timestamp;
 
-/// A letter in words.
+/// Text of a letter.
 pub(super) struct Text {
-    /// Only mails have one.
+    /// Subject, of mails alone.
     pub(super) subject: Option<String>,
-    /// What is read. Lines end with `\n`.
+    /// Body. Lines end with `\n`.
     pub(super) body: Zeroizing<String>,
 }
 
-/// What a code is for.
+/// Purpose of a code.
 #[derive(Clone, Copy)]
 enum Purpose {
     Login,
     Enrolment,
 }
 
-/// One language.
+/// Texts of one language.
 trait Words {
     /// The line of an SMS before the one that binds the code.
     fn code_sms(&self, purpose: Purpose, code: &str, minutes: u64) -> String;
@@ -36,19 +36,19 @@ trait Words {
     fn code_subject(&self, purpose: Purpose, host: &str) -> String;
     /// A mail with a code.
     fn code_mail(&self, purpose: Purpose, code: &str, minutes: u64, host: &str) -> String;
-    /// What happened, in a sentence that names no more than SMS can say.
+    /// A sentence about an event, with no more details than an SMS may have.
     fn happened(&self, event: &Event) -> String;
-    /// Subject of a mail about that.
+    /// Subject of a mail about an event.
     fn notice_subject(&self, host: &str) -> String;
-    /// An SMS about that.
+    /// An SMS about an event.
     fn notice_sms(&self, happened: &str, host: &str) -> String;
-    /// A mail about that.
+    /// A mail about an event.
     fn notice_mail(&self, happened: &str, event: &Event, about: &[String], host: &str) -> String;
     /// Names of time, address, device and trusted device, before a colon.
     fn labels(&self) -> [&'static str; 4];
 }
 
-/// Puts `letter` into words; `host` is how people know the service.
+/// Writes the text of `letter`; `host` is the host name of the service.
 pub(super) fn write(letter: &Letter, host: &str) -> Text {
     let words: &dyn Words = match letter.language {
         Language::English => &english::English,
@@ -107,14 +107,14 @@ fn write_notice(words: &dyn Words, channel: Channel, notice: &Notice, host: &str
     }
 }
 
-/// When, from where and with what, a line each.
+/// Time, address and device of a notice, a line each.
 fn about(words: &dyn Words, notice: &Notice) -> Vec<String> {
     let [when, from, device, trusted] = words.labels();
     let mut lines = vec![format!("{when}: {}", in_utc(notice.at))];
-    let mut add = |label: &str, told: &str| {
-        let told = harmless(told);
-        if !told.is_empty() {
-            lines.push(format!("{label}: {told}"));
+    let mut add = |label: &str, text: &str| {
+        let text = sanitise(text);
+        if !text.is_empty() {
+            lines.push(format!("{label}: {text}"));
         }
     };
     add(from, notice.ip_address.as_deref().unwrap_or_default());
@@ -125,7 +125,7 @@ fn about(words: &dyn Words, notice: &Notice) -> Vec<String> {
     lines
 }
 
-/// The same in every language, and in every time zone.
+/// A point in time in UTC, the same in every language.
 fn in_utc(at: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     let time = OffsetDateTime::from_unix_timestamp(at.seconds()).ok();
@@ -133,14 +133,14 @@ fn in_utc(at: Timestamp) -> String {
     text.unwrap_or_else(|| at.seconds().to_string())
 }
 
-/// Longest text of a stranger in a letter, in characters.
-const MAX_TOLD: usize = 120;
+/// Longest text of a client in a letter, in characters.
+const MAX_CLIENT_TEXT: usize = 120;
 
-/// What a request told about itself, in one short line: whoever broke into an account chose it, and must not
-/// be able to write paragraphs or links into a mail that its owner trusts.
-fn harmless(told: &str) -> String {
+/// A client's own text (name or user agent) as one short line: an attacker may have chosen it, and must not be
+/// able to write paragraphs or links into a mail that the owner trusts.
+fn sanitise(text: &str) -> String {
     let mut line = String::new();
-    let mut letters = told.chars().take(MAX_TOLD).peekable();
+    let mut letters = text.chars().take(MAX_CLIENT_TEXT).peekable();
     while let Some(letter) = letters.next() {
         let begins_domain =
             letter == '.' && letters.peek().is_some_and(|next| next.is_alphabetic());

@@ -1,37 +1,37 @@
-//! Why a letter did not get out, and whether to try again: all that the queue needs to know of a provider.
+//! Reasons why a letter was not delivered, and whether to try again.
 
 use std::time::Duration;
 
-/// A letter that was not handed over, or of which that is not known.
+/// A letter that the provider did not accept, or may not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undelivered {
-    /// Never again: the answer would be the same.
+    /// Refused for good: a further try would have the same answer.
     #[error("refused: {}", .0.label())]
     Refused(Refusal),
-    /// Worth another try. With the reason [`TIMEOUT`] or [`UNREACHABLE`] the letter may have gone out
-    /// all the same, so a repeat can be a second copy: the fewer tries, the better.
+    /// To be tried again. With the reason [`TIMEOUT`] or [`UNREACHABLE`] the letter may have gone out all the same,
+    /// so a repeat can be a second copy: the fewer tries, the better.
     #[error("not now: {reason}")]
     Later {
-        /// How long the provider wants to be left alone.
+        /// Pause that the provider asks for.
         retry_after: Option<Duration>,
-        /// Stable, `snake_case`: one of the constants of this module.
+        /// Stable reason, in `snake_case`: one of the constants of this module.
         reason: &'static str,
     },
 }
 
-/// Why a letter will never get out.
+/// Reason why a letter will never be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// Nobody can be reached there.
+    /// The address or number cannot receive letters.
     InvalidAddress,
-    /// The person told the provider not to be written to.
+    /// The recipient has opted out at the provider.
     OptedOut,
     /// The provider does not want this letter.
     Rejected,
 }
 
 impl Refusal {
-    /// For metrics and audit.
+    /// Label in metrics and audit.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -44,21 +44,22 @@ impl Refusal {
 
 /// The channel has no provider.
 pub const NOT_CONFIGURED: &str = "not_configured";
-/// The provider refuses us, not the letter: credentials, account or sender are wrong. The operator's part.
+/// The provider refuses the service, not the letter: credentials, account or sender are wrong. The operator must
+/// repair it.
 pub const MISCONFIGURED: &str = "misconfigured";
 /// No connection, or one that broke before the answer.
 pub const UNREACHABLE: &str = "unreachable";
 /// No answer in time.
 pub const TIMEOUT: &str = "timeout";
-/// The provider has too much to do, or gets too much from us.
+/// The provider is overloaded, or limits our rate.
 pub const PROVIDER_BUSY: &str = "provider_busy";
-/// The provider says that it is broken.
+/// The provider reports a failure of its own.
 pub const PROVIDER_FAILED: &str = "provider_failed";
-/// The provider said something that its documentation does not know.
+/// The provider's answer is not in its documentation.
 pub const UNEXPECTED_ANSWER: &str = "unexpected_answer";
 
 impl Undelivered {
-    /// For metrics and audit.
+    /// Label in metrics and audit.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {

@@ -26,7 +26,7 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<TrustedDevice>, Er
 /// Gives a trusted device another name.
 ///
 /// # Errors
-/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's; [`Error::Invalid`] when nothing is
+/// [`ProblemKind::NotFound`] for an unknown id and for another account's; [`Error::Invalid`] when nothing is
 /// left of the name.
 pub async fn rename(
     core: &Core,
@@ -57,7 +57,7 @@ pub async fn rename(
 /// Ends the trust in one device: its next login asks for the second factor.
 ///
 /// # Errors
-/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's.
+/// [`ProblemKind::NotFound`] for an unknown id and for another account's.
 pub async fn remove(
     core: &Core,
     client: &Client,
@@ -108,7 +108,7 @@ pub async fn remove_all(
     Ok((count.unwrap_or(0), changed.durable().await?.1))
 }
 
-/// Keys of a change. An id of another partition is nobody's here.
+/// Keys of a change. An id of another partition cannot be the caller's.
 fn keys(caller: &Caller, id: DeviceId) -> Result<Keys, Error> {
     if id.partition() != caller.user.id.partition() {
         return Err(Error::Refused(ProblemKind::NotFound));
@@ -138,16 +138,24 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::core::fixtures::{alice, session_of, start};
-    use crate::model::{Seen, User};
+    use crate::model::{ClientInfo, User};
 
     fn device_of(user: &User) -> TrustedDevice {
-        let seen = Seen {
+        let client = ClientInfo {
             ip_address: [192, 0, 2, 1].into(),
             user_agent: "curl/8".to_owned(),
         };
         let id = Clock::manual(start()).new_id_in(user.id.partition());
         let (hash, name) = ("hash".to_owned(), "phone".to_owned());
-        TrustedDevice::trust(id, user, hash, name, seen, start(), Duration::from_hours(1))
+        TrustedDevice::trust(
+            id,
+            user,
+            hash,
+            name,
+            client,
+            start(),
+            Duration::from_hours(1),
+        )
     }
 
     #[test]

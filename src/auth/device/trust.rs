@@ -1,21 +1,23 @@
-//! Trust in devices: the worth of a presented device token, and how a device becomes trusted.
+//! Trust in devices: the verdict over a presented device token, and the records of a new trusted device.
 
 use crate::auth::session::presented_token::PresentedToken;
 use crate::core::{Client, Core};
 use crate::crypto::{Opened, TokenKind};
-use crate::model::{DeviceId, Rotation, Seen, Timestamp, TrustedDevice, User, UserId, device_name};
+use crate::model::{
+    ClientInfo, DeviceId, Rotation, Timestamp, TrustedDevice, User, UserId, device_name,
+};
 
 /// Longest name of a device, in characters.
 const MAX_NAME: usize = 64;
 
-/// A wish to trust the device that is logging in.
+/// Request to trust the device that logs in.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     /// Name that its owner gives it; by default the one of its user agent.
     pub name: Option<String>,
 }
 
-/// A device token to hand to its owner.
+/// A device token, for its owner.
 #[derive(Clone)]
 pub struct DeviceToken {
     /// Its text.
@@ -28,18 +30,18 @@ pub struct DeviceToken {
 pub(crate) struct NewDevice {
     token: Opened,
     name: String,
-    seen: Seen,
+    client: ClientInfo,
 }
 
-/// Worth of a presented device token.
+/// Verdict over a presented device token.
 pub(crate) enum TokenVerdict {
     /// It is the newest of its family; this is the device after its rotation.
     Rotated(TrustedDevice),
-    /// It is the one before, in time: the newest is handed out again.
+    /// It is the one before, in time: the newest is returned again.
     Again(TrustedDevice),
     /// It was used before: the device is trusted no more.
     Reused(TrustedDevice),
-    /// Nothing: another account's, removed, expired, or unknown.
+    /// Another account's, removed, expired, or unknown.
     Worthless,
 }
 
@@ -48,7 +50,7 @@ pub(crate) fn present(core: &Core, client: &Client, text: Option<&str>) -> Optio
     PresentedToken::open(core, TokenKind::Device, client, text?).ok()
 }
 
-/// The worth of a device's token to `user`.
+/// Judges a device's token for `user`.
 pub(crate) fn judge(
     core: &Core,
     device: Option<TrustedDevice>,
@@ -59,10 +61,10 @@ pub(crate) fn judge(
         return TokenVerdict::Worthless;
     };
     let grace = core.settings.tokens.refresh_grace;
-    let same_client = token.seen.user_agent == device.user_agent;
+    let same_client = token.client.user_agent == device.user_agent;
     match device.judge(token.presented(), token.now, grace, same_client) {
         Rotation::Current => {
-            device.rotate(token.successor(), token.seen.clone(), token.now);
+            device.rotate(token.successor(), token.client.clone(), token.now);
             TokenVerdict::Rotated(device)
         }
         Rotation::Grace => TokenVerdict::Again(device),
@@ -96,12 +98,12 @@ pub(crate) fn new_device(
     trust: &Trust,
 ) -> NewDevice {
     let id: DeviceId = core.clock.new_id_in(user_id.partition());
-    let seen = client.seen();
+    let client = client.info();
     let name = trust.name.as_deref().and_then(clean_name);
     NewDevice {
         token: core.opaque_tokens.mint(TokenKind::Device, id.id(), 1),
-        name: name.unwrap_or_else(|| device_name(&seen.user_agent)),
-        seen,
+        name: name.unwrap_or_else(|| device_name(&client.user_agent)),
+        client,
     }
 }
 
@@ -112,7 +114,7 @@ pub(crate) fn record(core: &Core, new: &NewDevice, user: &User, now: Timestamp) 
         user,
         new.token.hash(),
         new.name.clone(),
-        new.seen.clone(),
+        new.client.clone(),
         now,
         core.settings.second_factors.device_ttl,
     )

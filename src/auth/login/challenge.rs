@@ -12,8 +12,8 @@ use crate::core::change::{self, Change};
 use crate::core::{Client, Core, Durability, Error, ProblemKind};
 use crate::crypto::{Opened, TokenKind};
 use crate::model::{
-    Authenticator, Challenge, ChallengeId, DeviceId, Factors, Partition, SecurityEvent, Session,
-    Spent, Timestamp, TrustedDevice, User, UserId,
+    Authenticator, Challenge, ChallengeClosed, ChallengeId, DeviceId, Factors, Partition,
+    SecurityEvent, Session, Timestamp, TrustedDevice, User, UserId,
 };
 use crate::store::Class;
 
@@ -59,8 +59,8 @@ enum Decision {
     Stopped(Step),
 }
 
-impl From<Spent> for Error {
-    fn from(_: Spent) -> Self {
+impl From<ChallengeClosed> for Error {
+    fn from(_: ChallengeClosed) -> Self {
         Self::Refused(ProblemKind::ChallengeExpired)
     }
 }

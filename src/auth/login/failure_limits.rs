@@ -43,7 +43,7 @@ struct Reservation {
     guards: Vec<InFlightGuard>,
 }
 
-/// Why nothing is reserved.
+/// Reason why nothing is reserved.
 enum NotReserved {
     Refused(Vec<Verdict>),
     Error(Error),

@@ -15,7 +15,7 @@ use crate::store;
 pub(crate) struct Evidence<'a> {
     pub(crate) password: &'a Password,
     pub(crate) permit: &'a mut HashPermit,
-    /// Names the use case in the audit entry of a failure.
+    /// Name of the use case in the audit entry of a failure.
     pub(crate) during: &'static str,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Reason {
     Disabled,
 }
 
-/// A proof that failed: for a reason that the caller must not learn, or by something else.
+/// A proof that failed: for a reason that the caller must not learn, or by another error.
 pub(super) enum Failure {
     Refused(Reason),
     Error(Error),
@@ -160,8 +160,8 @@ async fn compare(
     Ok((user, verified.rehashed))
 }
 
-/// A stored hash that nobody can verify is our fault, but it must look like any wrong password, and it
-/// has cost the same.
+/// Verifies against a stored hash. One that cannot be verified is a fault of the service, but must look like any
+/// wrong password, and has cost the same.
 async fn verify(
     password: &Password,
     stored: Option<String>,

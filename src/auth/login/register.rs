@@ -31,7 +31,7 @@ struct Applicant {
 ///
 /// # Errors
 /// [`Error::Invalid`] with every field that breaks a rule; [`ProblemKind::EmailTaken`](crate::core::ProblemKind::EmailTaken),
-/// [`ProblemKind::UsernameTaken`](crate::core::ProblemKind::UsernameTaken); [`Error::StoreAway`] when nobody can tell whether the names are free.
+/// [`ProblemKind::UsernameTaken`](crate::core::ProblemKind::UsernameTaken); [`Error::StoreAway`] when it cannot be known whether the names are free.
 pub async fn register(
     core: &Core,
     client: &Client,
@@ -104,8 +104,8 @@ async fn commit(core: &Core, client: &Client, user: User, claim: Claim) -> Resul
     Ok(signed_in(core, user, &session, &first.token, durability))
 }
 
-/// Decides over the claim by the outcome of the commit. A claim that is neither kept nor released
-/// expires by itself, which is right when nobody knows.
+/// Decides over the claim by the outcome of the commit. A claim that is neither kept nor released expires by
+/// itself, which is right when the outcome is unknown.
 async fn settle(committed: Result<Changed<()>, Error>, claim: Claim) -> Result<Durability, Error> {
     let durability = match committed {
         Ok(changed) => changed.receipt.durable_patiently().await,
@@ -125,7 +125,7 @@ async fn settle(committed: Result<Changed<()>, Error>, claim: Claim) -> Result<D
     durability.map_err(Error::from)
 }
 
-/// Checks all fields, so that a person learns of every mistake at once.
+/// Checks all fields, so that the client learns of every mistake at once.
 fn check(input: Registration) -> Result<Applicant, Error> {
     let email = Email::parse(&input.email);
     let username = Username::parse(&input.username);

@@ -8,7 +8,7 @@ use crate::store::Subject;
 /// The account or name whose login failures are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LoginSubject {
-    /// An account. Its names share one budget: calling it now by one and now by the other gains nothing.
+    /// An account. Its names share one budget: trying one and then the other gains nothing.
     Account {
         /// The account.
         id: UserId,
@@ -20,7 +20,7 @@ pub(super) enum LoginSubject {
 }
 
 impl LoginSubject {
-    /// The account of somebody who is logged in.
+    /// The account of a caller who is logged in.
     pub(super) fn of(user: &User) -> Self {
         Self::Account {
             id: user.id,

@@ -44,15 +44,15 @@ pub async fn regenerate(
     limits::take(core, client, Limit::SecondFactor(caller.user.id)).await?;
     let codes = draw_backup_codes();
     let shown = codes.iter().map(BackupCode::shown).collect();
-    let CodeSet { recipe, tags } = permit.hash_codes(codes).await?;
+    let CodeSet { phc_prefix, tags } = permit.hash_codes(codes).await?;
     let context = RequestContext::new(core, client);
     let decide = |records: OwnerRecords, change: &mut Change<'_>| {
         let mut owner = FactorOwner::proven(records, change.now())?;
         if owner.factors.methods.is_empty() {
             return Err(Error::Refused(ProblemKind::TwoFactorNotEnabled).into());
         }
-        let (recipe, tags, now) = (recipe.clone(), tags.clone(), change.now());
-        owner.factors.renew_backup_codes(recipe, tags, now);
+        let (phc_prefix, tags, now) = (phc_prefix.clone(), tags.clone(), change.now());
+        owner.factors.renew_backup_codes(phc_prefix, tags, now);
         let event = SecurityEvent::BackupCodesGenerated {};
         Ok(owner.write_change(&event, Event::BackupCodesRegenerated, change)?)
     };

@@ -1,4 +1,4 @@
-//! Enrolment of a second factor: a session proposes one, and shows that it works before it counts.
+//! Enrolment of a second factor: a session proposes one, and proves that it works before it counts.
 //!
 //! The proposal is the server's own and belongs to the session alone, so a session can neither finish another's
 //! nor finish with a secret that its client chose.
@@ -26,7 +26,7 @@ use crate::telemetry::names;
 
 /// An authenticator app that is being set up. Shown once.
 pub struct TotpSetup {
-    /// The secret in base32, for people who type it.
+    /// The secret in base32, for typing.
     pub secret: Zeroizing<String>,
     /// The same as authenticator apps read it.
     pub otpauth_url: Zeroizing<String>,
@@ -44,7 +44,7 @@ struct Sending<'a> {
     code: &'a SixDigits,
 }
 
-/// Proposes an authenticator app with a fresh secret, in the place of whatever the session had proposed.
+/// Proposes an authenticator app with a fresh secret, in the place of any earlier proposal of the session.
 /// The caller has proven recently who they are (see [`require_recent`](crate::auth::session::require_recent)).
 ///
 /// # Errors

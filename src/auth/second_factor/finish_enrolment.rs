@@ -29,7 +29,7 @@ use crate::store::Class;
 pub struct Enabled {
     /// Backup codes that are valid from now on, if there are new ones: `XXXX-XXXX`. Shown once.
     pub backup_codes: Option<Vec<Zeroizing<String>>>,
-    /// How far the grant has come.
+    /// Stores that have the grant so far.
     pub durability: Durability,
 }
 
@@ -208,8 +208,8 @@ fn write_enabled(
     let method = method(enrolment, step, now);
     owner.factors.enable(method, sealed_with, now);
     owner.void_code(kind);
-    if let Some(CodeSet { recipe, tags }) = fresh.cloned() {
-        owner.factors.renew_backup_codes(recipe, tags, now);
+    if let Some(CodeSet { phc_prefix, tags }) = fresh.cloned() {
+        owner.factors.renew_backup_codes(phc_prefix, tags, now);
         change.record(&owner.session, &SecurityEvent::BackupCodesGenerated {});
     }
     let told = Event::SecondFactorAdded {

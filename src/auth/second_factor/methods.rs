@@ -69,7 +69,7 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<MethodList, Error> {
 /// Changes a method. The wish to be asked for one first ends nothing; to enable one again is a change of factors.
 ///
 /// # Errors
-/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's; [`Error::Invalid`] for `enabled:
+/// [`ProblemKind::NotFound`] for an unknown id and for another account's; [`Error::Invalid`] for `enabled:
 /// false`; [`ProblemKind::ReauthenticationRequired`] for `enabled: true` without a recent proof.
 pub async fn change(
     core: &Core,
@@ -108,7 +108,7 @@ pub async fn change(
 /// Removes a method. With the last one the backup codes go, and logins ask for no second factor.
 ///
 /// # Errors
-/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's; [`ProblemKind::ReauthenticationRequired`]
+/// [`ProblemKind::NotFound`] for an unknown id and for another account's; [`ProblemKind::ReauthenticationRequired`]
 /// when another session changed the factors meanwhile.
 pub async fn remove(
     core: &Core,

@@ -279,7 +279,7 @@ fn sendable(open: &OpenChallenge, kind: MethodKind, now: Timestamp) -> Result<&M
     }
 }
 
-/// Lifetime of a code as a person is told: whole minutes, at least one.
+/// Lifetime of a code as shown to the user: whole minutes, at least one.
 fn minutes(ttl: Duration) -> u64 {
     (ttl.as_secs() / 60).max(1)
 }

@@ -1,9 +1,8 @@
 //! The second factor of a login: a code of an authenticator app, or one that was sent.
 //!
-//! A try is counted in the same commit that decides over it, and nobody learns the outcome before that commit
-//! stands: of any number of parallel tries each one is counted, and a code that may be used once is used
-//! once. (A backup code costs a hash, so its try is counted in a commit of its own before: see
-//! `verify_backup_code`.)
+//! A try is counted in the same commit that decides over it, and the client learns the outcome only after that
+//! commit: of any number of parallel tries each one is counted, and a code that may be used once is used once. (A
+//! backup code costs a hash, so its try is counted in a commit of its own before: see `verify_backup_code`.)
 
 use super::outcome::Outcome;
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
@@ -45,7 +44,7 @@ pub(super) struct Completed {
 ///
 /// # Errors
 /// [`ProblemKind::InvalidCode`], which counts as a try unless it is not six digits at all;
-/// [`ProblemKind::ChallengeExpired`] when the challenge is spent, expired, out of tries or another client's;
+/// [`ProblemKind::ChallengeExpired`] when the challenge is used, expired, out of tries or another client's;
 /// [`ProblemKind::MethodNotAvailable`]; [`Error::RateLimited`]; [`Error::StoreAway`].
 pub async fn verify(core: &Core, client: &Client, input: Verification) -> Result<SignedIn, Error> {
     let mut method = input.method;
@@ -170,8 +169,8 @@ fn shows_sent_code(
     right
 }
 
-/// Writes a login that a second factor completes: the challenge is spent, the session begins, and where
-/// it was wished the device is trusted.
+/// Writes a login that a second factor completes: the challenge is removed, the session begins, and where it was
+/// requested the device is trusted.
 pub(super) fn complete(
     core: &Core,
     client: &Client,

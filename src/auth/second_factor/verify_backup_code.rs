@@ -1,4 +1,4 @@
-//! Backup codes, the second factor for the day when every method is lost.
+//! Backup codes, the second factor of an owner who has lost every method.
 //!
 //! Comparing costs a hash, which no transaction waits for. So there are two: the first counts the try, as a
 //! failure, and the second takes the failure back when the code was right.
@@ -17,7 +17,7 @@ use crate::store::{Class, Draft};
 /// A try that was counted.
 struct Counted {
     /// Salt and parameters of the set that it was counted against.
-    recipe: String,
+    phc_prefix: String,
     /// Whether it is the failure that disables the set, if it is wrong.
     locked: bool,
 }
@@ -43,7 +43,7 @@ async fn try_verify(core: &Core, client: &Client, input: &Verification) -> Resul
     let presented = PresentedChallenge::open(core, client, &input.temp_token, trust).await?;
     limits::take(core, client, Limit::SecondFactor(presented.user_id)).await?;
     let counted = count_try(core, &presented).await?;
-    let tag = permit.tag_code(code, &counted.recipe).await?;
+    let tag = permit.tag_code(code, &counted.phc_prefix).await?;
     decide(core, client, &presented, &counted, &tag).await
 }
 
@@ -57,7 +57,7 @@ async fn count_try(core: &Core, presented: &PresentedChallenge) -> Result<Counte
         let codes = codes.ok_or(ProblemKind::MethodNotAvailable)?;
         let counted = Counted {
             locked: codes.strikes.strike(presented.now),
-            recipe: codes.recipe.clone(),
+            phc_prefix: codes.phc_prefix.clone(),
         };
         draft.put(&open.challenge);
         draft.put(&open.factors);
@@ -77,7 +77,7 @@ async fn decide(
     let decide = |records: ChallengeRecords, change: &mut Change<'_>| {
         let mut open = presented.admit(records)?;
         let codes = open.factors.backup.as_mut();
-        let codes = codes.filter(|codes| codes.recipe == counted.recipe);
+        let codes = codes.filter(|codes| codes.phc_prefix == counted.phc_prefix);
         // Disabled meanwhile or not: this try was counted while the set took codes.
         if codes.is_some_and(|codes| codes.consume(tag)) {
             return Ok(write_login(core, client, open, presented, change)?);
@@ -93,7 +93,7 @@ async fn decide(
     let keys = presented.keys();
     let completed = change::commit(core, &context, Class::Session, keys, decide).await?;
     let Changed { value, receipt } = completed;
-    // Nothing but the record remembers that the code was used: it should not hang on one store.
+    // Only the record says that the code was used: it should not depend on one store.
     let durability = receipt.durable().await.unwrap_or(Durability::Pending);
     Ok(tokens(core, value, presented, durability))
 }

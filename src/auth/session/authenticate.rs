@@ -13,12 +13,12 @@ use crate::store::{self, Class, Draft};
 const TOUCH_AFTER: Duration = Duration::from_mins(1);
 
 /// Verifies the token, then reads its session and account and takes one from the account's limit in
-/// one round trip. A token that does not stand takes nothing from the account: whoever holds a dead
-/// one could otherwise lock its owner out.
+/// one round trip. A token that is not valid takes nothing from the account: an attacker with an ended one
+/// could otherwise lock the owner out.
 ///
 /// # Errors
-/// [`ProblemKind::Unauthenticated`] when token, session or account does not stand;
-/// [`Error::RateLimited`]; [`Error::StoreAway`] when nobody can tell.
+/// [`ProblemKind::Unauthenticated`] when token, session or account is not valid;
+/// [`Error::RateLimited`]; [`Error::StoreAway`] when that cannot be known.
 pub async fn authenticate(
     core: &Core,
     client: &Client,
@@ -48,8 +48,8 @@ pub async fn authenticate(
     })
 }
 
-/// The session that a token is of and its account, if that session is live: from memory where that may be
-/// believed, from Redis otherwise, and always before anybody is refused.
+/// The session of a token and its account, if that session is live: from memory where that is fresh enough, from
+/// Redis otherwise, and always from Redis before a refusal.
 async fn live_session(
     core: &Core,
     claims: &Claims,
@@ -72,7 +72,7 @@ async fn live_session(
 /// the second factors is none.
 ///
 /// # Errors
-/// [`ProblemKind::ReauthenticationRequired`]; [`Error::StoreAway`] when nobody can tell.
+/// [`ProblemKind::ReauthenticationRequired`]; [`Error::StoreAway`] when that cannot be known.
 pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
     let Caller {
         user,
@@ -87,7 +87,7 @@ pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
     if proven(session, user) {
         return Ok(());
     }
-    // What was remembered may be from before a proof that another instance took a moment ago.
+    // The cached session may be from before a proof that another instance took a moment ago.
     let looked_up = Box::pin(core.store.look_up(session.id, user.id));
     match looked_up.await? {
         (Some(session), Some(user)) if proven(&session, &user) => Ok(()),
@@ -95,7 +95,7 @@ pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
     }
 }
 
-/// Writes the use of a session without delaying the answer. Losing one is no loss.
+/// Writes the use of a session without delaying the answer. A lost write does no harm.
 fn touch(core: &Core, client: &Client, session: &Session, now: Timestamp) {
     if !is_stale(session, now) || !core.session_uses.begin(session.id) {
         return;

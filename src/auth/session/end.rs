@@ -81,7 +81,7 @@ impl<'a> Ending<'a> {
 /// Ends the session of whichever token is given, an expired access token too. Unknown tokens are fine.
 ///
 /// # Errors
-/// Only when the store cannot end it: then it would be wrong to say that it is over.
+/// The store's error when it cannot end the session: the client must not be told that it is over.
 pub async fn logout(
     core: &Core,
     client: &Client,
@@ -115,7 +115,7 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<SessionView>, Erro
 /// Ends one of the caller's sessions.
 ///
 /// # Errors
-/// [`ProblemKind::NotFound`] for an unknown id and for somebody else's.
+/// [`ProblemKind::NotFound`] for an unknown id and for another account's.
 pub async fn revoke(
     core: &Core,
     client: &Client,

@@ -2,9 +2,9 @@
 
 use crate::core::{Client, Core};
 use crate::crypto::{Claims, Opened, TokenKind};
-use crate::model::{Issue, Session, SessionId, Timestamp, User, UserId};
+use crate::model::{NewSession, Session, SessionId, Timestamp, User, UserId};
 
-/// A refresh token to hand to its owner.
+/// A refresh token, for its owner.
 #[derive(Clone)]
 pub struct RefreshToken {
     /// Its text.
@@ -37,15 +37,15 @@ pub(crate) fn start(
     amr: &[&str],
     now: Timestamp,
 ) -> Session {
-    let issue = Issue {
+    let new = NewSession {
         id: first.session_id,
         user,
         refresh_hash: first.token.hash(),
-        seen: client.seen(),
+        client: client.info(),
         amr: amr.iter().map(|proof| (*proof).to_owned()).collect(),
         lifetimes: core.settings.session_lifetimes(),
     };
-    Session::issue(issue, now)
+    Session::issue(new, now)
 }
 
 /// An access token of a committed session. It never outlives the session's last day.

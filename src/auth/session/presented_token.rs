@@ -2,7 +2,7 @@
 
 use crate::core::{Client, Core};
 use crate::crypto::{InvalidToken, Opened, TokenKind};
-use crate::model::{Presented, Seen, Successor, Timestamp};
+use crate::model::{ClientInfo, Presented, Successor, Timestamp};
 
 /// A presented token, and the next of its family.
 pub(crate) struct PresentedToken {
@@ -11,7 +11,7 @@ pub(crate) struct PresentedToken {
     pub(crate) next: Opened,
     /// The next, readable with the presented one alone.
     pub(crate) wrapped_next: String,
-    pub(crate) seen: Seen,
+    pub(crate) client: ClientInfo,
     pub(crate) now: Timestamp,
 }
 
@@ -35,12 +35,12 @@ impl PresentedToken {
             wrapped_next: tokens.wrap(&opened, &next),
             opened,
             next,
-            seen: client.seen(),
+            client: client.info(),
             now: core.clock.now(),
         })
     }
 
-    /// The newest token of the family, unwrapped with the presented one. `None` when they do not fit together.
+    /// The newest token of the family, unwrapped with the presented one. `None` when they do not match.
     pub(crate) fn newest(
         &self,
         core: &Core,

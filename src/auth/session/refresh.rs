@@ -1,4 +1,4 @@
-//! Refresh: one token of a family is presented, the next one is handed out.
+//! Refresh: one token of a family is presented, the next one is returned.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct Refreshed {
 enum RefreshOutcome {
     /// It was the newest; this is the session after its rotation.
     Rotated(Box<(User, Session)>),
-    /// It was the one before, in time: the newest is handed out again.
+    /// It was the one before, in time: the newest is returned again.
     Again(Box<(User, Session)>),
     /// It was used before.
     Reused,
@@ -108,7 +108,7 @@ fn refreshed(core: &Core, (user, session): &(User, Session), newest: &Opened) ->
     }
 }
 
-/// Hands the newest token out again.
+/// Returns the newest token again.
 fn refreshed_again(
     core: &Core,
     pair: &(User, Session),
@@ -135,11 +135,11 @@ fn decide(
     let Ok((mut session, user)) = super::live(records, presented.now) else {
         return RefreshOutcome::Over;
     };
-    let same_client = presented.seen.user_agent == session.user_agent;
+    let same_client = presented.client.user_agent == session.user_agent;
     match session.judge(presented.presented(), presented.now, grace, same_client) {
         Rotation::Current => {
-            let seen = presented.seen.clone();
-            session.rotate(presented.successor(), seen, presented.now, idle);
+            let client = presented.client.clone();
+            session.rotate(presented.successor(), client, presented.now, idle);
             RefreshOutcome::Rotated(Box::new((user, session)))
         }
         Rotation::Grace => RefreshOutcome::Again(Box::new((user, session))),
@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::core::fixtures::{alice, session_of, start};
-    use crate::model::Seen;
+    use crate::model::ClientInfo;
 
     const GRACE: Duration = Duration::from_secs(10);
     const IDLE: Duration = Duration::from_hours(1);
@@ -170,7 +170,7 @@ mod tests {
             hash: hash.to_owned(),
             next: opened(generation + 1),
             wrapped_next: "masked".to_owned(),
-            seen: Seen {
+            client: ClientInfo {
                 ip_address: [192, 0, 2, 9].into(),
                 user_agent: user_agent.to_owned(),
             },

@@ -1,4 +1,4 @@
-//! What is accepted, and above all what is not.
+//! Acceptance and above all refusal of access tokens.
 
 use pasetors::keys::{AsymmetricPublicKey, AsymmetricSecretKey};
 
@@ -31,7 +31,7 @@ fn minus(time: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_micros(time.micros() - micros)
 }
 
-/// A token of `key` that says `payload`, whatever that is.
+/// A token of `key` with `payload`, whatever that is.
 fn signed(key: &SigningKey, payload: &serde_json::Value, footer: &str, assertion: &str) -> String {
     PublicToken::sign(
         &key.secret,
@@ -53,7 +53,7 @@ fn a_token_says_what_it_was_issued_for() {
     let tokens = AccessTokens::new(&keys, &settings());
     let claims = claims();
     let token = tokens.issue(&claims);
-    // Who issued it remembers it. Another instance looks at its signature, and then remembers it, too.
+    // The issuing instance keeps it as verified. Another instance verifies its signature, and then keeps it, too.
     let elsewhere = AccessTokens::new(&keys, &settings());
     for verifier in [&tokens, &elsewhere, &elsewhere] {
         assert_eq!(verifier.verify(&token, NOW), Ok(Arc::new(claims.clone())));
@@ -205,7 +205,7 @@ fn what_is_no_token_is_refused() {
 }
 
 #[test]
-fn a_rotation_logs_nobody_out_and_ends_in_time() {
+fn a_rotation_logs_no_client_out_and_ends_in_time() {
     let mut keys = for_tests(NOW);
     let begins = NOW.after(5 * MINUTE);
     keys.add_signing_key(begins, 15 * MINUTE).expect("adds");
@@ -232,7 +232,7 @@ fn a_rotation_logs_nobody_out_and_ends_in_time() {
     assert!(tokens.verify(&last, begins.after(14 * MINUTE)).is_ok());
     assert!(tokens.verify(&new, begins.after(14 * MINUTE)).is_ok());
 
-    // Stolen after its time, the old key makes nothing that is accepted, not even what is remembered.
+    // Stolen after its end, the old key makes no token that is accepted, not even one that is cached.
     let end = begins.after(15 * MINUTE).after(settings().leeway);
     let forever = Claims {
         expires_at: end.after(MINUTE),
@@ -241,7 +241,7 @@ fn a_rotation_logs_nobody_out_and_ends_in_time() {
     let forever = tokens.issue(&forever);
     assert!(tokens.verify(&forever, minus(end, MINUTE)).is_ok());
     assert!(tokens.verify(&forever, end).is_err());
-    // And a key whose time has not come is not accepted either.
+    // And a key that has not begun is not accepted either.
     assert!(tokens.verify(&new, NOW).is_err());
 }
 

@@ -1,31 +1,31 @@
 //! Backup codes: a set shares one salt, so that an attempt costs one hash and not one for each code.
 //!
-//! What is stored is the recipe (a PHC string up to its salt) and a tag for each code: recipe, `$` and tag are the
-//! PHC string of that code, which any Argon2 verifies.
+//! A set is stored as a PHC string up to its salt, and a tag for each code: prefix, `$` and tag are the PHC string
+//! of that code, which any Argon2 verifies.
 
 use std::collections::HashSet;
 
 use zeroize::Zeroizing;
 
 use super::engine::Engine;
-use super::recipe::{self, Recipe, SALT_LENGTH, TAG_LENGTH};
+use super::hash_parameters::{self, HashParameters, SALT_LENGTH, TAG_LENGTH};
 use super::{HashError, HashPermit, failed};
 use crate::clock;
 use crate::model::BackupCode;
 
-/// Codes of a set.
+/// Number of codes in a set.
 const CODES: usize = 10;
 
-/// What is stored of a set of backup codes.
+/// A set of backup codes, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeSet {
-    /// `$argon2id$v=19$m=…,t=…,p=…$salt`: what every attempt needs.
-    pub recipe: String,
-    /// One for each code, in their order: base64 without padding.
+    /// Parameters and salt of every attempt: `$argon2id$v=19$m=…,t=…,p=…$salt`.
+    pub phc_prefix: String,
+    /// Tags of the codes, in their order: base64 without padding.
     pub tags: Vec<String>,
 }
 
-/// Ten codes, no two alike.
+/// Draws ten codes, no two alike.
 #[must_use]
 pub fn draw_backup_codes() -> Vec<BackupCode> {
     let mut drawn = HashSet::with_capacity(CODES);
@@ -37,7 +37,7 @@ pub fn draw_backup_codes() -> Vec<BackupCode> {
 
 impl HashPermit {
     /// Hashes a set of codes under one fresh salt, one after the other: a set takes one permit in the queue, as a
-    /// password does, however many sets there are, and others get their turn in between.
+    /// password does, and other jobs are served in between.
     ///
     /// # Errors
     /// As [`HashPermit::hash`].
@@ -49,46 +49,50 @@ impl HashPermit {
             tags.push(self.tag(code, today, salt).await?);
         }
         Ok(CodeSet {
-            recipe: today.write_untagged(&salt),
+            phc_prefix: today.write_untagged(&salt),
             tags,
         })
     }
 
-    /// The tag that `code` has under a set's recipe: to be looked for among the set's tags.
+    /// The tag that `code` has under a set's parameters and salt, to be searched among the set's tags.
     ///
     /// # Errors
-    /// As [`HashPermit::hash`], and [`HashError::Unusable`] when the recipe is malformed or costlier than allowed.
-    pub async fn tag_code(&mut self, code: BackupCode, recipe: &str) -> Result<String, HashError> {
-        let parsed = recipe::parse_untagged(recipe, &self.pool.bounds);
-        let (recipe, salt) = parsed.ok_or(HashError::Unusable)?;
-        self.tag(code, recipe, salt).await
+    /// As [`HashPermit::hash`], and [`HashError::Unusable`] when the prefix is malformed or costlier than allowed.
+    pub async fn tag_code(
+        &mut self,
+        code: BackupCode,
+        phc_prefix: &str,
+    ) -> Result<String, HashError> {
+        let parsed = hash_parameters::parse_untagged(phc_prefix, &self.pool.bounds);
+        let (parameters, salt) = parsed.ok_or(HashError::Unusable)?;
+        self.tag(code, parameters, salt).await
     }
 
     async fn tag<S>(
         &mut self,
         code: BackupCode,
-        recipe: Recipe,
+        parameters: HashParameters,
         salt: S,
     ) -> Result<String, HashError>
     where
         S: AsRef<[u8]> + Send + 'static,
     {
-        self.submit(move |engine| tag(engine, &recipe, &code, salt.as_ref()))
+        self.submit(move |engine| tag(engine, &parameters, &code, salt.as_ref()))
             .await
     }
 }
 
 fn tag(
     engine: &mut Engine,
-    recipe: &Recipe,
+    parameters: &HashParameters,
     code: &BackupCode,
     salt: &[u8],
 ) -> Result<String, HashError> {
     let mut tag = Zeroizing::new([0; TAG_LENGTH]);
     engine
-        .compute(recipe, code.bytes(), salt, &mut *tag)
+        .compute(parameters, code.bytes(), salt, &mut *tag)
         .map_err(|error| failed(&error))?;
-    Ok(recipe::write_tag(&*tag))
+    Ok(hash_parameters::write_tag(&*tag))
 }
 
 #[cfg(test)]
@@ -140,13 +144,13 @@ mod tests {
                 .hash_codes(codes.clone())
                 .await
                 .expect("hashes");
-            assert!(set.recipe.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-            assert_ne!(set.recipe, other.recipe, "a salt of its own");
+            assert!(set.phc_prefix.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+            assert_ne!(set.phc_prefix, other.phc_prefix, "a salt of its own");
             assert_eq!(set.tags.len(), 10);
             for (index, code) in codes.into_iter().enumerate() {
                 let typed = BackupCode::parse(&code.shown().to_lowercase()).expect("a code");
                 let tag = permit(&pool)
-                    .tag_code(typed, &set.recipe)
+                    .tag_code(typed, &set.phc_prefix)
                     .await
                     .expect("hashes");
                 let found = set.tags.iter().position(|stored| *stored == tag);
@@ -155,7 +159,7 @@ mod tests {
             }
             let unknown = BackupCode::from_random(clock::random());
             let mut permit = permit(&pool);
-            let wrong = permit.tag_code(unknown, &set.recipe);
+            let wrong = permit.tag_code(unknown, &set.phc_prefix);
             assert!(!set.tags.contains(&wrong.await.expect("hashes")));
         }
     }
@@ -172,7 +176,7 @@ mod tests {
             .hash_codes(codes[..2].to_vec())
             .await
             .expect("hashes");
-        let stored = format!("{}${}", set.recipe, set.tags[1]);
+        let stored = format!("{}${}", set.phc_prefix, set.tags[1]);
         let stored = argon2::PasswordHash::new(&stored).expect("a PHC string");
         let verdict = |code: &BackupCode| {
             Argon2::default().verify_password(code.shown().replace('-', "").as_bytes(), &stored)
@@ -192,13 +196,13 @@ mod tests {
             ..cheap()
         });
         assert_eq!(
-            permit(&later).tag_code(code, &set.recipe).await,
+            permit(&later).tag_code(code, &set.phc_prefix).await,
             Ok(set.tags[0].clone())
         );
     }
 
     #[tokio::test]
-    async fn a_recipe_that_is_too_costly_or_none_at_all_is_refused() {
+    async fn parameters_that_are_too_costly_or_none_at_all_are_refused() {
         let pool = pool(&config::Hashing {
             max_memory_kib: 128,
             ..cheap()
@@ -208,8 +212,8 @@ mod tests {
             .hash_codes(vec![code.clone()])
             .await
             .expect("hashes");
-        let whole = format!("{}${}", set.recipe, set.tags[0]);
-        for recipe in [
+        let whole = format!("{}${}", set.phc_prefix, set.tags[0]);
+        for parameters in [
             "",
             "nonsense",
             "$argon2id$v=19$m=129,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw",
@@ -218,8 +222,8 @@ mod tests {
             "$2a$04$UuTkLRZZ6QofpDOlMz32MuuxEHA43WOemOYHPz6.SjsVsyO1tDU96",
             &whole,
         ] {
-            let tagged = permit(&pool).tag_code(code.clone(), recipe).await;
-            assert_eq!(tagged, Err(HashError::Unusable), "{recipe}");
+            let tagged = permit(&pool).tag_code(code.clone(), parameters).await;
+            assert_eq!(tagged, Err(HashError::Unusable), "{parameters}");
         }
     }
 

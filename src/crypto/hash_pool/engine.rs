@@ -30,13 +30,13 @@ use argon2::Block;
 use argon2_rust::params::{Memory, TagLen};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::recipe::{MAX_TAG_LENGTH, Recipe, SALT_LENGTH};
+use super::hash_parameters::{HashParameters, MAX_TAG_LENGTH, SALT_LENGTH};
 use crate::clock::Stopwatch;
 
 /// Above this (KiB filled) the reference is too slow to be asked at a start.
 const MAX_REFERENCE_COST_KIB: u64 = 256 * 1024;
 
-/// Which implementation computes.
+/// An implementation of Argon2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The argon2-rust crate: SIMD chosen at run time.
@@ -46,7 +46,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// For logs and metric labels.
+    /// Name in logs and metric labels.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Simd => "argon2-rust",
@@ -54,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// The instructions that it chose for this processor; empty where it does not tell.
+    /// Instruction set chosen for this processor; empty where it is not known.
     pub(super) fn simd(self) -> &'static str {
         match self {
             Self::Simd => argon2_rust::detected_backend().name(),
@@ -68,9 +68,9 @@ impl Kind {
 #[error("Argon2: {0}")]
 pub(super) struct EngineError(String);
 
-/// One worker's Argon2, with its memory.
+/// Argon2 of one worker, with its memory.
 pub(super) struct Engine {
-    home: Recipe,
+    configured: HashParameters,
     arena: Arena,
 }
 
@@ -80,57 +80,57 @@ enum Arena {
 }
 
 impl Engine {
-    /// An engine with memory reserved for `home`, the recipe that it will mostly compute.
-    pub(super) fn new(kind: Kind, home: Recipe) -> Result<Self, EngineError> {
+    /// An engine with memory reserved for `configured`, the parameters that it will mostly compute with.
+    pub(super) fn new(kind: Kind, configured: HashParameters) -> Result<Self, EngineError> {
         let arena = match kind {
             Kind::Simd => {
-                let mut hasher = simd(&home)?.hasher();
+                let mut hasher = simd(&configured)?.hasher();
                 hasher.reserve().map_err(refused)?;
                 Arena::Simd(hasher)
             }
-            Kind::Reference => Arena::Reference(vec![Block::new(); blocks(&home)?]),
+            Kind::Reference => Arena::Reference(vec![Block::new(); blocks(&configured)?]),
         };
-        Ok(Self { home, arena })
+        Ok(Self { configured, arena })
     }
 
-    /// Computes the tag that fills `tag`, whose length must be the recipe's.
+    /// Computes the tag that fills `tag`, which must have the length that the parameters say.
     pub(super) fn compute(
         &mut self,
-        recipe: &Recipe,
+        parameters: &HashParameters,
         password: &[u8],
         salt: &[u8],
         tag: &mut [u8],
     ) -> Result<(), EngineError> {
         let outcome = match &mut self.arena {
             Arena::Simd(hasher) => {
-                hasher.set_argon2(simd(recipe)?);
+                hasher.set_argon2(simd(parameters)?);
                 hasher.hash_into(password, salt, tag).map_err(refused)
             }
-            Arena::Reference(memory) => reference(memory, recipe, password, salt, tag),
+            Arena::Reference(memory) => reference(memory, parameters, password, salt, tag),
         };
-        if recipe.memory_kib > self.home.memory_kib {
-            self.give_back()?;
+        if parameters.memory_kib > self.configured.memory_kib {
+            self.release_excess()?;
         }
         outcome
     }
 
-    /// Releases memory that only a costlier stored hash needed, so that one import does not stay forever.
-    fn give_back(&mut self) -> Result<(), EngineError> {
+    /// Releases memory that only a costlier stored hash needed, so that one import does not hold it forever.
+    fn release_excess(&mut self) -> Result<(), EngineError> {
         match &mut self.arena {
             Arena::Simd(hasher) => {
                 hasher.clear();
-                hasher.set_argon2(simd(&self.home)?);
+                hasher.set_argon2(simd(&self.configured)?);
                 hasher.reserve().map_err(refused)
             }
             Arena::Reference(memory) => {
-                memory.truncate(blocks(&self.home)?);
+                memory.truncate(blocks(&self.configured)?);
                 memory.shrink_to_fit();
                 Ok(())
             }
         }
     }
 
-    /// Which implementation computes.
+    /// The implementation.
     #[cfg(test)]
     pub(super) fn kind(&self) -> Kind {
         match self.arena {
@@ -139,7 +139,7 @@ impl Engine {
         }
     }
 
-    /// KiB held on to.
+    /// KiB that are reserved.
     #[cfg(test)]
     pub(super) fn reserved_kib(&self) -> usize {
         match &self.arena {
@@ -154,96 +154,105 @@ fn refused(error: impl ToString) -> EngineError {
     EngineError(error.to_string())
 }
 
-/// One thread whatever `p` says: the tag depends on lanes alone, and the pool owns the threads.
-fn simd(recipe: &Recipe) -> Result<argon2_rust::Argon2, EngineError> {
+/// Argon2 on one thread whatever `p` says: the tag depends on lanes alone, and the pool owns the threads.
+fn simd(parameters: &HashParameters) -> Result<argon2_rust::Argon2, EngineError> {
     let params = argon2_rust::Params::builder()
-        .memory(Memory::kib(recipe.memory_kib.into()))
-        .passes(recipe.iterations)
-        .lanes(recipe.parallelism)
+        .memory(Memory::kib(parameters.memory_kib.into()))
+        .passes(parameters.iterations)
+        .lanes(parameters.parallelism)
         .threads(1)
-        .tag_len(TagLen::bytes(recipe.tag_length as u64))
+        .tag_len(TagLen::bytes(parameters.tag_length as u64))
         .build()
         .map_err(refused)?;
-    let algorithm = match recipe.algorithm {
+    let algorithm = match parameters.algorithm {
         argon2::Algorithm::Argon2d => argon2_rust::Algorithm::Argon2d,
         argon2::Algorithm::Argon2i => argon2_rust::Algorithm::Argon2i,
         argon2::Algorithm::Argon2id => argon2_rust::Algorithm::Argon2id,
     };
-    let version = match recipe.version {
+    let version = match parameters.version {
         argon2::Version::V0x10 => argon2_rust::Version::V0x10,
         argon2::Version::V0x13 => argon2_rust::Version::V0x13,
     };
     Ok(argon2_rust::Argon2::new(algorithm, version, params))
 }
 
-fn params(recipe: &Recipe) -> Result<argon2::Params, EngineError> {
+fn params(parameters: &HashParameters) -> Result<argon2::Params, EngineError> {
     argon2::Params::new(
-        recipe.memory_kib,
-        recipe.iterations,
-        recipe.parallelism,
-        Some(recipe.tag_length),
+        parameters.memory_kib,
+        parameters.iterations,
+        parameters.parallelism,
+        Some(parameters.tag_length),
     )
     .map_err(refused)
 }
 
-fn blocks(recipe: &Recipe) -> Result<usize, EngineError> {
-    Ok(params(recipe)?.block_count())
+fn blocks(parameters: &HashParameters) -> Result<usize, EngineError> {
+    Ok(params(parameters)?.block_count())
 }
 
 fn reference(
     memory: &mut Vec<Block>,
-    recipe: &Recipe,
+    parameters: &HashParameters,
     password: &[u8],
     salt: &[u8],
     tag: &mut [u8],
 ) -> Result<(), EngineError> {
-    let params = params(recipe)?;
+    let params = params(parameters)?;
     let needed = params.block_count();
     if memory.len() < needed {
         memory.resize(needed, Block::new());
     }
     let used = &mut memory[..needed];
-    let outcome = argon2::Argon2::new(recipe.algorithm, recipe.version, params)
+    let outcome = argon2::Argon2::new(parameters.algorithm, parameters.version, params)
         .hash_password_into_with_memory(password, salt, tag, &mut *used);
     used.iter_mut().for_each(Zeroize::zeroize);
     outcome.map_err(refused)
 }
 
-/// [`examine`], or something that stands in for it.
-pub(super) type Examine<'a> = dyn Fn(Kind, Recipe) -> Result<Option<Duration>, EngineError> + 'a;
+/// The signature of [`examine`], which tests replace.
+pub(super) type Examine<'a> =
+    dyn Fn(Kind, HashParameters) -> Result<Option<Duration>, EngineError> + 'a;
 
-/// Has a new engine compute known answers. Returns the time of one hash at `home`; `Ok(None)` when it is wrong.
+/// Has a new engine compute known answers. Returns the time of one hash at `configured`; `Ok(None)` when an answer
+/// is wrong.
 ///
 /// # Errors
-/// When the parameters are out of range, or there is no memory for them.
-pub(super) fn examine(kind: Kind, home: Recipe) -> Result<Option<Duration>, EngineError> {
-    let mut engine = Engine::new(kind, home)?;
-    measure(home, &mut |recipe, password, salt, tag| {
-        engine.compute(recipe, password, salt, tag)
+/// The parameters are out of range, or there is no memory for them.
+pub(super) fn examine(
+    kind: Kind,
+    configured: HashParameters,
+) -> Result<Option<Duration>, EngineError> {
+    let mut engine = Engine::new(kind, configured)?;
+    measure(configured, &mut |parameters, password, salt, tag| {
+        engine.compute(parameters, password, salt, tag)
     })
 }
 
-/// [`Engine::compute`], or something that claims to be it.
-type Compute<'a> = dyn FnMut(&Recipe, &[u8], &[u8], &mut [u8]) -> Result<(), EngineError> + 'a;
+/// The signature of [`Engine::compute`], which tests replace.
+type Compute<'a> =
+    dyn FnMut(&HashParameters, &[u8], &[u8], &mut [u8]) -> Result<(), EngineError> + 'a;
 
-/// Computes with `candidate` and with the reference, compares, and measures the candidate at `home`.
+/// Computes with `candidate` and with the reference, compares, and measures the candidate at `configured`.
 /// `Ok(None)`: they disagree, and the candidate must not be used.
 ///
 /// # Errors
-/// When the reference cannot compute either.
-fn measure(home: Recipe, candidate: &mut Compute<'_>) -> Result<Option<Duration>, EngineError> {
-    for recipe in samples(home) {
+/// The reference cannot compute either.
+fn measure(
+    configured: HashParameters,
+    candidate: &mut Compute<'_>,
+) -> Result<Option<Duration>, EngineError> {
+    for parameters in samples(configured) {
         let (password, salt) = (b"known answer", [0x5a; SALT_LENGTH]);
         let mut expected = Zeroizing::new([0; MAX_TAG_LENGTH]);
         let mut actual = expected.clone();
-        let length = recipe.tag_length;
-        let computed = candidate(&recipe, password, &salt, &mut actual[..length]);
-        if recipe.cost_kib() > MAX_REFERENCE_COST_KIB {
+        let length = parameters.tag_length;
+        let computed = candidate(&parameters, password, &salt, &mut actual[..length]);
+        if parameters.cost_kib() > MAX_REFERENCE_COST_KIB {
             computed?;
             continue;
         }
-        Engine::new(Kind::Reference, recipe)?.compute(
-            &recipe,
+        Engine::new(Kind::Reference, parameters)?.compute(
+            &parameters,
             password,
             &salt,
             &mut expected[..length],
@@ -252,37 +261,37 @@ fn measure(home: Recipe, candidate: &mut Compute<'_>) -> Result<Option<Duration>
             return Ok(None);
         }
     }
-    time(home, candidate).map(Some)
+    time(configured, candidate).map(Some)
 }
 
-/// The time of one hash, of the better of two: the queue promises by it, and the very first one, which has
-/// just made its memory, takes several times as long.
-fn time(home: Recipe, candidate: &mut Compute<'_>) -> Result<Duration, EngineError> {
+/// Time of one hash, the better of two: the queue admits by it, and the very first one, which has just made its
+/// memory, takes several times as long.
+fn time(configured: HashParameters, candidate: &mut Compute<'_>) -> Result<Duration, EngineError> {
     let mut best = Duration::MAX;
     for _ in 0..2 {
         let mut tag = Zeroizing::new([0; MAX_TAG_LENGTH]);
-        let tag = &mut tag[..home.tag_length];
+        let tag = &mut tag[..configured.tag_length];
         let watch = Stopwatch::start();
-        candidate(&home, b"known answer", &[0x5a; SALT_LENGTH], tag)?;
+        candidate(&configured, b"known answer", &[0x5a; SALT_LENGTH], tag)?;
         best = best.min(watch.elapsed());
     }
     Ok(best)
 }
 
-/// Cheap recipes of each variant, of one lane and of several, then `home` itself.
-fn samples(home: Recipe) -> impl Iterator<Item = Recipe> {
+/// Cheap parameters of each variant, with one lane and with several, then `configured` itself.
+fn samples(configured: HashParameters) -> impl Iterator<Item = HashParameters> {
     use argon2::Algorithm::{Argon2d, Argon2i, Argon2id};
     let cheap = [(Argon2id, 1), (Argon2id, 3), (Argon2i, 1), (Argon2d, 2)];
     cheap
         .into_iter()
-        .map(move |(algorithm, parallelism)| Recipe {
+        .map(move |(algorithm, parallelism)| HashParameters {
             algorithm,
             memory_kib: 64,
             iterations: 3,
             parallelism,
-            ..home
+            ..configured
         })
-        .chain([home])
+        .chain([configured])
 }
 
 #[cfg(test)]

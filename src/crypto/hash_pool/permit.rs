@@ -1,38 +1,38 @@
-//! A permit in the queue, and what can be done with it.
+//! A permit in the queue, and the jobs that can be submitted with it.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::engine::Engine;
-use super::fair_queue::Promise;
+use super::fair_queue::QueueReservation;
 use super::worker::Submitted;
 use super::{HashError, HashPool, Verified, hash, verify};
 use crate::model::{Network, Password};
 
-/// A permit in the queue, taken before it is needed and given back when it is not. Who has one is let in: a
-/// second job of the same caller is not asked again whether there is room, only made to wait its turn again.
+/// A permit in the queue, taken before the job and released when it is not used. Its caller is admitted once: a
+/// second job waits in the queue again, but is not refused.
 #[must_use = "it is given back when dropped"]
 pub struct HashPermit {
     pub(super) pool: HashPool,
     network: Network,
-    promise: Option<Promise>,
+    reservation: Option<QueueReservation>,
 }
 
 impl HashPermit {
-    pub(super) fn new(pool: HashPool, network: Network, promise: Promise) -> Self {
+    pub(super) fn new(pool: HashPool, network: Network, reservation: QueueReservation) -> Self {
         Self {
             pool,
             network,
-            promise: Some(promise),
+            reservation: Some(reservation),
         }
     }
 
     /// Hashes a new password; returns its PHC string.
     ///
     /// # Errors
-    /// [`HashError::Failed`]; [`HashError::Overloaded`] when hashing became so slow meanwhile that the turn did not
-    /// come within the deadline.
+    /// [`HashError::Failed`]; [`HashError::Overloaded`] when hashing became so slow meanwhile that the job was not
+    /// reached within the deadline.
     pub async fn hash(&mut self, password: Password) -> Result<String, HashError> {
         let today = self.pool.today;
         self.submit(move |engine| hash(engine, &today, &password))
@@ -53,7 +53,7 @@ impl HashPermit {
             .await
     }
 
-    /// Each job that enters is matched by one call of `Workers::serve_one` on some thread.
+    /// Enqueues a job and waits for its answer. Each job is matched by one call of `Workers::serve_one` on some thread.
     pub(super) async fn submit<T, F>(&mut self, work: F) -> Result<T, HashError>
     where
         T: Send + 'static,
@@ -61,9 +61,9 @@ impl HashPermit {
     {
         let (reply, answer) = oneshot::channel();
         let queue = &self.pool.workers.queue;
-        let promise = self.promise.take();
-        let promise = promise.unwrap_or_else(|| queue.reserve_again(self.network));
-        queue.enter(promise, Box::new(Submitted { work, reply }));
+        let reservation = self.reservation.take();
+        let reservation = reservation.unwrap_or_else(|| queue.reserve_again(self.network));
+        queue.enter(reservation, Box::new(Submitted { work, reply }));
         let workers = Arc::clone(&self.pool.workers);
         self.pool.threads.spawn_fifo(move || workers.serve_one());
         answer.await.unwrap_or(Err(HashError::Failed))
@@ -72,8 +72,8 @@ impl HashPermit {
 
 impl Drop for HashPermit {
     fn drop(&mut self) {
-        if let Some(promise) = self.promise.take() {
-            self.pool.workers.queue.withdraw(&promise);
+        if let Some(reservation) = self.reservation.take() {
+            self.pool.workers.queue.withdraw(&reservation);
         }
     }
 }

@@ -1,10 +1,9 @@
-//! The waiting room of the hash pool: bounded, fair between networks (see `fair_queue`), and honest about how long
-//! it takes.
+//! The queue of the hash pool: bounded, fair between networks (see `fair_queue`), with admission by the estimated
+//! wait.
 //!
-//! Whoever wants something hashed asks for a permit before doing anything else that costs. A permit is only
-//! given when its job would be served in time whatever comes later, so nobody is let in who would have to be
-//! turned away: that happens only when hashing itself becomes slower meanwhile. A job holds its permit
-//! until a worker takes it, whoever has given up on it.
+//! A caller asks for a permit before it does anything else that costs. A permit is only given when its job would be
+//! served in time whatever comes later, so an admitted job is refused only when hashing itself becomes slower
+//! meanwhile. A job holds its permit until a worker takes it, even when its caller has gone.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,25 +11,25 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 
 use super::HashError;
-use super::fair_queue::{FairQueue, Promise};
+use super::fair_queue::{FairQueue, QueueReservation};
 use super::worker::Task;
 use crate::clock::Stopwatch;
 use crate::model::Network;
 use crate::telemetry::names;
 
-/// The mean is that of so many jobs. It decides over queues of some hundred, so it must not jump because a
-/// few of them had to share their core for a moment.
-const MEMORY: u32 = 64;
-/// The first guess counts as so many.
-const GUESS: u32 = 8;
+/// Number of jobs that the moving average covers. It decides over queues of some hundred, so it must not jump
+/// because a few of them had to share their core for a moment.
+const AVERAGED_JOBS: u32 = 64;
+/// Number of jobs that the first estimate counts as.
+const INITIAL_WEIGHT: u32 = 8;
 
-/// What waits.
+/// A job that waits.
 pub(super) struct Job {
     pub(super) task: Box<dyn Task>,
     pub(super) enqueued: Stopwatch,
 }
 
-/// Jobs that wait, and what is needed to estimate how long.
+/// Jobs that wait, and the figures that estimate their wait.
 pub(super) struct Queue {
     state: Mutex<State>,
     workers: u32,
@@ -43,12 +42,12 @@ struct State {
     running: u32,
     /// Moving average of the time of one job.
     mean_run: Duration,
-    /// Of how many.
+    /// Number of jobs that the average covers so far.
     known: u32,
 }
 
 impl Queue {
-    /// An empty queue; `mean_run` is the first guess at the time of one job.
+    /// An empty queue; `mean_run` is the first estimate of the time of one job.
     pub(super) fn new(
         workers: u32,
         capacity: usize,
@@ -59,7 +58,7 @@ impl Queue {
             fair_queue: FairQueue::new(),
             running: 0,
             mean_run,
-            known: GUESS,
+            known: INITIAL_WEIGHT,
         };
         Self {
             state: Mutex::new(state),
@@ -69,39 +68,39 @@ impl Queue {
         }
     }
 
-    /// Whether a job of `network` would be given a permit now.
+    /// Checks whether a job of `network` would be given a permit now.
     pub(super) fn check_admission(&self, network: Network) -> Result<(), HashError> {
         let state = self.lock();
         self.judge(&state, network)
     }
 
-    /// A permit for a job of `network`, or a refusal when there is none or it would not be reached in time.
-    pub(super) fn reserve(&self, network: Network) -> Result<Promise, HashError> {
+    /// Reserves a permit for a job of `network`; refuses when there is none or the job would not be reached in time.
+    pub(super) fn reserve(&self, network: Network) -> Result<QueueReservation, HashError> {
         let mut state = self.lock();
         self.judge(&state, network)?;
-        Ok(state.fair_queue.promise(network))
+        Ok(state.fair_queue.reserve(network))
     }
 
-    /// Another permit for somebody whose job was served and who has one more. They were let in, so they are not
-    /// asked again; there are no more of them than workers and a few who are about to come back.
-    pub(super) fn reserve_again(&self, network: Network) -> Promise {
-        self.lock().fair_queue.promise(network)
+    /// Reserves another permit for an admitted caller whose job was served and who has one more. It is not refused;
+    /// there are hardly more such callers than workers.
+    pub(super) fn reserve_again(&self, network: Network) -> QueueReservation {
+        self.lock().fair_queue.reserve(network)
     }
 
-    /// Takes a permit back that was not used.
-    pub(super) fn withdraw(&self, promise: &Promise) {
-        self.lock().fair_queue.withdraw(promise);
+    /// Withdraws a reservation that was not used.
+    pub(super) fn withdraw(&self, reservation: &QueueReservation) {
+        self.lock().fair_queue.withdraw(reservation);
     }
 
-    /// Lets `task` wait in the permit that was promised.
-    pub(super) fn enter(&self, promise: Promise, task: Box<dyn Task>) {
+    /// Enqueues `task` with its reserved permit.
+    pub(super) fn enter(&self, reservation: QueueReservation, task: Box<dyn Task>) {
         let mut state = self.lock();
         let enqueued = Stopwatch::start();
-        state.fair_queue.enter(promise, Job { task, enqueued });
+        state.fair_queue.enter(reservation, Job { task, enqueued });
         show_depth(&state);
     }
 
-    /// The next job that is worth computing. Sheds on the way only the one it finds not worth it.
+    /// Takes the next job. `None` when there is none, or when the next one was abandoned or late and is shed.
     pub(super) fn take(&self) -> Option<Job> {
         let mut state = self.lock();
         let job = state.fair_queue.next()?;
@@ -125,16 +124,16 @@ impl Queue {
     pub(super) fn ran(&self, run: Duration) {
         let mut state = self.lock();
         state.running = state.running.saturating_sub(1);
-        state.known = MEMORY.min(state.known + 1);
+        state.known = AVERAGED_JOBS.min(state.known + 1);
         state.mean_run = (state.mean_run * (state.known - 1) + run) / state.known;
     }
 
-    /// How many wait.
+    /// Number of jobs that wait.
     pub(super) fn waiting(&self) -> usize {
         self.lock().fair_queue.waiting()
     }
 
-    /// How many may wait.
+    /// Most jobs that may wait.
     pub(super) fn capacity(&self) -> usize {
         self.capacity
     }
@@ -156,9 +155,8 @@ impl Queue {
         Err(self.overloaded(state, ahead))
     }
 
-    /// How many jobs that wait are reached within five sixths of the deadline. So jobs may become a fifth slower
-    /// than they were, which is more than the refusals of a storm take from them, and nobody is too late. With
-    /// nobody before it, any job is in time.
+    /// Number of waiting jobs that are reached within five sixths of the deadline. So jobs may become a fifth slower,
+    /// which is more than the refusals of an overload take from them, and none is late. The first job is in time anyway.
     fn reached_in_time(&self, state: &State) -> usize {
         let patience = self.deadline * 5 / 6;
         let capacity = patience.as_nanos() * u128::from(self.workers);
@@ -169,7 +167,7 @@ impl Queue {
         usize::try_from(jobs).unwrap_or(usize::MAX)
     }
 
-    /// Try again when what runs now and `waiting` more will be done: whole seconds, at least one.
+    /// Refusal with the time after which the running jobs and `waiting` more will be done: whole seconds, at least one.
     fn overloaded(&self, state: &State, waiting: usize) -> HashError {
         let jobs = u32::try_from(waiting).unwrap_or(u32::MAX);
         let jobs = jobs.saturating_add(state.running);

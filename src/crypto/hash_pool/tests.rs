@@ -27,7 +27,7 @@ fn password(text: &str) -> Password {
     Password::new(text.to_owned())
 }
 
-/// A job that says when it runs and waits to be let go.
+/// A job that reports when it runs and waits to be released.
 struct Gate {
     entered: mpsc::Receiver<()>,
     release: mpsc::Sender<()>,
@@ -118,7 +118,7 @@ async fn two_hashes_of_one_password_differ() {
     assert_ne!(one, two);
 }
 
-/// Published with the reference implementation (its `test.c`), made by nobody of ours.
+/// Vectors published with the reference implementation (its `test.c`).
 #[tokio::test]
 async fn foreign_hashes_verify_and_are_rehashed() {
     let pool = pool(&cheap());

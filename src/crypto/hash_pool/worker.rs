@@ -1,4 +1,4 @@
-//! What happens on the pool's own threads: take a job, compute it with this thread's engine, survive it.
+//! Work on the pool's own threads: take a job, compute it with this thread's engine, survive its panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 
 use super::HashError;
 use super::engine::{Engine, EngineError, Kind};
+use super::hash_parameters::HashParameters;
 use super::queue::Queue;
-use super::recipe::Recipe;
 use crate::clock::Stopwatch;
 use crate::telemetry::names;
 
-/// Work for an engine, and whoever waits for it.
+/// A job for an engine, with the channel of its answer.
 pub(super) trait Task: Send {
-    /// Whether nobody waits for the answer any more.
+    /// Whether the caller waits for the answer no longer.
     fn is_abandoned(&self) -> bool;
     /// Computes and answers. `false`: it panicked, and the engine is not to be trusted.
     fn run(self: Box<Self>, engine: &mut Engine) -> bool;
@@ -23,7 +23,7 @@ pub(super) trait Task: Send {
     fn refuse(self: Box<Self>, error: HashError);
 }
 
-/// A closure and where its answer goes.
+/// A closure and the channel of its answer.
 pub(super) struct Submitted<T, F> {
     pub(super) work: F,
     pub(super) reply: oneshot::Sender<Result<T, HashError>>,
@@ -42,7 +42,7 @@ where
         let Self { work, reply } = *self;
         let outcome = catch_unwind(AssertUnwindSafe(|| work(engine)));
         let survived = outcome.is_ok();
-        // Nobody listening any more is fine.
+        // A caller that has gone is no error.
         let _ = reply.send(outcome.unwrap_or(Err(HashError::Failed)));
         survived
     }
@@ -57,7 +57,7 @@ pub(super) struct Workers {
     pub(super) queue: Queue,
     engines: Vec<Mutex<Engine>>,
     kind: Kind,
-    home: Recipe,
+    configured: HashParameters,
 }
 
 impl Workers {
@@ -66,20 +66,20 @@ impl Workers {
         queue: Queue,
         count: usize,
         kind: Kind,
-        home: Recipe,
+        configured: HashParameters,
     ) -> Result<Self, EngineError> {
         let engines = (0..count)
-            .map(|_| Engine::new(kind, home).map(Mutex::new))
+            .map(|_| Engine::new(kind, configured).map(Mutex::new))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             queue,
             engines,
             kind,
-            home,
+            configured,
         })
     }
 
-    /// How many threads compute.
+    /// Number of threads.
     pub(super) fn count(&self) -> usize {
         self.engines.len()
     }
@@ -104,7 +104,7 @@ impl Workers {
     fn replace(&self, engine: &mut Engine) {
         counter!(names::PANICS, "place" => "hash").increment(1);
         tracing::error!("a hash job panicked; its worker starts over with fresh memory");
-        if let Ok(fresh) = Engine::new(self.kind, self.home) {
+        if let Ok(fresh) = Engine::new(self.kind, self.configured) {
             *engine = fresh;
         }
     }

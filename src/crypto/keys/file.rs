@@ -15,14 +15,14 @@ use super::KeyError;
 use crate::clock;
 use crate::model::Timestamp;
 
-/// Of this file's form.
+/// Version of the file's format.
 const VERSION: u32 = 2;
-/// The form before: without sealing keys.
+/// Version of the format before, without sealing keys.
 const VERSION_BEFORE: u32 = 1;
-/// Longer is nobody's key file: room for two thousand keys.
+/// Bytes of the longest key file: enough for two thousand keys.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What the file says.
+/// The file's content.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Content {
@@ -96,7 +96,7 @@ impl Content {
     }
 
     pub(super) fn to_text(&self) -> Result<Zeroizing<String>, KeyError> {
-        // Big enough at once: growing would leave copies behind.
+        // Of the full size at once: growing would leave copies in freed memory.
         let entries = self.signing_keys.len() + self.sealing_keys.len();
         let mut bytes = Zeroizing::new(Vec::with_capacity(512 + 512 * entries));
         serde_json::to_writer_pretty(&mut *bytes, self).map_err(io::Error::from)?;
@@ -106,7 +106,7 @@ impl Content {
             .map_err(|_| KeyError::Invalid("not UTF-8".to_owned()))
     }
 
-    /// The parser's own message would quote what it found, which may be a secret.
+    /// Parses the file. The parser's own message is not passed on: it would quote the text, which may be a secret.
     pub(super) fn parse(text: &str) -> Result<Self, KeyError> {
         let content: Self = serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
@@ -123,7 +123,7 @@ impl Content {
         }
     }
 
-    /// Whether it is from before there were sealing keys.
+    /// Whether the file has the format without sealing keys.
     pub(super) fn derives_sealing_key(&self) -> bool {
         self.version == VERSION_BEFORE
     }
@@ -133,7 +133,7 @@ impl Content {
     }
 }
 
-/// Writes a file that did not exist; a failed attempt leaves nothing behind.
+/// Writes a file that did not exist; a failed attempt leaves no file.
 pub(super) fn create(path: &Path, text: &str) -> Result<(), KeyError> {
     let file = open_new(path)?;
     write_all(file, text)
@@ -142,14 +142,14 @@ pub(super) fn create(path: &Path, text: &str) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Holds off everybody else who would change the file, until the answer is dropped.
+/// Locks the file against changes by other processes until the result is dropped.
 pub(super) fn lock(path: &Path) -> Result<File, KeyError> {
     let file = File::open(path)?;
     file.lock()?;
     Ok(file)
 }
 
-/// Writes beside the file and renames over it. It belongs to whom it belonged before.
+/// Writes beside the file and renames over it. The owner of the file stays the same.
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), KeyError> {
     let mut name = OsString::from(path);
     let suffix: [u8; 8] = clock::random();
@@ -163,7 +163,7 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<(), KeyError> {
     Ok(sync_folder(path)?)
 }
 
-/// Reads a file that nobody but its owner can.
+/// Reads a file that only its owner can read.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     let file = File::open(path)?;
     let about = file.metadata()?;
@@ -191,7 +191,7 @@ fn open_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// An administrator rotates keys, and the service must still be able to read them.
+/// Keeps the owner of the file: an administrator rotates keys, and the service must still be able to read them.
 fn keep_owner(file: &File, before: &Path) -> io::Result<()> {
     let owner = fs::metadata(before)?.uid();
     if file.metadata()?.uid() == owner {
@@ -205,7 +205,7 @@ fn write_all(mut file: File, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A new name is only durable once its folder is.
+/// Syncs the folder of the file: a new name is only durable once its folder is.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()

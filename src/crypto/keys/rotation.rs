@@ -11,23 +11,23 @@ use super::sealing::SealingKey;
 use super::{KeyError, Keys, file};
 use crate::model::Timestamp;
 
-/// What a rotation did to a key file.
+/// Result of a rotation of a key file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// When the new keys begin.
+    /// Time at which the new keys begin.
     pub begins: Timestamp,
     /// The new signing key: PASERK `k4.pid.…`.
     pub kid: String,
-    /// When the signing key before it ends.
+    /// Time at which the signing key before it ends.
     pub ends: Timestamp,
-    /// The new sealing key.
+    /// Version of the new sealing key.
     pub sealing_version: u32,
-    /// How many signing keys had ended and were forgotten.
+    /// Number of signing keys that had ended and were removed.
     pub forgotten: usize,
 }
 
 impl Keys {
-    /// Adds keys to the file at `path` that begin after `delay`, and forgets signing keys that have ended. The signing
+    /// Adds keys to the file at `path` that begin after `delay`, and removes signing keys that have ended. The signing
     /// key before is accepted for `overlap` longer, which must be no less than the lifetime of a token. The file
     /// changes in one step; commands that come at the same time wait for each other.
     ///
@@ -40,7 +40,7 @@ impl Keys {
         delay: Duration,
         overlap: Duration,
     ) -> Result<Rotation, KeyError> {
-        // A link stays a link, and what it leads to changes.
+        // A link stays a link, and its target changes.
         let path = path.canonicalize()?;
         let _lock = file::lock(&path)?;
         let mut keys = Self::load(&path)?;
@@ -71,7 +71,7 @@ impl Keys {
         })
     }
 
-    /// When the last key begins that has not begun.
+    /// Time at which the last key begins that has not begun.
     fn begins_after(&self, now: Timestamp) -> Option<Timestamp> {
         let signing = self.signing.iter().map(|key| key.window.not_before);
         let sealing = self.sealing.iter().map(|key| key.not_before);

@@ -1,6 +1,6 @@
-//! One key that seals secrets at rest, and from when on it does.
+//! One key that seals secrets at rest, and the time from which it does.
 //!
-//! It has no end: what was sealed with it, in the stores or in a copy of them, opens for as long as the file has it.
+//! It has no end: texts sealed with it, in the stores or in a copy of them, open for as long as the file has it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::model::Timestamp;
 
 /// A key and the version that sealed texts name. Wiped on drop, never printed.
 pub(in crate::crypto) struct SealingKey {
-    /// From 1.
+    /// Version, counted from 1.
     pub(in crate::crypto) version: u32,
     pub(in crate::crypto) secret: Zeroizing<[u8; 32]>,
-    /// It seals from here until a newer key begins.
+    /// Time from which it seals, until a newer key begins.
     pub(in crate::crypto) not_before: Timestamp,
 }
 
@@ -64,7 +64,7 @@ pub(in crate::crypto) fn active(keys: &[Arc<SealingKey>], now: Timestamp) -> &Se
     begun.unwrap_or(&keys[0])
 }
 
-/// Versions count upwards from 1 at least, and so do beginnings.
+/// Checks that versions count upwards from 1 at least, and that beginnings do, too.
 pub(super) fn check(keys: &[Arc<SealingKey>]) -> Result<(), KeyError> {
     let invalid = |text: String| Err(KeyError::Invalid(text));
     match keys.first() {

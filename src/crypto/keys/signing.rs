@@ -1,4 +1,4 @@
-//! One Ed25519 key for PASETO v4.public, and when it is valid.
+//! One Ed25519 key for PASETO v4.public, and its validity window.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::KeyError;
 use super::file::Entry;
 use crate::model::Timestamp;
 
-/// When a key is valid.
+/// Validity window of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// It signs from here until a newer key begins.
+    /// Time from which it signs, until a newer key begins.
     pub not_before: Timestamp,
-    /// Its tokens are accepted until here; `None`: until a newer key replaces it.
+    /// Time until which its tokens are accepted; `None`: until a newer key replaces it.
     pub not_after: Option<Timestamp>,
 }
 
@@ -93,7 +93,7 @@ impl SigningKey {
             return Err(invalid(&format!("{} ends before it begins", entry.kid)));
         }
         let wrong = || invalid(&format!("{} has no valid k4.secret", entry.kid));
-        // An all-zero seed makes the library panic, and is nobody's key.
+        // An all-zero seed makes the library panic, and is never a real key.
         if entry.secret.starts_with("k4.secret.AAAAAAAAAAAAAAAAAAAAAA") {
             return Err(wrong());
         }

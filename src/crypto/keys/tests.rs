@@ -1,4 +1,4 @@
-//! The key file as operators and the service meet it.
+//! The key file as operators and the service use it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ fn generated() -> (tempfile::TempDir, std::path::PathBuf) {
     (folder, path)
 }
 
-/// Keys as text is what a failing `expect_err` would have to print.
+/// The text of a refusal; `expect_err` would have to print the keys when there is none.
 fn refusal(result: Result<Keys, KeyError>) -> String {
     match result {
         Ok(_) => panic!("accepted"),
@@ -70,7 +70,7 @@ fn purposes_and_deployments_have_keys_of_their_own() {
     assert_ne!(*keys.derive("a"), *keys.master);
 }
 
-/// Changing how keys are derived would log everybody out.
+/// A change of the derivation of keys would log every user out.
 #[test]
 fn derivation_is_fixed() {
     let (_folder, path) = generated();
@@ -196,7 +196,7 @@ fn sealing_keys_out_of_order_are_refused() {
     assert!(!format!("{:?}", two.sealing()).contains(&secret));
 }
 
-/// The key of such a file seals as it always did, and goes on doing so when the file is written anew.
+/// The derived sealing key stays the same, and is kept when the file is written anew.
 #[test]
 fn a_file_without_sealing_keys_derives_its_one() {
     let (_folder, path) = generated();

@@ -1,4 +1,4 @@
-//! What opens, what does not, and with which key.
+//! Opening and refusal of sealed texts, by context and key.
 
 use super::*;
 use crate::crypto::keys::{for_tests, of_version_1};
@@ -136,7 +136,7 @@ fn what_is_not_sealed_has_no_version() {
     }
 }
 
-/// Sealed by the build before there were versions of keys, with a key file of that time.
+/// A text sealed by a build without versions of keys, with a key file of that time.
 #[test]
 fn what_was_sealed_before_keys_had_versions_still_opens() {
     let sealer = Sealer::new(&of_version_1([7; 32]));
@@ -148,7 +148,7 @@ fn what_was_sealed_before_keys_had_versions_still_opens() {
     assert_eq!(sealer.version_of(text), Some(1));
 }
 
-/// Draft-irtf-cfrg-xchacha, A.3.1: the cipher is the one that others implement.
+/// Vector of draft-irtf-cfrg-xchacha, A.3.1: the cipher is the one that others implement.
 #[test]
 fn the_cipher_meets_its_published_vector() {
     let key: Vec<u8> = (0x80..0xa0).collect();

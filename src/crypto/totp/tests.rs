@@ -1,4 +1,4 @@
-//! The published vectors, the window, and what scanners read from the picture.
+//! The published vectors, the window, and the QR code as scanners read it.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ fn digits(text: &str) -> SixDigits {
     SixDigits::parse(text).expect("six digits")
 }
 
-/// What an authenticator shows during a step.
+/// The code that an authenticator shows during a step.
 fn code_at(secret: &TotpSecret, step: i64) -> SixDigits {
     let begins = u64::try_from(step * STEP_SECONDS).expect("after the epoch");
     digits(&secret.totp().generate(begins).to_string())
@@ -114,7 +114,7 @@ fn a_step_counts_once_and_never_before_another() {
     }
 }
 
-/// Of two steps with the same code the older is meant; once that is spent, the newer one still counts.
+/// Of two steps with the same code the older one matches; once that is used, the newer one still counts.
 #[test]
 fn of_twins_the_oldest_counts_first() {
     let secret = rfc_secret();
@@ -189,7 +189,7 @@ fn the_url_is_what_authenticators_read() {
     );
 }
 
-/// Names that want to be something else: another secret, another issuer, another URL.
+/// Names that try to inject another secret, another issuer, another URL.
 const HOSTILE: &[&str] = &[
     "",
     " ",
@@ -266,7 +266,7 @@ fn what_a_name_means_survives() {
     assert_eq!(plain(&"ß".repeat(64), 63), "ß".repeat(31));
 }
 
-/// What a scanner finds in a PNG.
+/// The text that a scanner finds in a PNG.
 fn scanned(png: &[u8]) -> String {
     let picture = image::load_from_memory_with_format(png, image::ImageFormat::Png);
     let grey = picture.expect("a PNG").into_luma8();

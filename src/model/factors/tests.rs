@@ -29,7 +29,7 @@ fn with(kinds: &[MethodKind]) -> Factors {
     for (number, kind) in (1..).zip(kinds) {
         factors.enable(method(*kind, number), 1, at(1));
     }
-    factors.renew_backup_codes("recipe".to_owned(), vec!["a".into(), "b".into()], at(1));
+    factors.renew_backup_codes("prefix".to_owned(), vec!["a".into(), "b".into()], at(1));
     factors
 }
 
@@ -132,4 +132,14 @@ fn a_wish_is_changed_once_and_taken_back_by_its_own_kind_alone() {
     );
     assert!(factors.prefer(MethodKind::Sms, false, at(4)));
     assert_eq!(factors.preferred, None);
+}
+
+/// Stored images keep the member name `recipe`.
+#[test]
+fn parameters_of_backup_codes_keep_their_stored_name() {
+    let factors = with(&[]);
+    let image = serde_json::to_value(&factors).expect("JSON");
+    assert_eq!(image["backup"]["recipe"], "prefix");
+    let read: Factors = serde_json::from_value(image).expect("the same record");
+    assert_eq!(read, factors);
 }

@@ -24,7 +24,7 @@ impl Email {
     /// the address are refused.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first rule that the address breaks.
     pub fn parse(entered: &str) -> Result<Self, IdentifierError> {
         if entered.is_empty() {
             return Err(IdentifierError::Required);
@@ -48,7 +48,7 @@ impl Email {
         })
     }
 
-    /// What the person wrote.
+    /// The address as entered.
     #[must_use]
     pub fn as_entered(&self) -> &str {
         &self.entered
@@ -61,7 +61,8 @@ impl Email {
     }
 }
 
-/// Controls would break lines of mail and logs; spaces and invisible characters make look-alikes.
+/// Whether an address may not hold `c`: controls would break lines of mail and logs; spaces and invisible
+/// characters make look-alikes.
 fn is_unwritable(c: char) -> bool {
     c.is_control() || c.is_whitespace() || is_invisible(c)
 }

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Text settles within two rounds; what has not after this many is refused.
+/// Most rounds of folding: text settles within two, and a text that has not settled after these is refused.
 const ROUNDS: usize = 4;
 
 /// Folds `text` until folding changes nothing more, so that a normal form is its own normal form.
@@ -29,8 +29,8 @@ fn fold_once(text: &str) -> String {
         .collect()
 }
 
-/// Characters that take no room or change the direction of the text around them: two names that differ
-/// only in them look the same (general category Cf and `Default_Ignorable_Code_Point`, UAX #44).
+/// Whether `c` has no width or changes the direction of the text around it: two names that differ only in
+/// such characters look the same (general category Cf and `Default_Ignorable_Code_Point`, UAX #44).
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'

@@ -1,8 +1,8 @@
 //! A username: ASCII letters, digits, `.`, `_`, `-`.
 //!
-//! ASCII only, because a username is shown to others as a person's identity: with the letters of all
-//! scripts anybody could be called `раypal` in Cyrillic. (Display names, should there ever be any, are the
-//! place for other scripts.)
+//! ASCII only, because a username is shown to others as an account's identity: with the letters of all
+//! scripts an attacker could be called `раypal` in Cyrillic. (Display names, should there ever be any, can
+//! have other scripts.)
 
 use super::IdentifierError;
 
@@ -22,7 +22,7 @@ impl Username {
     /// Checks a username and normalises it to lower case. It starts with a letter or a digit.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first rule that the username breaks.
     pub fn parse(entered: &str) -> Result<Self, IdentifierError> {
         if entered.is_empty() {
             return Err(IdentifierError::Required);
@@ -41,7 +41,7 @@ impl Username {
         }
     }
 
-    /// What the person wrote.
+    /// The username as entered.
     #[must_use]
     pub fn as_entered(&self) -> &str {
         &self.entered

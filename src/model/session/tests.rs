@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::{Issue, Lifetimes, Seen, Session};
+use super::{ClientInfo, Lifetimes, NewSession, Session};
 use crate::model::{Email, Id, Timestamp, User, Username};
 use crate::model::{Presented, Rotation, Successor};
 
@@ -16,8 +16,8 @@ fn start() -> Timestamp {
     Timestamp::from_micros(1_795_000_000_000_000)
 }
 
-fn seen(last_byte: u8) -> Seen {
-    Seen {
+fn client(last_byte: u8) -> ClientInfo {
+    ClientInfo {
         ip_address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last_byte)),
         user_agent: "curl/8".to_owned(),
     }
@@ -31,18 +31,18 @@ fn alice() -> User {
 }
 
 fn session_of(user: &User) -> Session {
-    let issue = Issue {
+    let new = NewSession {
         id: Id::new(start(), [1; 10]).into(),
         user,
         refresh_hash: "h1".to_owned(),
-        seen: seen(1),
+        client: client(1),
         amr: vec!["pwd".to_owned()],
         lifetimes: Lifetimes {
             idle: IDLE,
             total: TOTAL,
         },
     };
-    Session::issue(issue, start())
+    Session::issue(new, start())
 }
 
 fn rotate(session: &mut Session, now: Timestamp) {
@@ -51,7 +51,7 @@ fn rotate(session: &mut Session, now: Timestamp) {
         hash: format!("h{generation}"),
         wrapped: format!("w{generation}"),
     };
-    session.rotate(next, seen(2), now, IDLE);
+    session.rotate(next, client(2), now, IDLE);
 }
 
 /// Judges the token of `generation` as the same client would present it at `now`.
@@ -75,7 +75,7 @@ fn use_extends_the_idle_time_but_never_the_whole() {
     for day in 1..30 {
         let now = start().after(DAY * day);
         assert!(session.is_live(&user, now), "day {day}");
-        session.touch(seen(9).ip_address, now, IDLE);
+        session.touch(client(9).ip_address, now, IDLE);
         assert_eq!(session.last_used_at, now);
     }
     assert_eq!(session.idle_expires_at, session.expires_at);
@@ -85,9 +85,9 @@ fn use_extends_the_idle_time_but_never_the_whole() {
 #[test]
 fn a_clock_that_went_back_takes_nothing_from_a_session() {
     let mut session = session_of(&alice());
-    session.touch(seen(1).ip_address, start().after(DAY), IDLE);
+    session.touch(client(1).ip_address, start().after(DAY), IDLE);
     let before = session.clone();
-    session.touch(seen(1).ip_address, start(), IDLE);
+    session.touch(client(1).ip_address, start(), IDLE);
     assert_eq!(session, before);
 }
 
@@ -129,7 +129,7 @@ fn rotation_moves_the_newest_token_to_the_one_before() {
     assert_eq!(session.previous_hash.as_deref(), Some("h1"));
     assert_eq!(session.successor.as_deref(), Some("w2"));
     assert_eq!(session.rotated_at, now);
-    assert_eq!(session.ip_address, seen(2).ip_address);
+    assert_eq!(session.ip_address, client(2).ip_address);
     assert_eq!(session.idle_expires_at, now.after(IDLE));
     assert_eq!(session.auth_time, start(), "a refresh proves nobody");
 }

@@ -1,4 +1,4 @@
-//! What an SMTP server's answers mean (RFC 5321, 4.2; RFC 3463).
+//! Meaning of an SMTP server's answers (RFC 5321, 4.2; RFC 3463).
 
 use std::error::Error as _;
 
@@ -9,22 +9,22 @@ use super::super::undelivered::{
     MISCONFIGURED, PROVIDER_BUSY, Refusal, UNEXPECTED_ANSWER, UNREACHABLE,
 };
 
-/// Where in the conversation it went wrong.
+/// Stage of the SMTP session that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Greeting, TLS, log-in: whatever is said there is not about the letter.
+    /// Greeting, TLS, log-in: an answer there is not about the letter.
     Opening,
     /// From `MAIL` to the end of `DATA`.
     Letter,
 }
 
-/// The server wants a log-in, a better one, or TLS (RFC 4954, RFC 3207).
+/// Codes that ask for a log-in, a better one, or TLS (RFC 4954, RFC 3207).
 const ACCESS: [u16; 4] = [530, 534, 535, 538];
-/// There is no such mailbox (RFC 5321, 4.2.3).
+/// Codes of a mailbox that does not exist (RFC 5321, 4.2.3).
 const NO_MAILBOX: [u16; 3] = [550, 551, 553];
 
-/// The failure behind a client error. Its detail has codes and our own words: a server's text can name the
-/// recipient.
+/// The failure behind an error of the SMTP client. Its detail has codes and our own words: a server's text can
+/// name the recipient.
 pub(super) fn judge(stage: Stage, error: &Error) -> Failure {
     if let Some(code) = error.status() {
         let code = code.to_string().parse().unwrap_or(0);
@@ -60,7 +60,8 @@ fn judge_reply(stage: Stage, code: u16, text: &str) -> Failure {
     }
 }
 
-/// The enhanced code knows better, where there is one: 550 is also said of spam.
+/// Whether an answer means that the mailbox does not exist. An enhanced code decides, where there is one: 550 is
+/// also the answer to spam.
 fn is_no_mailbox(code: u16, text: &str) -> bool {
     let first = text.split_whitespace().next().unwrap_or_default();
     match first.strip_prefix("5.") {

@@ -11,7 +11,7 @@ use super::super::undelivered::{MISCONFIGURED, Refusal};
 use super::super::{Failure, Letter};
 use crate::model::{Email, Timestamp};
 
-/// `Auto-Submitted: auto-generated` (RFC 3834): answering machines keep silent.
+/// Header `Auto-Submitted: auto-generated` (RFC 3834), which suppresses automatic replies.
 #[derive(Clone)]
 struct AutoSubmitted;
 
@@ -31,7 +31,7 @@ impl Header for AutoSubmitted {
     }
 }
 
-/// The mail. The same letter gives the same `Message-ID` and `Date` each time.
+/// Composes the mail. The same letter gives the same `Message-ID` and `Date` each time.
 pub(super) fn compose(
     from: &Mailbox,
     to: &str,
@@ -55,8 +55,8 @@ pub(super) fn compose(
         .map_err(|error| Failure::later(MISCONFIGURED, error.to_string()))
 }
 
-/// The address as its owner wrote it, but for the domain, which mail servers want in ASCII. What the model
-/// refuses (controls, spaces, quotes, brackets) never gets near a header or a command.
+/// The address as its owner wrote it, but for the domain, which mail servers want in ASCII. Characters that the
+/// model refuses (controls, spaces, quotes, brackets) never reach a header or a command.
 fn recipient(to: &str) -> Result<Address, Failure> {
     let refused = || Failure::refused(Refusal::InvalidAddress, "not a mail address");
     let email = Email::parse(to).map_err(|_| refused())?;

@@ -1,8 +1,8 @@
 //! Connections to the mail server, kept for the next letter.
 //!
 //! The client's own pool puts a connection back even when a letter was given up in the middle of it; the next
-//! letter would then read the answers meant for the one before. Here only a connection that has just
-//! taken a letter is kept, and whatever was interrupted is closed.
+//! letter would then read the answers meant for the one before. Here only a connection that has just accepted a
+//! letter is kept, and an interrupted one is closed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,18 +20,18 @@ use super::super::undelivered::UNREACHABLE;
 use super::answer::{Stage, judge};
 use crate::clock::Stopwatch;
 
-/// Connections at a time: mail servers count them. More letters wait for one of these.
+/// Most connections at a time: mail servers count them. More letters wait for one of these.
 const MAX_OPEN: usize = 8;
-/// Connections that wait for their next letter.
+/// Most connections that wait for their next letter.
 const MAX_IDLE: usize = 4;
-/// After this long unused a connection is not trusted any more; servers close after five minutes.
+/// Longest time that an unused connection is kept; servers close after five minutes.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
-/// How long a kept connection may take to show that it lives.
+/// Timeout of the probe of a kept connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How the way to the server is protected.
+/// Protection of the connection to the server.
 pub(super) enum Protection {
-    /// Plain text, for this machine alone.
+    /// Plain text, for servers on this machine alone.
     None,
     /// STARTTLS, or no mail.
     StartTls(TlsParameters),
@@ -39,13 +39,13 @@ pub(super) enum Protection {
     Tls(TlsParameters),
 }
 
-/// The server, and how to open a conversation with it.
+/// The server, and the parameters of a session with it.
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) protection: Protection,
     pub(super) credentials: Option<Credentials>,
-    /// What we call ourselves.
+    /// Our name in `EHLO`.
     pub(super) hello: ClientId,
     pub(super) timeout: Duration,
 }
@@ -80,7 +80,7 @@ struct Idle {
     since: Stopwatch,
 }
 
-/// Open conversations with one server.
+/// Open sessions with one server.
 pub(super) struct Connections {
     server: Server,
     idle: Mutex<Vec<Idle>>,
@@ -96,7 +96,7 @@ impl Connections {
         }
     }
 
-    /// Hands one mail over. Dropping the future closes the connection.
+    /// Sends one mail. Dropping the future closes the connection.
     pub(super) async fn send(&self, mail: &Message) -> Result<(), Failure> {
         let Ok(_permit) = self.open.acquire().await else {
             return Err(Failure::later(UNREACHABLE, "closed"));
@@ -111,7 +111,7 @@ impl Connections {
         }
     }
 
-    /// One that still answers, or a new one.
+    /// A kept connection that still answers, or a new one.
     async fn connection(&self) -> Result<AsyncSmtpConnection, Failure> {
         while let Some(mut connection) = self.take() {
             let probe = timeout(PROBE_TIMEOUT, connection.test_connected()).await;

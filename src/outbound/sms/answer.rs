@@ -1,4 +1,4 @@
-//! What Twilio's answers mean (<https://www.twilio.com/docs/api/errors>).
+//! Meaning of Twilio's answers (<https://www.twilio.com/docs/api/errors>).
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::super::undelivered::{
     MISCONFIGURED, PROVIDER_BUSY, PROVIDER_FAILED, Refusal, UNEXPECTED_ANSWER, Undelivered,
 };
 
-/// The longest wish for a pause that is granted.
+/// Longest pause that the provider is granted.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
-/// A message that was taken.
+/// Body of an accepted SMS.
 #[derive(Deserialize)]
 struct Taken {
     sid: String,
@@ -24,16 +24,16 @@ struct Error {
     code: u32,
 }
 
-/// The person's number is no number, or none that takes SMS.
+/// Codes of a recipient's number that is invalid or takes no SMS.
 const INVALID_NUMBER: [u32; 2] = [21211, 21614];
-/// The person answered STOP.
+/// Code of a recipient who answered STOP.
 const OPTED_OUT: u32 = 21610;
-/// Too many requests.
+/// Code of too many requests.
 const TOO_MANY: u32 = 20429;
-/// Ours to repair: not authenticated, account not active, not found, and senders that are not ours.
+/// Codes of a wrong configuration: not authenticated, account not active, not found, and senders that are not ours.
 const OURS: [u32; 8] = [20003, 20005, 20404, 21212, 21603, 21606, 21659, 21660];
 
-/// Judges an answer by status and body; only what Twilio itself says of the letter refuses it for good.
+/// Judges an answer by status and body; only Twilio's own codes about the SMS refuse it for good.
 pub(super) fn judge(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<(), Failure> {
     let error = serde_json::from_slice::<Error>(body).ok();
     let code = error.map(|error| error.code);

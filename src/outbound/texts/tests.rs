@@ -1,4 +1,4 @@
-//! Letters as people read them.
+//! Texts of all letters.
 
 use super::super::Method;
 use super::*;
@@ -70,7 +70,7 @@ fn sms(language: Language, message: Message) -> String {
     text.body.to_string()
 }
 
-/// Septets in the default alphabet of GSM 03.38, of which this is all but its Greek and its extensions.
+/// Number of septets in the default alphabet of GSM 03.38, of which this is all but its Greek and its extensions.
 fn septets(text: &str) -> Option<usize> {
     let known = |c: char| {
         c.is_ascii_alphanumeric()
@@ -408,9 +408,9 @@ fn strangers_write_neither_lines_nor_links() {
         ("<b>\u{202e}x\0</b>", "b x /b"),
         (" \n ", ""),
     ] {
-        assert_eq!(harmless(told), shown);
+        assert_eq!(sanitise(told), shown);
     }
-    assert_eq!(harmless(&"x".repeat(9000)).len(), MAX_TOLD);
+    assert_eq!(sanitise(&"x".repeat(9000)).len(), MAX_CLIENT_TEXT);
 }
 
 #[test]

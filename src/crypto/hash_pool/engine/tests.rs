@@ -1,4 +1,4 @@
-//! Both engines: against published vectors, against each other, what they keep, and where they refuse.
+//! Both engines: against published vectors and each other, their memory, and their refusals.
 
 mod equality;
 #[cfg(target_os = "linux")]
@@ -8,10 +8,10 @@ use argon2::{Algorithm, Version};
 
 use super::*;
 
-/// Everything that decides a tag; also the secret and the associated data, which our own hashes do not have.
+/// All inputs of a tag; also the secret and the associated data, which our own hashes do not have.
 #[derive(Clone, Debug)]
 struct Case {
-    recipe: Recipe,
+    parameters: HashParameters,
     password: Vec<u8>,
     salt: Vec<u8>,
     secret: Vec<u8>,
@@ -19,10 +19,10 @@ struct Case {
 }
 
 impl Case {
-    /// As argon2-rust computes it, in the memory of `hasher`.
+    /// The tag computed by argon2-rust, in the memory of `hasher`.
     fn by_argon2_rust(&self, hasher: &mut argon2_rust::Hasher) -> Vec<u8> {
-        let mut tag = vec![0; self.recipe.tag_length];
-        hasher.set_argon2(simd(&self.recipe).expect("within range"));
+        let mut tag = vec![0; self.parameters.tag_length];
+        hasher.set_argon2(simd(&self.parameters).expect("within range"));
         hasher
             .hash_into_with_ad(
                 &self.password,
@@ -35,27 +35,37 @@ impl Case {
         tag
     }
 
-    /// As the argon2 crate computes it.
+    /// The tag computed by the argon2 crate.
     fn by_argon2(&self) -> Vec<u8> {
-        let recipe = &self.recipe;
+        let parameters = &self.parameters;
         let params = argon2::ParamsBuilder::new()
-            .m_cost(recipe.memory_kib)
-            .t_cost(recipe.iterations)
-            .p_cost(recipe.parallelism)
-            .output_len(recipe.tag_length)
+            .m_cost(parameters.memory_kib)
+            .t_cost(parameters.iterations)
+            .p_cost(parameters.parallelism)
+            .output_len(parameters.tag_length)
             .data(argon2::AssociatedData::new(&self.data).expect("short enough"))
             .build()
             .expect("within range");
-        let mut tag = vec![0; recipe.tag_length];
-        argon2::Argon2::new_with_secret(&self.secret, recipe.algorithm, recipe.version, params)
-            .and_then(|argon2| argon2.hash_password_into(&self.password, &self.salt, &mut tag))
-            .expect("computes");
+        let mut tag = vec![0; parameters.tag_length];
+        argon2::Argon2::new_with_secret(
+            &self.secret,
+            parameters.algorithm,
+            parameters.version,
+            params,
+        )
+        .and_then(|argon2| argon2.hash_password_into(&self.password, &self.salt, &mut tag))
+        .expect("computes");
         tag
     }
 }
 
-fn recipe(algorithm: Algorithm, memory_kib: u32, iterations: u32, parallelism: u32) -> Recipe {
-    Recipe {
+fn parameters(
+    algorithm: Algorithm,
+    memory_kib: u32,
+    iterations: u32,
+    parallelism: u32,
+) -> HashParameters {
+    HashParameters {
         algorithm,
         version: Version::V0x13,
         memory_kib,
@@ -66,15 +76,15 @@ fn recipe(algorithm: Algorithm, memory_kib: u32, iterations: u32, parallelism: u
 }
 
 fn hasher() -> argon2_rust::Hasher {
-    simd(&recipe(Algorithm::Argon2id, 8, 1, 1))
+    simd(&parameters(Algorithm::Argon2id, 8, 1, 1))
         .expect("within range")
         .hasher()
 }
 
-fn tag(engine: &mut Engine, recipe: &Recipe, password: &[u8], salt: &[u8]) -> Vec<u8> {
-    let mut tag = vec![0; recipe.tag_length];
+fn tag(engine: &mut Engine, parameters: &HashParameters, password: &[u8], salt: &[u8]) -> Vec<u8> {
+    let mut tag = vec![0; parameters.tag_length];
     engine
-        .compute(recipe, password, salt, &mut tag)
+        .compute(parameters, password, salt, &mut tag)
         .expect("within range");
     tag
 }
@@ -112,9 +122,9 @@ fn both_engines_meet_the_published_vectors() {
     ];
     for ((algorithm, version), expected) in vectors {
         let case = Case {
-            recipe: Recipe {
+            parameters: HashParameters {
                 version,
-                ..recipe(algorithm, 32, 3, 4)
+                ..parameters(algorithm, 32, 3, 4)
             },
             password: vec![1; 32],
             salt: vec![2; 16],
@@ -131,7 +141,7 @@ fn both_engines_meet_the_published_vectors() {
 /// Neither for its lanes nor for wiping, which it would do with several from 64 MiB on.
 #[test]
 fn lanes_start_no_threads_of_their_own() {
-    let engine = simd(&recipe(Algorithm::Argon2id, 64, 1, 4)).expect("within range");
+    let engine = simd(&parameters(Algorithm::Argon2id, 64, 1, 4)).expect("within range");
     assert_eq!(engine.params().lanes(), 4);
     assert_eq!(engine.params().effective_threads(), 1);
     assert_eq!(engine.params().threads(), 1);
@@ -139,15 +149,18 @@ fn lanes_start_no_threads_of_their_own() {
 
 #[test]
 fn memory_for_a_costlier_hash_is_given_back() {
-    let home = recipe(Algorithm::Argon2id, 64, 1, 1);
+    let configured = parameters(Algorithm::Argon2id, 64, 1, 1);
     for kind in [Kind::Simd, Kind::Reference] {
-        let mut engine = Engine::new(kind, home).expect("starts");
+        let mut engine = Engine::new(kind, configured).expect("starts");
         assert_eq!(engine.reserved_kib(), 64);
-        let costly = recipe(Algorithm::Argon2id, 4096, 1, 1);
-        let before = tag(&mut engine, &home, b"password", b"some salt");
+        let costly = parameters(Algorithm::Argon2id, 4096, 1, 1);
+        let before = tag(&mut engine, &configured, b"password", b"some salt");
         tag(&mut engine, &costly, b"password", b"some salt");
         assert_eq!(engine.reserved_kib(), 64, "{kind:?}");
-        assert_eq!(tag(&mut engine, &home, b"password", b"some salt"), before);
+        assert_eq!(
+            tag(&mut engine, &configured, b"password", b"some salt"),
+            before
+        );
     }
 }
 
@@ -155,28 +168,33 @@ fn memory_for_a_costlier_hash_is_given_back() {
 fn parameters_out_of_range_are_errors() {
     for kind in [Kind::Simd, Kind::Reference] {
         for (m, t, p) in [(7, 1, 1), (64, 0, 1), (64, 1, 0), (64, 1, 9)] {
-            let home = recipe(Algorithm::Argon2id, m, t, p);
-            assert!(Engine::new(kind, home).is_err(), "{kind:?} {home:?}");
+            let configured = parameters(Algorithm::Argon2id, m, t, p);
+            assert!(
+                Engine::new(kind, configured).is_err(),
+                "{kind:?} {configured:?}"
+            );
         }
     }
 }
 
 #[test]
 fn a_lying_engine_is_found_out() {
-    let home = recipe(Algorithm::Argon2id, 64, 1, 1);
-    let mut honest = Engine::new(Kind::Simd, home).expect("starts");
-    let measured = measure(home, &mut |recipe, password, salt, tag| {
-        honest.compute(recipe, password, salt, tag)
+    let configured = parameters(Algorithm::Argon2id, 64, 1, 1);
+    let mut correct = Engine::new(Kind::Simd, configured).expect("starts");
+    let measured = measure(configured, &mut |parameters, password, salt, tag| {
+        correct.compute(parameters, password, salt, tag)
     });
     assert!(matches!(measured, Ok(Some(_))), "{measured:?}");
 
-    let measured = measure(home, &mut |recipe, password, salt, tag| {
-        honest.compute(recipe, password, salt, tag)?;
-        tag[0] ^= u8::from(recipe.parallelism == 3);
+    let measured = measure(configured, &mut |parameters, password, salt, tag| {
+        correct.compute(parameters, password, salt, tag)?;
+        tag[0] ^= u8::from(parameters.parallelism == 3);
         Ok(())
     });
     assert_eq!(measured, Ok(None));
 
-    let measured = measure(home, &mut |_, _, _, _| Err(EngineError("broken".into())));
+    let measured = measure(configured, &mut |_, _, _, _| {
+        Err(EngineError("broken".into()))
+    });
     assert_eq!(measured, Ok(None));
 }

@@ -13,8 +13,8 @@ fn network(number: u8) -> Network {
 
 impl<T> FairQueue<T> {
     fn push(&mut self, number: u8, work: T) {
-        let promise = self.promise(network(number));
-        self.enter(promise, work);
+        let reservation = self.reserve(network(number));
+        self.enter(reservation, work);
     }
 
     fn rest(&mut self) -> Vec<T> {
@@ -31,7 +31,7 @@ fn one_network_is_served_in_the_order_in_which_it_came() {
 }
 
 #[test]
-fn whoever_has_nothing_else_waiting_overtakes_a_flood() {
+fn a_network_with_one_job_overtakes_a_flood() {
     let mut queue = FairQueue::new();
     for job in ["a1", "a2", "a3", "a4", "a5"] {
         queue.push(1, job);
@@ -40,7 +40,7 @@ fn whoever_has_nothing_else_waiting_overtakes_a_flood() {
     queue.push(2, "b1");
     queue.push(2, "b2");
     queue.push(3, "c1");
-    // "a2" is the oldest and in turn as well; then whoever came goes before every other one of the flood.
+    // "a2" is the oldest and in turn as well; then the other networks go before the rest of the flood.
     assert_eq!(queue.rest(), ["a2", "b1", "a3", "c1", "a4", "b2", "a5"]);
 }
 
@@ -55,29 +55,29 @@ fn networks_with_one_job_each_are_served_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_turn_is_that_of_the_promise() {
+fn the_turn_is_that_of_the_reservation() {
     let mut queue = FairQueue::new();
-    let early = queue.promise(network(1));
+    let early = queue.reserve(network(1));
     queue.push(2, "later");
     queue.enter(early, "earlier");
     assert_eq!(queue.rest(), ["earlier", "later"]);
 }
 
 #[test]
-fn whoever_has_no_job_any_more_leaves_nothing_behind() {
+fn a_network_without_permits_has_no_entry() {
     let mut queue = FairQueue::new();
     for job in 0..3 {
         queue.push(1, job);
         queue.push(2, job);
     }
-    let unused = [queue.promise(network(2)), queue.promise(network(3))];
+    let unused = [queue.reserve(network(2)), queue.reserve(network(3))];
     assert_eq!((queue.permits(), queue.waiting()), (8, 6));
     assert_eq!(queue.rest().len(), 6);
-    assert_eq!((queue.holders.len(), queue.round.len()), (2, 0));
-    for promise in &unused {
-        queue.withdraw(promise);
+    assert_eq!((queue.networks.len(), queue.turns.len()), (2, 0));
+    for reservation in &unused {
+        queue.withdraw(reservation);
     }
-    assert_eq!((queue.permits(), queue.holders.len()), (0, 0));
+    assert_eq!((queue.permits(), queue.networks.len()), (0, 0));
 }
 
 #[test]
@@ -98,14 +98,14 @@ fn several_floods_get_equal_parts_and_leave_something_for_the_next() {
     }
     let alone = flood(&mut queue, 0)[0];
     assert!((380..450).contains(&alone), "{alone}");
-    // While jobs are served, another two come to nearly as many permits as the first had taken.
+    // While jobs are served, the other networks get nearly as many permits as the first had taken.
     for _ in 0..5 * MOST {
         queue.next();
         (0..4).for_each(|number| {
             flood(&mut queue, number);
         });
     }
-    let held = |number| queue.holders[&network(number)].permits();
+    let held = |number| queue.networks[&network(number)].permits();
     let (least, most) = ((0..4).map(held).min(), (0..4).map(held).max());
     assert!(
         least > Some(90) && most < Some(130),
@@ -116,18 +116,18 @@ fn several_floods_get_equal_parts_and_leave_something_for_the_next() {
 
 #[derive(Clone, Debug)]
 enum Move {
-    /// A network takes a permit.
-    Promise(u8),
-    /// One of the permits that are promised is used.
+    /// Reserves a permit for a network.
+    Reserve(u8),
+    /// Uses one of the reserved permits.
     Enter(usize),
-    /// Or given back.
+    /// Withdraws one of the reserved permits.
     Withdraw(usize),
     Next,
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
-        4 => (0..6_u8).prop_map(Move::Promise),
+        4 => (0..6_u8).prop_map(Move::Reserve),
         4 => any::<usize>().prop_map(Move::Enter),
         1 => any::<usize>().prop_map(Move::Withdraw),
         3 => Just(Move::Next),
@@ -135,13 +135,13 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     vec(one, 0..400)
 }
 
-/// Somebody who waits: how many had been served when they came, and how many more may be before them.
+/// A job that waits: the number served before it came, and the most that may be served before it.
 struct Waiter {
     served_before: usize,
     at_most: usize,
 }
 
-/// Serves the next, if there is one, who must not have waited for more than was said.
+/// Serves the next job, if there is one, before which no more than the most may have been served.
 fn serve(queue: &mut FairQueue<Waiter>, served: usize) -> Result<bool, TestCaseError> {
     let Some(waiter) = queue.next() else {
         return Ok(false);
@@ -151,40 +151,40 @@ fn serve(queue: &mut FairQueue<Waiter>, served: usize) -> Result<bool, TestCaseE
 }
 
 proptest! {
-    /// What `ahead` says holds, whatever comes later and in whatever order permits are used.
+    /// The bound of `ahead` holds, whatever comes later and in whatever order permits are used.
     #[test]
-    fn nobody_waits_longer_than_was_known_when_they_came(moves in moves()) {
+    fn no_job_waits_longer_than_was_known_when_it_came(moves in moves()) {
         let mut queue: FairQueue<Waiter> = FairQueue::new();
-        let (mut promised, mut served) = (Vec::new(), 0);
+        let (mut reserved, mut served) = (Vec::new(), 0);
         for next in moves {
             match next {
-                Move::Promise(number) => {
+                Move::Reserve(number) => {
                     let at_most = queue.ahead(network(number));
-                    promised.push((queue.promise(network(number)), at_most));
+                    reserved.push((queue.reserve(network(number)), at_most));
                 }
-                Move::Enter(which) if !promised.is_empty() => {
-                    let (promise, at_most) = promised.swap_remove(which % promised.len());
+                Move::Enter(which) if !reserved.is_empty() => {
+                    let (reservation, at_most) = reserved.swap_remove(which % reserved.len());
                     let served_before = served;
-                    queue.enter(promise, Waiter { served_before, at_most });
+                    queue.enter(reservation, Waiter { served_before, at_most });
                 }
-                Move::Withdraw(which) if !promised.is_empty() => {
-                    let (promise, _) = promised.swap_remove(which % promised.len());
-                    queue.withdraw(&promise);
+                Move::Withdraw(which) if !reserved.is_empty() => {
+                    let (reservation, _) = reserved.swap_remove(which % reserved.len());
+                    queue.withdraw(&reservation);
                 }
                 Move::Next => served += usize::from(serve(&mut queue, served)?),
                 _ => {}
             }
         }
-        for (promise, _) in promised {
-            queue.withdraw(&promise);
+        for (reservation, _) in reserved {
+            queue.withdraw(&reservation);
         }
         while serve(&mut queue, served)? {
             served += 1;
         }
-        prop_assert!(queue.holders.is_empty() && queue.round.is_empty());
+        prop_assert!(queue.networks.is_empty() && queue.turns.is_empty());
     }
 
-    /// Of one network, whatever others do.
+    /// The order within one network, whatever others do.
     #[test]
     fn jobs_of_one_network_are_served_in_their_order(
         moves in vec((any::<bool>(), 0..4_u8), 0..200)

@@ -35,14 +35,14 @@ fn network(number: u16) -> Network {
 fn usual() -> Queue {
     let (deadline, run) = (Duration::from_secs(5), Duration::from_millis(10));
     let queue = Queue::new(2, 2000, deadline, run);
-    (0..MEMORY).for_each(|_| queue.ran(run));
+    (0..AVERAGED_JOBS).for_each(|_| queue.ran(run));
     queue
 }
 
 impl Queue {
     fn admit(&self, number: u16) -> Result<(), HashError> {
-        let promise = self.reserve(network(number))?;
-        self.enter(promise, task());
+        let reservation = self.reserve(network(number))?;
+        self.enter(reservation, task());
         Ok(())
     }
 }
@@ -59,7 +59,7 @@ fn a_full_queue_refuses_and_a_taken_job_makes_room() {
 }
 
 #[test]
-fn nobody_is_let_in_who_would_wait_too_long() {
+fn no_job_is_admitted_that_would_wait_too_long() {
     // Two workers, a second each, five seconds: eight are done within five sixths of it, and one is next.
     let queue = Queue::new(2, 2000, Duration::from_secs(5), Duration::from_secs(1));
     for waiting in 0..9 {
@@ -89,19 +89,19 @@ fn jobs_that_run_are_waited_for_too() {
 }
 
 #[test]
-fn a_promised_place_counts_until_it_is_given_back() {
+fn a_reservation_counts_until_it_is_given_back() {
     let queue = Queue::new(1, 1, Duration::from_secs(5), Duration::from_millis(10));
-    let promise = queue.reserve(network(1)).expect("there is room");
+    let reservation = queue.reserve(network(1)).expect("there is room");
     assert_eq!(queue.waiting(), 0);
     assert!(queue.check_admission(network(2)).is_err());
-    queue.withdraw(&promise);
+    queue.withdraw(&reservation);
     assert_eq!(queue.check_admission(network(2)), Ok(()));
 }
 
 #[test]
 fn five_hundred_who_come_at_once_are_let_in_though_they_share_the_cores() {
     let queue = usual();
-    // What a hash takes while stores and clients compete for the same two cores.
+    // Time of a hash while stores and clients compete for the same two cores.
     for _ in 0..500 {
         queue.ran(Duration::from_millis(16));
     }
@@ -165,8 +165,8 @@ fn retry_after_is_at_least_a_second() {
 #[test]
 fn abandoned_and_overdue_jobs_are_not_handed_out() {
     let queue = Queue::new(1, 9, Duration::from_secs(5), Duration::ZERO);
-    let promise = queue.reserve(network(1)).expect("there is room");
-    queue.enter(promise, Box::new(Idle { abandoned: true }));
+    let reservation = queue.reserve(network(1)).expect("there is room");
+    queue.enter(reservation, Box::new(Idle { abandoned: true }));
     assert_eq!(queue.admit(2), Ok(()));
     assert!(queue.take().is_none());
     assert!(queue.take().is_some());

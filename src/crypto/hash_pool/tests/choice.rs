@@ -1,4 +1,4 @@
-//! Which engine a pool starts with, and how it says so.
+//! Choice of the engine at the start of a pool, and its report.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -8,14 +8,14 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::*;
 
-/// What a start left behind.
+/// Result of a start.
 struct Started {
     pool: HashPool,
     metrics: String,
     log: String,
 }
 
-/// Starts a pool whose engines have to pass `examine`, and listens.
+/// Starts a pool whose engines have to pass `examine`, and captures its log and metrics.
 fn start(examine: &Examine<'_>, engine: HashEngine) -> Started {
     let recorder = PrometheusBuilder::new().build_recorder();
     let mut log = tempfile::tempfile().expect("a file");
@@ -43,21 +43,21 @@ fn whole(file: &mut File) -> String {
     text
 }
 
-/// The engine that a worker really has.
+/// The engine that a worker uses.
 async fn engine_of(pool: &HashPool) -> Kind {
     let mut permit = permit(pool, 1).expect("room");
     let kind = permit.submit(|engine| Ok(engine.kind())).await;
     kind.expect("runs")
 }
 
-/// As if argon2-rust computed something else on this machine.
+/// Examination in which argon2-rust computes wrong tags.
 fn only_the_reference_passes(
     kind: Kind,
-    home: Recipe,
+    configured: HashParameters,
 ) -> Result<Option<Duration>, engine::EngineError> {
     match kind {
         Kind::Simd => Ok(None),
-        Kind::Reference => engine::examine(kind, home),
+        Kind::Reference => engine::examine(kind, configured),
     }
 }
 
@@ -94,9 +94,9 @@ async fn an_engine_that_disagrees_is_put_aside_loudly() {
 
 #[tokio::test]
 async fn the_reference_alone_when_that_is_wanted() {
-    let asked = |kind, home| {
+    let asked = |kind, configured| {
         assert_eq!(kind, Kind::Reference, "the engine is not even tried");
-        engine::examine(kind, home)
+        engine::examine(kind, configured)
     };
     let started = start(&asked, HashEngine::Reference);
     assert_eq!(engine_of(&started.pool).await, Kind::Reference);
@@ -109,9 +109,9 @@ fn an_engine_without_memory_stops_the_start() {
     let refuse = |_, _| {
         Engine::new(
             Kind::Simd,
-            Recipe {
+            HashParameters {
                 memory_kib: 7,
-                ..Recipe::today(&cheap())
+                ..HashParameters::configured(&cheap())
             },
         )
         .map(|_| None)

@@ -1,4 +1,4 @@
-//! Rotations as operators do them: one after another, too early, at the same time.
+//! Rotations by operators: one after another, too early, at the same time.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

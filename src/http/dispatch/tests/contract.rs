@@ -9,7 +9,7 @@ use crate::http::contract::cookies::{CookieSpec, SameSite};
 use crate::http::contract::input::{Form, Query};
 use crate::http::contract::text::Bounded;
 use crate::model::{
-    DeviceId, Email, Id, Issue, Lifetimes, MethodId, Seen as SeenAt, Session, Timestamp, User,
+    ClientInfo, DeviceId, Email, Id, Lifetimes, MethodId, NewSession, Session, Timestamp, User,
     Username,
 };
 
@@ -123,11 +123,11 @@ fn person(roles: &[&str]) -> Principal {
     let mut user = User::register(id.into(), &email, &username, String::new(), now);
     user.roles = roles.iter().map(|role| (*role).to_owned()).collect();
     let hour = Duration::from_hours(1);
-    let issue = Issue {
+    let issue = NewSession {
         id: id.into(),
         user: &user,
         refresh_hash: String::new(),
-        seen: SeenAt {
+        client: ClientInfo {
             ip_address: [192, 0, 2, 1].into(),
             user_agent: String::new(),
         },

@@ -1,4 +1,4 @@
-//! What Linux says of the engine's memory: advised to be in huge pages, and empty after every hash.
+//! The engine's memory as Linux reports it: advised to be in huge pages, and empty after every hash.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -16,7 +16,7 @@ struct Mapping {
 }
 
 impl Mapping {
-    /// The one of this size. Every test has an unusual one of its own.
+    /// The mapping of this size. Every test uses an unusual size of its own.
     fn of(kib: u32) -> Self {
         let mut mapping = Self::default();
         for line in fs::read_to_string("/proc/self/smaps")
@@ -56,12 +56,12 @@ fn kib_in(text: &str) -> u32 {
 }
 
 fn engine(kind: Kind, memory_kib: u32) -> Engine {
-    Engine::new(kind, recipe(Algorithm::Argon2id, memory_kib, 1, 1)).expect("starts")
+    Engine::new(kind, parameters(Algorithm::Argon2id, memory_kib, 1, 1)).expect("starts")
 }
 
 fn hash_once(engine: &mut Engine) {
-    let home = engine.home;
-    tag(engine, &home, b"password", b"some salt");
+    let configured = engine.configured;
+    tag(engine, &configured, b"password", b"some salt");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What a stored hash says about itself: PHC strings (Argon2) and modular-crypt strings (bcrypt), and how
-//! costly a stored hash may be. Everything is bounded here, before anything is allocated or computed.
+//! Parameters of stored hashes: PHC strings (Argon2) and modular-crypt strings (bcrypt), and the bounds of their
+//! cost. Everything is bounded here, before anything is allocated or computed.
 
 use argon2::password_hash::phc::{self, PasswordHash};
 use argon2::{Algorithm, Version};
@@ -14,14 +14,14 @@ pub(super) const SALT_LENGTH: usize = 16;
 pub(super) const TAG_LENGTH: usize = 32;
 /// Bytes of the longest tag that we verify; what [`phc::Output`] holds.
 pub(super) const MAX_TAG_LENGTH: usize = phc::Output::MAX_LENGTH;
-/// Shorter tags are guessable: 128 bits at least.
+/// Bytes of the shortest tag: 128 bits, since shorter ones are guessable.
 const MIN_TAG_LENGTH: usize = 16;
-/// A longer string is nobody's hash.
+/// Bytes of the longest string that can be a hash.
 const MAX_STORED_LENGTH: usize = 512;
 
-/// Everything that decides a tag besides password and salt.
+/// Parameters of Argon2: all inputs of a tag besides password and salt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Recipe {
+pub(super) struct HashParameters {
     /// Argon2id, Argon2i or Argon2d.
     pub(super) algorithm: Algorithm,
     /// 0x10 or 0x13.
@@ -36,9 +36,9 @@ pub(super) struct Recipe {
     pub(super) tag_length: usize,
 }
 
-impl Recipe {
-    /// What passwords are hashed with today.
-    pub(super) fn today(settings: &config::Hashing) -> Self {
+impl HashParameters {
+    /// The configured parameters of new hashes.
+    pub(super) fn configured(settings: &config::Hashing) -> Self {
         Self {
             algorithm: Algorithm::Argon2id,
             version: Version::V0x13,
@@ -54,7 +54,7 @@ impl Recipe {
         format!("{}${}", self.write_untagged(salt), write_tag(tag))
     }
 
-    /// Writes what the PHC string says before the tag.
+    /// Writes the PHC string up to its salt.
     pub(super) fn write_untagged(&self, salt: &[u8]) -> String {
         format!(
             "${}$v={}$m={},t={},p={}${}",
@@ -67,18 +67,18 @@ impl Recipe {
         )
     }
 
-    /// KiB that are filled altogether: what a hash costs, roughly.
+    /// Approximate cost of a hash: KiB that are filled altogether.
     pub(super) fn cost_kib(&self) -> u64 {
         u64::from(self.memory_kib) * u64::from(self.iterations)
     }
 }
 
-/// A tag as PHC strings have it.
+/// Writes a tag as PHC strings do.
 pub(super) fn write_tag(tag: &[u8]) -> String {
     STANDARD_NO_PAD.encode(tag)
 }
 
-/// How costly a stored hash may be.
+/// Bounds of the cost of a stored hash.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     memory_kib: u32,
@@ -88,7 +88,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// As configured.
+    /// The configured bounds.
     pub(super) fn new(settings: &config::Hashing) -> Self {
         Self {
             memory_kib: settings.max_memory_kib,
@@ -98,22 +98,22 @@ impl Bounds {
         }
     }
 
-    /// Whether `recipe` is within Argon2's range and ours.
-    pub(super) fn allow(&self, recipe: &Recipe) -> bool {
-        (1..=self.parallelism).contains(&recipe.parallelism)
-            && (1..=self.iterations).contains(&recipe.iterations)
-            && recipe.memory_kib <= self.memory_kib
-            && u64::from(recipe.memory_kib) >= 8 * u64::from(recipe.parallelism)
-            && (MIN_TAG_LENGTH..=MAX_TAG_LENGTH).contains(&recipe.tag_length)
+    /// Whether `parameters` are within Argon2's range and ours.
+    pub(super) fn allow(&self, parameters: &HashParameters) -> bool {
+        (1..=self.parallelism).contains(&parameters.parallelism)
+            && (1..=self.iterations).contains(&parameters.iterations)
+            && parameters.memory_kib <= self.memory_kib
+            && u64::from(parameters.memory_kib) >= 8 * u64::from(parameters.parallelism)
+            && (MIN_TAG_LENGTH..=MAX_TAG_LENGTH).contains(&parameters.tag_length)
     }
 }
 
 /// A stored hash that may be verified.
-pub(super) enum Stored {
+pub(super) enum StoredHash {
     /// Argon2 in any of its variants.
     Argon2 {
-        /// How it was made.
-        recipe: Recipe,
+        /// Its parameters.
+        parameters: HashParameters,
         /// Its salt, 8 to 48 bytes.
         salt: phc::Salt,
         /// Its tag.
@@ -123,7 +123,7 @@ pub(super) enum Stored {
     Bcrypt(String),
 }
 
-impl Stored {
+impl StoredHash {
     /// Reads a stored hash; `None` when it is malformed or costlier than `bounds` allow.
     pub(super) fn parse(text: &str, bounds: &Bounds) -> Option<Self> {
         if text.len() > MAX_STORED_LENGTH {
@@ -137,9 +137,9 @@ impl Stored {
     }
 }
 
-/// A recipe with its salt, for tags of [`TAG_LENGTH`] that are stored elsewhere; `None` when it is malformed, has a tag
-/// or is costlier than `bounds` allow.
-pub(super) fn parse_untagged(text: &str, bounds: &Bounds) -> Option<(Recipe, phc::Salt)> {
+/// Reads parameters and salt, for tags of [`TAG_LENGTH`] that are stored elsewhere; `None` when the text is malformed,
+/// has a tag or is costlier than `bounds` allow.
+pub(super) fn parse_untagged(text: &str, bounds: &Bounds) -> Option<(HashParameters, phc::Salt)> {
     if text.len() > MAX_STORED_LENGTH || !text.starts_with("$argon2") {
         return None;
     }
@@ -147,23 +147,31 @@ pub(super) fn parse_untagged(text: &str, bounds: &Bounds) -> Option<(Recipe, phc
     if hash.hash.is_some() {
         return None;
     }
-    let recipe = recipe_of(&hash, TAG_LENGTH, bounds)?;
-    Some((recipe, hash.salt?))
+    let parameters = parameters_of(&hash, TAG_LENGTH, bounds)?;
+    Some((parameters, hash.salt?))
 }
 
-fn parse_argon2(text: &str, bounds: &Bounds) -> Option<Stored> {
+fn parse_argon2(text: &str, bounds: &Bounds) -> Option<StoredHash> {
     let hash = PasswordHash::new(text).ok()?;
     let (salt, tag) = (hash.salt?, hash.hash?);
-    let recipe = recipe_of(&hash, tag.len(), bounds)?;
-    Some(Stored::Argon2 { recipe, salt, tag })
+    let parameters = parameters_of(&hash, tag.len(), bounds)?;
+    Some(StoredHash::Argon2 {
+        parameters,
+        salt,
+        tag,
+    })
 }
 
-fn recipe_of(hash: &PasswordHash, tag_length: usize, bounds: &Bounds) -> Option<Recipe> {
+fn parameters_of(
+    hash: &PasswordHash,
+    tag_length: usize,
+    bounds: &Bounds,
+) -> Option<HashParameters> {
     // keyid and data never left the drafts: three parameters, no more.
     if hash.params.iter().count() != 3 {
         return None;
     }
-    let recipe = Recipe {
+    let parameters = HashParameters {
         algorithm: Algorithm::new(hash.algorithm).ok()?,
         // Without a version it is 0x10, which did not write one.
         version: Version::try_from(hash.version.unwrap_or(0x10)).ok()?,
@@ -172,11 +180,11 @@ fn recipe_of(hash: &PasswordHash, tag_length: usize, bounds: &Bounds) -> Option<
         parallelism: hash.params.get_decimal("p")?,
         tag_length,
     };
-    bounds.allow(&recipe).then_some(recipe)
+    bounds.allow(&parameters).then_some(parameters)
 }
 
 /// `$2x$` marks hashes of a broken implementation, which no correct one can verify.
-fn parse_bcrypt(text: &str, bounds: &Bounds) -> Option<Stored> {
+fn parse_bcrypt(text: &str, bounds: &Bounds) -> Option<StoredHash> {
     let known = ["$2a$", "$2b$", "$2y$"];
     if !known.iter().any(|prefix| text.starts_with(prefix)) {
         return None;
@@ -184,7 +192,7 @@ fn parse_bcrypt(text: &str, bounds: &Bounds) -> Option<Stored> {
     let parts: bcrypt::HashParts = text.parse().ok()?;
     (4..=bounds.bcrypt_cost)
         .contains(&parts.get_cost())
-        .then(|| Stored::Bcrypt(text.to_owned()))
+        .then(|| StoredHash::Bcrypt(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -197,31 +205,34 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let recipe = Recipe::today(&config::Hashing::default());
-        let text = recipe.write(&[7; SALT_LENGTH], &[9; TAG_LENGTH]);
+        let parameters = HashParameters::configured(&config::Hashing::default());
+        let text = parameters.write(&[7; SALT_LENGTH], &[9; TAG_LENGTH]);
         assert_eq!(
             text,
             "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"
         );
-        let Some(Stored::Argon2 {
-            recipe: read,
+        let Some(StoredHash::Argon2 {
+            parameters: read,
             salt,
             tag,
-        }) = Stored::parse(&text, &bounds())
+        }) = StoredHash::parse(&text, &bounds())
         else {
             panic!("our own string must be readable");
         };
-        assert_eq!(read, recipe);
+        assert_eq!(read, parameters);
         assert_eq!(salt.as_ref(), [7; SALT_LENGTH]);
         assert_eq!(tag.as_bytes(), [9; TAG_LENGTH]);
     }
 
     #[test]
-    fn a_recipe_without_its_tag_is_read_again() {
-        let recipe = Recipe::today(&config::Hashing::default());
-        let text = recipe.write_untagged(&[7; SALT_LENGTH]);
+    fn parameters_without_a_tag_are_read_again() {
+        let parameters = HashParameters::configured(&config::Hashing::default());
+        let text = parameters.write_untagged(&[7; SALT_LENGTH]);
         let (read, salt) = parse_untagged(&text, &bounds()).expect("our own string");
-        assert_eq!((read, salt.as_ref()), (recipe, [7; SALT_LENGTH].as_slice()));
+        assert_eq!(
+            (read, salt.as_ref()),
+            (parameters, [7; SALT_LENGTH].as_slice())
+        );
     }
 
     #[test]
@@ -250,7 +261,7 @@ mod tests {
         ];
         for head in heads {
             let text = format!("{head}{tail}");
-            assert!(Stored::parse(&text, &bounds()).is_none(), "{text}");
+            assert!(StoredHash::parse(&text, &bounds()).is_none(), "{text}");
         }
         let tails = [
             "",
@@ -260,9 +271,9 @@ mod tests {
         ];
         for tail in tails {
             let text = format!("$argon2id$v=19$m=19456,t=2,p=1{tail}");
-            assert!(Stored::parse(&text, &bounds()).is_none(), "{text}");
+            assert!(StoredHash::parse(&text, &bounds()).is_none(), "{text}");
         }
-        // A recipe without its tag is refused for the same reasons.
+        // A text without a tag is refused for the same reasons.
         for head in heads {
             let text = format!("{head}$BwcHBwcHBwcHBwcHBwcHBw");
             assert!(parse_untagged(&text, &bounds()).is_none(), "{text}");
@@ -273,7 +284,7 @@ mod tests {
         }
         let endless = format!("$argon2id$v=19$m=19456,t=2,p=1{tail}{}", "A".repeat(4096));
         assert!(parse_untagged(&endless, &bounds()).is_none());
-        assert!(Stored::parse(&endless, &bounds()).is_none());
+        assert!(StoredHash::parse(&endless, &bounds()).is_none());
     }
 
     #[test]
@@ -290,8 +301,12 @@ mod tests {
             ("$2$10", false),
         ] {
             let text = format!("{head}{tail}");
-            assert_eq!(Stored::parse(&text, &bounds()).is_some(), allowed, "{text}");
+            assert_eq!(
+                StoredHash::parse(&text, &bounds()).is_some(),
+                allowed,
+                "{text}"
+            );
         }
-        assert!(Stored::parse("$2b$10$äääääääääääääääääääääääääää", &bounds()).is_none());
+        assert!(StoredHash::parse("$2b$10$äääääääääääääääääääääääääää", &bounds()).is_none());
     }
 }
