@@ -1,7 +1,7 @@
-//! The store's way in and out on real servers: a read, a commit, a whole flusher batch.
+//! The store on real servers: a read, a commit, a whole flusher batch.
 //!
-//! Named references of the same run: a bare `GET` and a bare `SET` through the same client, and the same
-//! rows written with one array per column instead of one JSON image per row.
+//! References of the same run: a plain `GET` and a plain `SET` through the same client, and the same rows written with
+//! one array per column instead of one JSON image per row.
 
 #![allow(
     clippy::unwrap_used,
@@ -235,7 +235,7 @@ fn flush(c: &mut Criterion) {
     drop(bench.stores);
 }
 
-/// What the flusher would do with a statement made for one table.
+/// A flusher batch with a statement made for one table.
 async fn columns(pool: &sqlx::PgPool, rows: &[Session]) {
     let time = |pick: fn(&Session) -> sallyport::model::Timestamp| {
         rows.iter()

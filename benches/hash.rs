@@ -1,8 +1,7 @@
-//! What one password costs: through the pool, in the engines alone, and in the C library. Ratios are printed at
-//! the end, from rounds in which every contender takes its turn, so that a busy machine slows all of them alike.
+//! Time of one password hash: through the pool, in the engines alone, and in the C library. Ratios are printed at
+//! the end, from interleaved rounds, so that a busy machine slows all contenders alike.
 //!
-//! Who wipes the memory after a hash, as the service must: the pool, argon2-rust and libargon2 do, the argon2
-//! crate does not.
+//! The pool, argon2-rust and libargon2 wipe the memory after a hash, as the service must; the argon2 crate does not.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +23,7 @@ use tokio::runtime::Runtime;
 
 const PASSWORD: &str = "SecurePass123!";
 const SALT: &[u8; 16] = b"0123456789abcdef";
-/// Odd, so that the median is one of them.
+/// Number of rounds; odd, so that the median is one of them.
 const ROUNDS: usize = 61;
 
 /// Ways to compute one Argon2id tag with the service's default parameters.
@@ -41,9 +40,9 @@ struct Contenders {
 
 struct Contender {
     name: &'static str,
-    /// One hash, and the time that it took.
+    /// Computes one hash and returns its time.
     run: fn(&mut Contenders) -> Duration,
-    /// The pool takes at most so many times as long.
+    /// Most times as long as this contender that the pool may take.
     target: Option<f64>,
 }
 
@@ -93,7 +92,7 @@ impl Contenders {
         }
     }
 
-    /// All that there are on this machine, the pool first.
+    /// All contenders on this machine, the pool first.
     fn all(&self) -> Vec<Contender> {
         let contender = |name, run, target| Contender { name, run, target };
         let mut all = vec![

@@ -1,4 +1,4 @@
-//! What tokens cost: issuing, verifying for the first time and again, minting and opening opaque ones.
+//! Time of token operations: issuing, verifying for the first time and again, minting and opening opaque tokens.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use sallyport::config;
 use sallyport::crypto::{AccessTokens, Claims, Keys, OpaqueTokens, SealContext, Sealer, TokenKind};
 use sallyport::model::{Id, UserId};
 
-/// Fresh ones are made in batches of this many, so that no verification finds its token remembered.
+/// Number of fresh tokens in a batch, so that no verification finds its token cached.
 const BATCH: usize = 512;
 
 fn keys(clock: &Clock) -> Keys {
@@ -43,7 +43,7 @@ fn access_tokens(criterion: &mut Criterion) {
     let clock = Clock::system();
     let keys = keys(&clock);
     let tokens = AccessTokens::new(&keys, &config::Tokens::default());
-    // Who issued a token remembers it; another instance has to look at its signature.
+    // The issuing instance has the token cached; another one has to verify its signature.
     let elsewhere = AccessTokens::new(&keys, &config::Tokens::default());
     let claims = claims(&clock);
     let mut group = criterion.benchmark_group("access token");

@@ -1,4 +1,4 @@
-//! An account as its owner knows it: names, password, tokens, and the authenticator on the phone.
+//! An account with its credentials: names, password, tokens, authenticator.
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -12,9 +12,9 @@ const PASSWORD: &str = "SecurePass123!";
 /// Seconds of a step (RFC 6238).
 const STEP_SECONDS: u64 = 30;
 
-/// An account and what its owner holds.
-pub(crate) struct Person {
-    /// Which of the run's people.
+/// An account and its credentials.
+pub(crate) struct Account {
+    /// Number among the accounts of the run.
     pub(crate) number: usize,
     username: String,
     /// `Bearer …`, while logged in.
@@ -45,8 +45,8 @@ struct SetUp {
     secret: String,
 }
 
-impl Person {
-    /// Somebody who has not registered yet. `name` is unique among all runs.
+impl Account {
+    /// An account that is not registered yet. `name` is unique among all runs.
     pub(crate) fn new(number: usize, name: String) -> Self {
         Self {
             number,
@@ -75,7 +75,7 @@ impl Person {
         Some(body(&json!({ "refreshToken": token })))
     }
 
-    /// Keeps the tokens of an answer. Returns the one that stands for a second factor that is due.
+    /// Keeps the tokens of an answer. Returns the challenge's token when a second factor is due.
     pub(crate) fn keep_tokens(&mut self, answer: &[u8]) -> Option<String> {
         let tokens: Envelope<Tokens> = serde_json::from_slice(answer).ok()?;
         let tokens = tokens.data;
@@ -88,7 +88,7 @@ impl Person {
         tokens.challenge
     }
 
-    /// Has no session any more.
+    /// Forgets the tokens of the session.
     pub(crate) fn forget_tokens(&mut self) {
         self.bearer = None;
         self.refresh_token = None;
@@ -107,8 +107,8 @@ impl Person {
     }
 }
 
-/// An authenticator app whose owner knows that each step counts once: it gives the code of every step that
-/// the service takes now, each once, the oldest first.
+/// An authenticator app. Since each step counts once, it gives the code of every step that the service takes now
+/// once, the oldest first.
 pub(crate) struct Authenticator {
     totp: Totp,
     skew_steps: u64,
@@ -116,7 +116,7 @@ pub(crate) struct Authenticator {
 }
 
 impl Authenticator {
-    /// With a secret in base32, for a service that takes `skew_steps` either way.
+    /// An authenticator with a secret in base32, for a service that takes `skew_steps` either way.
     fn new(base32: &str, skew_steps: u8) -> Option<Self> {
         let secret = Secret::try_from_base32(base32).ok()?;
         Some(Self {
@@ -126,7 +126,7 @@ impl Authenticator {
         })
     }
 
-    /// How many codes can be given now.
+    /// Number of codes that can be given now.
     pub(crate) fn codes_left(&self) -> u64 {
         let (first, last) = self.window(unix_seconds());
         (last + 1).saturating_sub(first)
@@ -142,7 +142,7 @@ impl Authenticator {
     }
 
     /// First and last step that can be used at `now`. The oldest that the service takes is left out: it could
-    /// be too old on arrival.
+    /// be too old when the service gets it.
     fn window(&self, now: u64) -> (u64, u64) {
         let step = now / STEP_SECONDS;
         let oldest = step - self.skew_steps.saturating_sub(1);
@@ -197,18 +197,18 @@ mod tests {
 
     #[test]
     fn tokens_are_kept_and_a_due_factor_is_told() {
-        let mut person = Person::new(0, "someone".to_owned());
+        let mut account = Account::new(0, "someone".to_owned());
         let signed_in =
             br#"{"success":true,"data":{"accessToken":"a","refreshToken":"r","user":{}}}"#;
-        assert_eq!(person.keep_tokens(signed_in), None);
-        assert_eq!(person.bearer.as_ref().unwrap(), "Bearer a");
+        assert_eq!(account.keep_tokens(signed_in), None);
+        assert_eq!(account.bearer.as_ref().unwrap(), "Bearer a");
         assert_eq!(
-            &person.refresh_body().unwrap()[..],
+            &account.refresh_body().unwrap()[..],
             br#"{"refreshToken":"r"}"#
         );
         let due = br#"{"data":{"requiresTwoFactor":true,"tempToken":"t"}}"#;
-        assert_eq!(person.keep_tokens(due).as_deref(), Some("t"));
-        person.forget_tokens();
-        assert!(person.bearer.is_none() && person.refresh_body().is_none());
+        assert_eq!(account.keep_tokens(due).as_deref(), Some("t"));
+        account.forget_tokens();
+        assert!(account.bearer.is_none() && account.refresh_body().is_none());
     }
 }

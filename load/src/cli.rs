@@ -19,7 +19,7 @@ use crate::progress::Progress;
 use crate::report::{self, Report};
 use crate::run::{self, Stop};
 use crate::scenario::Scenario;
-use crate::{bare, compare, machine};
+use crate::{compare, machine, reference};
 
 /// Plays many users against a Sallyport and tells what came out.
 ///
@@ -104,7 +104,7 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Overload(options) => (Scenario::Overload, options),
         Command::Growth(options) => (Scenario::Growth, options),
         Command::Bare { redis_url } => {
-            bare::serve(&redis_url)?;
+            reference::serve(&redis_url)?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::List => return Ok(print(&options::list())),
@@ -128,7 +128,7 @@ fn measure(scenario: Scenario, options: &Options) -> Result<ExitCode, Error> {
     let progress = Progress::new(options.quiet);
     let report = runtime.block_on(async {
         let stop = Stop::on_ctrl_c()?;
-        run::scenario(settings, options.place(), stop, progress).await
+        run::scenario(settings, options.location(), stop, progress).await
     })?;
     print(&report::table::render(&report));
     keep(&report, options)?;

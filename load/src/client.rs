@@ -1,5 +1,5 @@
 //! One kept-alive HTTP/1.1 connection of a client. No pool and no cookies: the client shares the machine
-//! with the service it measures, so it does as little as an honest client can.
+//! with the service it measures, so it does as little as possible.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +22,12 @@ const TOKEN_DELIVERY: HeaderName = HeaderName::from_static("x-token-delivery");
 const IN_BODY: HeaderValue = HeaderValue::from_static("body");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What came back.
+/// Answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     /// HTTP status; 0 when there was no answer.
     pub(crate) status: u16,
-    /// Whether it says when to come again.
+    /// Whether it has a `Retry-After`.
     pub(crate) retry_after: bool,
     /// The body; without an answer the reason in a word: `connect`, `closed` or `timeout`.
     pub(crate) body: Bytes,
@@ -57,8 +57,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of `address` that waits `patience` for an answer. With `forwarded_for` it says that it comes
-    /// from there.
+    /// A client of `address` that waits `patience` for an answer. With `forwarded_for` it sends that address in
+    /// `X-Forwarded-For`.
     pub(crate) fn new(
         address: Arc<Address>,
         forwarded_for: Option<HeaderValue>,
@@ -121,7 +121,7 @@ impl Client {
     }
 
     async fn converse(&mut self, request: Request<Full<Bytes>>) -> Answer {
-        // A connection in use is not kept: whoever drops this future drops it too.
+        // A connection in use is not kept: dropping this future drops it, too.
         let Some(mut connection) = self.take_connection().await else {
             return Answer::none("connect");
         };
@@ -135,7 +135,7 @@ impl Client {
         }
     }
 
-    /// The one there is while the service keeps it open, else a new one.
+    /// The kept connection while the service has it open, else a new one.
     async fn take_connection(&mut self) -> Option<SendRequest<Full<Bytes>>> {
         if let Some(mut connection) = self.connection.take()
             && connection.ready().await.is_ok()

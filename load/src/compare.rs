@@ -10,16 +10,16 @@ use crate::error::Error;
 use crate::record::{Percentiles, Row};
 use crate::report::{PhaseReport, Report, json};
 
-/// What came out.
+/// Result of a comparison.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    /// For the reader.
+    /// Text for the user.
     pub(crate) text: String,
-    /// The second is worse past the tolerance.
+    /// Whether the second result is worse past the tolerance.
     pub(crate) worse: bool,
 }
 
-/// Picks one.
+/// Selects a percentile.
 type Percentile = fn(&Percentiles) -> u64;
 
 /// Percentiles that are put side by side, and the share of requests that are slower.
@@ -29,13 +29,13 @@ const PERCENTILES: [(&str, f64, Percentile); 4] = [
     ("p99", 0.01, |latency| latency.p99),
     ("p99.9", 0.001, |latency| latency.p999),
 ];
-/// Requests that have to be slower than a percentile that is judged.
+/// Fewest requests that have to be slower than a percentile that is judged.
 const ENOUGH: f64 = 10.0;
 
 /// Compares the results in two files.
 ///
 /// # Errors
-/// When one cannot be read, or when they are of different scenarios.
+/// A result cannot be read, or the two are of different scenarios.
 pub(crate) fn files(before: &Path, after: &Path, tolerance: f64) -> Result<Comparison, Error> {
     let (before, after) = (json::read(before)?, json::read(after)?);
     if before.settings.scenario != after.settings.scenario {
@@ -78,7 +78,7 @@ struct Judge {
 }
 
 impl Judge {
-    /// What else differs: ratios mean less then.
+    /// Other differences of the runs, with which ratios mean less.
     fn differences(&mut self, before: &Report, after: &Report) {
         let settings = |report: &Report| serde_json::to_value(&report.settings).unwrap_or_default();
         let machine = |report: &Report| serde_json::to_value(&report.machine).unwrap_or_default();
@@ -139,7 +139,7 @@ impl Judge {
         let _ = write!(self.text, "  {name} {text:<7}");
     }
 
-    /// More of them in proportion, past the tolerance, or any where there were none.
+    /// Judges failures: worse when more in proportion past the tolerance, or any where there were none.
     fn failures(&mut self, before: &PhaseReport, after: &PhaseReport) {
         let share = |phase: &PhaseReport| {
             let all: u64 = phase.summary.rows.iter().map(|row| row.count).sum();
@@ -167,12 +167,12 @@ impl Judge {
     }
 }
 
-/// How fast the refusals come is judged by the scenario, not here.
+/// Whether a row is of successes; the speed of refusals is judged by the scenario.
 fn is_success(row: &Row) -> bool {
     (200..300).contains(&row.status)
 }
 
-/// Two nothings are equal.
+/// Ratio of two figures; 1 when both are zero.
 fn ratio(after: f64, before: f64) -> f64 {
     if before > 0.0 {
         after / before

@@ -1,4 +1,4 @@
-//! Why a run cannot be had. The texts are for the person who started it.
+//! Reasons why a run ends without a report. The texts are for the user of the suite.
 
 /// Everything that ends a run before its report.
 #[derive(Debug, thiserror::Error)]
@@ -6,12 +6,12 @@ pub(crate) enum Error {
     /// Something with a file, a process or a connection failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The attempted action.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// What was asked for makes no sense, or is not allowed.
+    /// Options that make no sense, or are not allowed.
     #[error("{0}")]
     Misused(String),
     /// The service does not do what the scenario needs before it can begin.

@@ -1,4 +1,4 @@
-//! The machine that a run happened on, and what the suite itself took of it.
+//! The machine of a run, and the suite's own use of it.
 
 use std::fs;
 
@@ -6,23 +6,23 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
-/// Told beside every figure: absolute times mean little without it.
+/// Description of the machine, reported with every figure: absolute times mean little without it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// Cores that this process may use.
     pub(crate) cores: usize,
-    /// What the processor calls itself.
+    /// Name of the processor.
     pub(crate) processor: String,
-    /// All of it, in MiB.
+    /// Memory in MiB.
     pub(crate) memory_mib: u64,
-    /// Name and release.
+    /// Name and release of the system.
     pub(crate) system: String,
     /// `debug` or `release`: how suite and service were compiled.
     pub(crate) build: String,
 }
 
 impl Machine {
-    /// This one.
+    /// The present machine.
     pub(crate) fn this() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let release = read("/proc/sys/kernel/osrelease");

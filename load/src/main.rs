@@ -1,27 +1,27 @@
-//! The load suite: plays many users against a Sallyport, counts honestly, and tells what came out.
+//! The load suite: simulates many users of a Sallyport, measures, and reports.
 //!
-//! | room | what lives there |
+//! | module | content |
 //! |---|---|
-//! | `cli`, `settings` | what was asked for, and what it amounts to |
-//! | `target` | the service that is asked: a private one, or that of a URL |
-//! | `bare` | servers that do next to nothing, as a measure of what is possible |
-//! | `client`, `person`, `visitor` | one connection, one account, and the two together |
-//! | `scenario` | what visitors do, one file each |
-//! | `pace`, `run` | when they do it: closed loop, open loop, warm-up, the end |
-//! | `record`, `scrape` | what was seen by the clients, and by the service itself |
+//! | `cli`, `settings` | options, and the settings of a run |
+//! | `target` | the service under load: a private one, or that of a URL |
+//! | `reference` | reference servers that do next to nothing: the limit of the machine |
+//! | `client`, `account`, `population`, `virtual_user` | connections, accounts, and the users made of them |
+//! | `scenario` | actions of virtual users, one file a scenario |
+//! | `pace`, `run` | schedule of turns: closed loop, open loop, warm-up, the end |
+//! | `record`, `scrape` | measurements of the clients, and of the service itself |
 //! | `report`, `compare` | table, JSON, HTML; two runs side by side |
 
-mod bare;
+mod account;
 mod cli;
 mod client;
 mod compare;
-mod crowd;
 mod error;
 mod machine;
 mod pace;
-mod person;
+mod population;
 mod progress;
 mod record;
+mod reference;
 mod report;
 mod route;
 mod run;
@@ -29,11 +29,11 @@ mod scenario;
 mod scrape;
 mod settings;
 mod target;
-mod visitor;
+mod virtual_user;
 
 use std::process::ExitCode;
 
-/// As in the service: the bare servers are measured beside it.
+/// The allocator of the service, so that the reference servers compare.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

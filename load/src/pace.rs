@@ -1,10 +1,10 @@
-//! When visitors take their turns.
+//! Pace of the turns of virtual users.
 //!
-//! Closed loop: each visitor goes on as soon as it was answered. A slow service is asked less, so what its
-//! clients would have suffered is not seen. Open loop: turns begin at a constant rate whatever the answers,
-//! and latency counts from when a turn *should* have begun: who waits for a stalled service is counted with
-//! all of the wait ("coordinated omission" is what hides it otherwise). What is in flight is bounded by the
-//! number of visitors; a turn that finds none idle counts as missed, and that is told.
+//! Closed loop: each virtual user goes on as soon as it was answered. A slow service gets fewer requests, so waits of
+//! its clients are not measured ("coordinated omission"). Open loop: turns begin at a constant rate whatever the
+//! answers, and latency counts from the time at which a turn *should* have begun, so that the whole wait for a stalled
+//! service is measured. The number of virtual users bounds the requests in flight; a turn that finds no user idle
+//! counts as missed, and is reported.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::record::Ledger;
-use crate::visitor::{Next, Turn, Visitor};
+use crate::virtual_user::{Next, Turn, VirtualUser};
 
-/// Lets turns begin until it is enough.
+/// Admission of turns until a bound or the end of the phase.
 pub(crate) struct Gate {
     stop: CancellationToken,
     ledger: Arc<Ledger>,
@@ -48,43 +48,43 @@ impl Gate {
     }
 }
 
-/// Each visitor takes turns without a pause. Returns when the gate is closed or all are spent.
+/// Runs a closed loop: each virtual user takes turns without a pause. Returns when the gate is closed or all are done.
 pub(crate) async fn closed<T: Turn>(
     gate: &Arc<Gate>,
     turn: &Arc<T>,
-    visitors: Vec<Visitor>,
-) -> Vec<Visitor> {
+    users: Vec<VirtualUser>,
+) -> Vec<VirtualUser> {
     let mut tasks = JoinSet::new();
-    for mut visitor in visitors {
+    for mut user in users {
         let (gate, turn) = (Arc::clone(gate), Arc::clone(turn));
         tasks.spawn(async move {
-            while gate.admits() && turn.take(&mut visitor).await == Next::Again {}
-            visitor
+            while gate.admits() && turn.take(&mut user).await == Next::Again {}
+            user
         });
     }
     tasks.join_all().await
 }
 
-/// Turns begin at `rate` per second. Returns when the gate is closed and all turns have ended, or all
-/// visitors are spent.
+/// Runs an open loop: turns begin at `rate` per second. Returns when the gate is closed and all turns have ended, or
+/// all virtual users are done.
 pub(crate) async fn open<T: Turn>(
     gate: &Arc<Gate>,
     turn: &Arc<T>,
-    visitors: Vec<Visitor>,
+    users: Vec<VirtualUser>,
     rate: f64,
-) -> Vec<Visitor> {
-    let crew = Arc::new(Crew::new(visitors));
+) -> Vec<VirtualUser> {
+    let pool = Arc::new(UserPool::new(users));
     let mut schedule = Schedule::new(rate);
     let mut tasks = JoinSet::new();
-    'open: while crew.has_anybody() {
+    'open: while pool.has_active() {
         while let Some(due) = schedule.next_due(gate.ledger.now()) {
             if !gate.admits() {
                 break 'open;
             }
-            match crew.take() {
-                Some(visitor) => {
-                    let (crew, turn) = (Arc::clone(&crew), Arc::clone(turn));
-                    tasks.spawn(async move { crew.send(visitor, &*turn, due).await });
+            match pool.take() {
+                Some(user) => {
+                    let (pool, turn) = (Arc::clone(&pool), Arc::clone(turn));
+                    tasks.spawn(async move { pool.send(user, &*turn, due).await });
                 }
                 None => gate.ledger.miss(due),
             }
@@ -97,57 +97,57 @@ pub(crate) async fn open<T: Turn>(
         }
     }
     while tasks.join_next().await.is_some() {}
-    crew.into_idle()
+    pool.into_idle()
 }
 
-/// The visitors of an open loop.
-struct Crew {
-    idle: Mutex<Vec<Visitor>>,
-    spent: AtomicU64,
+/// The virtual users of an open loop.
+struct UserPool {
+    idle: Mutex<Vec<VirtualUser>>,
+    done: AtomicU64,
     all: u64,
 }
 
-impl Crew {
-    fn new(visitors: Vec<Visitor>) -> Self {
+impl UserPool {
+    fn new(users: Vec<VirtualUser>) -> Self {
         Self {
-            all: visitors.len() as u64,
-            spent: AtomicU64::new(0),
-            idle: Mutex::new(visitors),
+            all: users.len() as u64,
+            done: AtomicU64::new(0),
+            idle: Mutex::new(users),
         }
     }
 
-    fn has_anybody(&self) -> bool {
-        self.spent.load(Ordering::Relaxed) < self.all
+    fn has_active(&self) -> bool {
+        self.done.load(Ordering::Relaxed) < self.all
     }
 
-    /// The one who was back last: its connection is warm.
-    fn take(&self) -> Option<Visitor> {
+    /// The user that became idle last: its connection is warm.
+    fn take(&self) -> Option<VirtualUser> {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop()
     }
 
-    async fn send<T: Turn>(&self, mut visitor: Visitor, turn: &T, due: Duration) {
-        visitor.is_due(due);
-        match turn.take(&mut visitor).await {
+    async fn send<T: Turn>(&self, mut user: VirtualUser, turn: &T, due: Duration) {
+        user.set_due(due);
+        match turn.take(&mut user).await {
             Next::Again => {
                 let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                idle.push(visitor);
+                idle.push(user);
             }
-            Next::Spent => {
-                self.spent.fetch_add(1, Ordering::Relaxed);
+            Next::Done => {
+                self.done.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    fn into_idle(self: Arc<Self>) -> Vec<Visitor> {
+    fn into_idle(self: Arc<Self>) -> Vec<VirtualUser> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *idle)
     }
 }
 
-/// When turns of a constant rate should begin.
+/// Schedule of turns at a constant rate.
 #[derive(Debug)]
 struct Schedule {
     interval_seconds: f64,
@@ -162,7 +162,7 @@ impl Schedule {
         }
     }
 
-    /// When the next turn should begin. Computed from its number, so that errors do not add up.
+    /// Time at which the next turn should begin. Computed from its number, so that errors do not add up.
     fn due(&self) -> Duration {
         Duration::from_secs_f64(self.interval_seconds * f64::from(self.begun))
     }
@@ -177,7 +177,7 @@ impl Schedule {
         Some(due)
     }
 
-    /// How long nothing is due.
+    /// Time until the next turn is due.
     fn pause(&self, now: Duration) -> Duration {
         self.due().saturating_sub(now)
     }

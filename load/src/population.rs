@@ -1,76 +1,76 @@
-//! People who register, and some of them set up an authenticator, before anything is measured.
+//! The population: accounts that are registered, some with an authenticator, before the measurement.
 
+use crate::account::{self, Account};
 use crate::client::Answer;
 use crate::error::Error;
-use crate::person::{self, Person};
 use crate::route::Route;
 use crate::run::Run;
-use crate::visitor::{Next, Turn, Visitor};
+use crate::virtual_user::{Next, Turn, VirtualUser};
 
-/// Who register at a time.
+/// Most registrations at a time.
 const REGISTRARS: usize = 64;
 
-/// Who sets up an authenticator.
+/// Part of the accounts that set up an authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Enrol {
-    /// Nobody.
-    Nobody,
-    /// Every second.
+    /// No account.
+    None,
+    /// Every second account.
     Half,
-    /// All.
-    Everybody,
+    /// All accounts.
+    All,
 }
 
 impl Enrol {
     fn takes(self, number: usize) -> bool {
         match self {
-            Self::Nobody => false,
+            Self::None => false,
             Self::Half => number % 2 == 1,
-            Self::Everybody => true,
+            Self::All => true,
         }
     }
 }
 
-/// `count` people who are registered and logged in.
+/// Registers `count` accounts, which are logged in then.
 ///
 /// # Errors
 /// [`Error::Target`] with the first answer that was no success.
-pub(crate) async fn register(run: &Run, count: usize, enrol: Enrol) -> Result<Vec<Person>, Error> {
+pub(crate) async fn register(run: &Run, count: usize, enrol: Enrol) -> Result<Vec<Account>, Error> {
     let marker = hex(sallyport::clock::random());
-    let name = |number| Person::new(number, format!("load{marker}x{number}"));
-    let people = (0..count).map(name).collect();
-    let visitors = seat(run, people, count.min(REGISTRARS));
-    let turn = Arrive {
+    let name = |number| Account::new(number, format!("load{marker}x{number}"));
+    let accounts = (0..count).map(name).collect();
+    let users = assign(run, accounts, count.min(REGISTRARS));
+    let turn = RegisterAccounts {
         enrol,
         skew_steps: run.settings.totp_skew_steps,
     };
     let what = match enrol {
-        Enrol::Nobody => format!("registering {count} users"),
+        Enrol::None => format!("registering {count} users"),
         _ => format!("registering {count} users, with authenticators"),
     };
-    let visitors = run.prepare(&what, turn, visitors).await?;
-    let mut people: Vec<Person> = visitors.into_iter().flat_map(|v| v.people).collect();
-    people.sort_by_key(|person| person.number);
-    Ok(people)
+    let users = run.prepare(&what, turn, users).await?;
+    let mut accounts: Vec<Account> = users.into_iter().flat_map(|v| v.accounts).collect();
+    accounts.sort_by_key(|account| account.number);
+    Ok(accounts)
 }
 
-/// Gives people to `connections` visitors in turn; never more visitors than people.
-pub(crate) fn seat(run: &Run, people: Vec<Person>, connections: usize) -> Vec<Visitor> {
-    let seats = connections.min(people.len()).max(1);
-    let mut tables: Vec<Vec<Person>> = (0..seats).map(|_| Vec::new()).collect();
-    for (number, person) in people.into_iter().enumerate() {
-        tables[number % seats].push(person);
+/// Gives accounts to `connections` virtual users in turn; never more virtual users than accounts.
+pub(crate) fn assign(run: &Run, accounts: Vec<Account>, connections: usize) -> Vec<VirtualUser> {
+    let count = connections.min(accounts.len()).max(1);
+    let mut shares: Vec<Vec<Account>> = (0..count).map(|_| Vec::new()).collect();
+    for (number, account) in accounts.into_iter().enumerate() {
+        shares[number % count].push(account);
     }
-    let tables = tables.into_iter().enumerate();
-    tables
-        .map(|(number, people)| {
-            Visitor::new(number, run.target.client(number, &run.settings), people)
+    let shares = shares.into_iter().enumerate();
+    shares
+        .map(|(number, accounts)| {
+            VirtualUser::new(number, run.target.client(number, &run.settings), accounts)
         })
         .collect()
 }
 
-/// What the answer to a request was, for somebody who cannot go on without a success.
-pub(crate) fn trouble(route: Route, answer: &Answer) -> String {
+/// Text of an answer that was no success, for a run that cannot go on without one.
+pub(crate) fn describe_failure(route: Route, answer: &Answer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let hint = match answer.status {
         429 => ". Rate limits are on there: they have to be off (RATE_LIMITS=off) or much wider",
@@ -87,53 +87,53 @@ fn hex(bytes: [u8; 4]) -> String {
     format!("{:08x}", u32::from_be_bytes(bytes))
 }
 
-/// One person registers in a turn.
-struct Arrive {
+/// One account registers in a turn.
+struct RegisterAccounts {
     enrol: Enrol,
     skew_steps: u8,
 }
 
-impl Turn for Arrive {
-    async fn take(&self, visitor: &mut Visitor) -> Next {
-        if visitor.people.is_empty() {
-            return Next::Spent;
+impl Turn for RegisterAccounts {
+    async fn take(&self, user: &mut VirtualUser) -> Next {
+        if user.accounts.is_empty() {
+            return Next::Done;
         }
-        let arrived = self.arrive(visitor).await;
-        if let Err(trouble) = arrived {
-            visitor.trouble = Some(trouble);
-            return Next::Spent;
+        let registered = self.register(user).await;
+        if let Err(failure) = registered {
+            user.failure = Some(failure);
+            return Next::Done;
         }
-        visitor.current += 1;
-        if visitor.current < visitor.people.len() {
+        user.current += 1;
+        if user.current < user.accounts.len() {
             return Next::Again;
         }
-        visitor.current = 0;
-        Next::Spent
+        user.current = 0;
+        Next::Done
     }
 }
 
-impl Arrive {
-    async fn arrive(&self, visitor: &mut Visitor) -> Result<(), String> {
-        let body = visitor.person().registration();
+impl RegisterAccounts {
+    async fn register(&self, user: &mut VirtualUser) -> Result<(), String> {
+        let body = user.account().registration();
         let answer = success(
-            visitor.ask_patiently(Route::Register, body, false).await,
+            user.ask_patiently(Route::Register, body, false).await,
             Route::Register,
         )?;
-        visitor.person().keep_tokens(&answer.body);
-        if !self.enrol.takes(visitor.person().number) {
+        user.account().keep_tokens(&answer.body);
+        if !self.enrol.takes(user.account().number) {
             return Ok(());
         }
-        let setup = visitor
+        let setup = user
             .ask_signed_in(Route::TotpSetup, bytes::Bytes::new())
             .await;
         let setup = success(setup, Route::TotpSetup)?;
-        let person = visitor.person();
-        let code = person
+        let account = user.account();
+        let code = account
             .scan(&setup.body, self.skew_steps)
-            .and_then(|()| person.next_code())
+            .and_then(|()| account.next_code())
             .ok_or("no secret in the answer to the set-up")?;
-        let confirmed = visitor
-            .ask_patiently(Route::TotpVerifySetup, person::confirmation(&code), true)
+        let confirmed = user
+            .ask_patiently(Route::TotpVerifySetup, account::confirmation(&code), true)
             .await;
         success(confirmed, Route::TotpVerifySetup)?;
         Ok(())
@@ -144,6 +144,6 @@ fn success(answer: Answer, route: Route) -> Result<Answer, String> {
     if answer.is_ok() {
         Ok(answer)
     } else {
-        Err(trouble(route, &answer))
+        Err(describe_failure(route, &answer))
     }
 }

@@ -1,12 +1,12 @@
-//! What a person sees while a run goes on: a bar on a terminal, lines elsewhere, nothing when quiet. All of
-//! it on standard error; standard output is for the result.
+//! Progress of a run: a bar on a terminal, lines elsewhere, nothing when quiet. All of it goes to standard error;
+//! standard output is for the result.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How much is told.
+/// Verbosity of the progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
     quiet: bool,
@@ -14,7 +14,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Tells unless `quiet`.
+    /// Shows progress unless `quiet`.
     pub(crate) fn new(quiet: bool) -> Self {
         Self {
             quiet,
@@ -22,14 +22,14 @@ impl Progress {
         }
     }
 
-    /// Says what happens now.
+    /// Prints the present step.
     pub(crate) fn say(self, text: &str) {
         if !self.quiet {
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
 
-    /// A bar for something that takes `length`; where there is no terminal, one that nobody sees.
+    /// A bar for a step that takes `length`; hidden where there is no terminal.
     pub(crate) fn bar(self, name: &str, length: Duration) -> Bar {
         if !self.bars {
             self.say(name);
@@ -51,7 +51,7 @@ impl Progress {
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    /// So far `elapsed`, with a remark.
+    /// Moves the bar to `elapsed`, with a remark.
     pub(crate) fn at(&self, elapsed: Duration, remark: String) {
         self.0.set_position(millis(elapsed));
         self.0.set_message(remark);

@@ -1,9 +1,8 @@
-//! What the visitors saw: latencies in HDR histograms by route and status, errors by code, and how it all
-//! went over time.
+//! Measurements of the clients: latencies in HDR histograms by route and status, errors by code, and both over time.
 //!
-//! Two populations, so that neither lies. *Latencies* are of what should have begun within the measured
-//! window, however late it was answered: nothing that hangs at the end is lost. *Rates* are of what was
-//! answered within the window, whenever it began.
+//! Two sets of requests. *Latencies* are of requests that should have begun within the measured window, however late
+//! they were answered: none that hangs at the end is lost. *Rates* are of requests that were answered within the
+//! window, whenever they began.
 
 mod summary;
 
@@ -24,14 +23,14 @@ const LONGEST_MICROS: u64 = 3_600_000_000;
 
 /// A request and its answer. Times are since the phase began.
 #[derive(Debug)]
-pub(crate) struct Seen<'a> {
-    /// What was asked.
+pub(crate) struct Sample<'a> {
+    /// Route of the request.
     pub(crate) route: Route,
-    /// When it should have begun, where there was a schedule.
+    /// Time at which it should have begun, where there was a schedule.
     pub(crate) due: Option<Duration>,
-    /// When it began.
+    /// Time at which it began.
     pub(crate) started: Duration,
-    /// When the answer was there, or given up.
+    /// Time of the answer, or of the timeout.
     pub(crate) ended: Duration,
     /// The answer.
     pub(crate) answer: &'a Answer,
@@ -59,12 +58,12 @@ pub(crate) struct Ledger {
     book: Mutex<Book>,
 }
 
-/// How an answer is judged.
+/// Verdict over an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     /// 2xx.
     Success,
-    /// A refusal that the scenario asks for, with the time to come again.
+    /// A refusal that the scenario expects, with `Retry-After`.
     Intended,
     /// Everything else.
     Failure,
@@ -86,7 +85,7 @@ impl Ledger {
         }
     }
 
-    /// Takes no notes.
+    /// A ledger that takes no notes.
     pub(crate) fn closed() -> Self {
         Self {
             watch: Stopwatch::start(),
@@ -108,43 +107,43 @@ impl Ledger {
     }
 
     /// Notes a request and its answer.
-    pub(crate) fn note(&self, seen: &Seen<'_>) {
+    pub(crate) fn note(&self, sample: &Sample<'_>) {
         let Some(window) = self.window else {
             return;
         };
-        let begun = seen.due.unwrap_or(seen.started);
-        let (sampled, counted) = (window.has(begun), window.has(seen.ended));
-        if !sampled && !counted {
+        let begun = sample.due.unwrap_or(sample.started);
+        let (timed, counted) = (window.has(begun), window.has(sample.ended));
+        if !timed && !counted {
             return;
         }
-        let verdict = self.judge(seen.answer);
-        let code = (verdict != Verdict::Success).then(|| code_of(seen.answer));
-        let micros = micros(seen.ended.saturating_sub(begun));
+        let verdict = self.judge(sample.answer);
+        let code = (verdict != Verdict::Success).then(|| code_of(sample.answer));
+        let micros = micros(sample.ended.saturating_sub(begun));
         let mut book = self.book();
         let book = &mut *book;
-        let cell = book.cells.entry((seen.route, seen.answer.status));
+        let cell = book.cells.entry((sample.route, sample.answer.status));
         let cell = cell.or_insert_with(Cell::new);
-        if sampled {
+        if timed {
             cell.latency.saturating_record(micros);
             cell.failed += u64::from(verdict == Verdict::Failure);
             if let Some(code) = code {
-                let key = (seen.route, seen.answer.status, code);
+                let key = (sample.route, sample.answer.status, code);
                 *book.codes.entry(key).or_default() += 1;
             }
-            if let Some(due) = seen.due {
-                let late = seen.started.saturating_sub(due);
+            if let Some(due) = sample.due {
+                let late = sample.started.saturating_sub(due);
                 let lateness = book.lateness.get_or_insert_with(histogram);
                 lateness.saturating_record(self::micros(late));
             }
         }
         if counted {
             cell.answered += 1;
-            let number = seen
+            let number = sample
                 .ended
                 .saturating_sub(window.from)
                 .div_duration_f64(self.slice);
-            book.timeline.note(number, seen.route, micros, verdict);
-            book.last = book.last.max(seen.ended);
+            book.timeline.note(number, sample.route, micros, verdict);
+            book.last = book.last.max(sample.ended);
         }
     }
 
@@ -158,21 +157,21 @@ impl Ledger {
         }
     }
 
-    /// A turn that was due and found nobody idle.
+    /// Notes a turn that was due and found no user idle.
     pub(crate) fn miss(&self, due: Duration) {
         if self.window.is_some_and(|window| window.has(due)) {
             self.book().missed += 1;
         }
     }
 
-    /// A request that was not made, and why.
+    /// Notes a request that was not made, with the reason.
     pub(crate) fn skip(&self, why: &'static str) {
         if self.window.is_some_and(|window| window.has(self.now())) {
             *self.book().skipped.entry(why).or_default() += 1;
         }
     }
 
-    /// So far: requests noted, and those that failed.
+    /// Numbers of requests and of failed requests so far.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let book = self.book();
         let cells = book.cells.values();
@@ -186,7 +185,7 @@ impl Ledger {
     }
 }
 
-/// Enough slices to see a shape, not so many that each is noise.
+/// Width of a slice: enough slices to show a curve, not so many that each is noise.
 fn slice_of(length: Duration) -> Duration {
     let wished = length.min(Duration::from_secs(3600)) / 40;
     wished.clamp(Duration::from_millis(250), Duration::from_secs(60))
@@ -200,7 +199,7 @@ struct Book {
     lateness: Option<Histogram<u64>>,
     missed: u64,
     skipped: BTreeMap<&'static str, u64>,
-    /// When the last answer within the window came.
+    /// Time of the last answer within the window.
     last: Duration,
 }
 

@@ -1,6 +1,6 @@
-//! What is possible at all: a server of nothing but hyper, and one that asks Redis for one key before it
-//! answers. They run in a process of their own, as the service does, and are asked by the same visitors in the
-//! same run, so that a ratio to them holds whatever the machine.
+//! Reference servers: one of nothing but hyper, and one that asks Redis for one key before it answers. They run in a
+//! process of their own, as the service does, and get the requests of the same virtual users in the same run, so that
+//! a ratio to them holds whatever the machine.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,14 +21,14 @@ use tokio::net::TcpListener;
 
 use crate::error::Error;
 
-/// The key that is asked for, and what stands there: as long as a session.
+/// The key that is read; its value is as long as a session.
 const KEY: &str = "load:bare";
 const VALUE_BYTES: usize = 900;
-/// What both answer.
+/// Body of every answer.
 const BODY: &[u8] = br#"{"success":true}"#;
 
-/// Both servers, while they run.
-pub(crate) struct Bare {
+/// Both reference servers, while they run.
+pub(crate) struct ReferenceServers {
     process: Child,
     /// Hyper alone.
     pub(crate) alone: SocketAddr,
@@ -36,7 +36,7 @@ pub(crate) struct Bare {
     pub(crate) with_get: SocketAddr,
 }
 
-impl Bare {
+impl ReferenceServers {
     /// Starts them beside a Redis.
     pub(crate) fn start(redis_url: &str) -> Result<Self, Error> {
         let starting = || Error::io("starting the bare servers");
@@ -68,7 +68,7 @@ impl Bare {
     }
 }
 
-impl Drop for Bare {
+impl Drop for ReferenceServers {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -99,19 +99,19 @@ pub(crate) fn serve(redis_url: &str) -> Result<(), Error> {
 
 /// One connection, set up as the service's are.
 async fn connect(url: &str) -> Result<Client, Error> {
-    let trouble = |error: fred::error::Error| Error::Target(format!("Redis: {error}"));
-    let mut builder = Builder::from_config(Config::from_url(url).map_err(trouble)?);
+    let failure = |error: fred::error::Error| Error::Target(format!("Redis: {error}"));
+    let mut builder = Builder::from_config(Config::from_url(url).map_err(failure)?);
     builder.with_connection_config(|connection| {
         connection.tcp = TcpConfig {
             nodelay: Some(true),
             ..TcpConfig::default()
         };
     });
-    let client = builder.build().map_err(trouble)?;
-    client.init().await.map_err(trouble)?;
+    let client = builder.build().map_err(failure)?;
+    client.init().await.map_err(failure)?;
     let value = "x".repeat(VALUE_BYTES);
     let stored: Result<(), _> = client.set(KEY, value, None, None, false).await;
-    stored.map_err(trouble)?;
+    stored.map_err(failure)?;
     Ok(client)
 }
 

@@ -1,4 +1,4 @@
-//! What came out of a run, as it is kept in JSON and shown as table and page.
+//! Result of a run, as kept in JSON and shown as table and page.
 
 pub(crate) mod html;
 pub(crate) mod json;
@@ -16,19 +16,19 @@ use crate::settings::Settings;
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// Of this form; raised when a reader of the one before would be misled.
+    /// Version of the format; raised when readers of the one before would be misled.
     pub(crate) format: u32,
-    /// RFC 3339, UTC.
+    /// Time of the start, RFC 3339 in UTC.
     pub(crate) began_at: String,
-    /// Where.
+    /// The machine.
     pub(crate) machine: Machine,
-    /// What was asked for.
+    /// The settings.
     pub(crate) settings: Settings,
     /// Whether it was ended early.
     pub(crate) interrupted: bool,
-    /// In the order in which they went.
+    /// Phases in their order.
     pub(crate) phases: Vec<PhaseReport>,
-    /// What follows from them.
+    /// Figures that the scenario is about.
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -40,10 +40,11 @@ pub(crate) struct PhaseReport {
     /// Turns per second in an open loop.
     pub(crate) rate: Option<f64>,
     /// Connections.
-    pub(crate) visitors: usize,
-    /// What the clients saw.
+    #[serde(rename = "visitors")]
+    pub(crate) connections: usize,
+    /// Measurements of the clients.
     pub(crate) summary: Summary,
-    /// What the service says.
+    /// Figures of the service itself.
     pub(crate) server: Option<ServerFigures>,
     /// Cores that the suite kept busy.
     pub(crate) client_cores_busy: f64,
@@ -52,13 +53,13 @@ pub(crate) struct PhaseReport {
 /// A figure that a scenario is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Finding {
-    /// What.
+    /// Name.
     pub(crate) name: String,
-    /// How much.
+    /// Value.
     pub(crate) value: f64,
-    /// Of what.
+    /// Unit.
     pub(crate) unit: String,
-    /// What it has to be seen with.
+    /// Target or condition of the figure.
     pub(crate) note: String,
 }
 
@@ -75,7 +76,7 @@ impl Finding {
 }
 
 impl Report {
-    /// The present form.
+    /// The present version of the format.
     pub(crate) const FORMAT: u32 = 1;
 
     /// Requests that were neither a success nor an intended refusal.

@@ -1,4 +1,4 @@
-//! The routes that visitors ask, as in the service's contract.
+//! The routes under load, as in the service's contract.
 
 use hyper::Method;
 

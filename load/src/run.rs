@@ -15,10 +15,10 @@ use crate::report::{PhaseReport, Report};
 use crate::scenario;
 use crate::scrape::{Scraper, ServerFigures};
 use crate::settings::Settings;
-use crate::target::{Place, Target};
-use crate::visitor::{Turn, Visitor};
+use crate::target::{Location, Target};
+use crate::virtual_user::{Turn, VirtualUser};
 
-/// How often the bar moves, and after how many of that the service is read.
+/// Interval at which the bar moves, and number of intervals between readings of the service.
 const TICK: Duration = Duration::from_millis(250);
 const TICKS_PER_READING: u32 = 4;
 
@@ -27,7 +27,7 @@ const TICKS_PER_READING: u32 = 4;
 pub(crate) struct Stop(CancellationToken);
 
 impl Stop {
-    /// On Ctrl-C, or when told to end. A second time ends the suite at once.
+    /// Stops on Ctrl-C, or on a signal to end. A second one ends the suite at once.
     pub(crate) fn on_ctrl_c() -> Result<Self, Error> {
         use tokio::signal::unix::{SignalKind, signal};
         let listening = |kind| signal(kind).map_err(Error::io("listening to signals"));
@@ -45,39 +45,39 @@ impl Stop {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            // What is left is ended by its watchers.
+            // Remaining processes are ended by their watchers.
             std::process::exit(130);
         });
         Ok(Self(token))
     }
 
-    /// Whether it was asked for.
+    /// Whether a stop was asked for.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.is_cancelled()
     }
 }
 
-/// What a phase is, besides who does what.
+/// Parameters of a phase.
 #[derive(Clone, Debug)]
 pub(crate) struct Phase {
     /// Name in the report.
     pub(crate) name: String,
     /// Turns per second; without it a closed loop.
     pub(crate) rate: Option<f64>,
-    /// Not counted.
+    /// Time before the measurement, not counted.
     pub(crate) warm_up: Duration,
-    /// Of what is measured.
+    /// Length of the measurement.
     pub(crate) length: Duration,
-    /// Ends it earlier.
+    /// Number of turns after which it ends earlier.
     pub(crate) turns: Option<u64>,
     /// Statuses that are no failures when they carry Retry-After.
     pub(crate) intended: &'static [u16],
-    /// Beside another phase: no bar and no readings of its own.
+    /// Whether it runs beside another phase, without a bar and readings of its own.
     pub(crate) beside: bool,
 }
 
 impl Phase {
-    /// As the settings say.
+    /// The phase that the settings describe.
     pub(crate) fn of(name: &str, settings: &Settings) -> Self {
         Self {
             name: name.to_owned(),
@@ -91,27 +91,27 @@ impl Phase {
     }
 }
 
-/// What every scenario works with.
+/// Context of a scenario.
 pub(crate) struct Run {
     /// The service.
     pub(crate) target: Target,
-    /// What was asked for.
+    /// The settings.
     pub(crate) settings: Settings,
     /// Ctrl-C.
     pub(crate) stop: Stop,
-    /// For the person who waits.
+    /// Progress, for the user of the suite.
     pub(crate) progress: Progress,
 }
 
-/// Plays the scenario of `settings`.
+/// Runs the scenario of `settings`.
 pub(crate) async fn scenario(
     settings: Settings,
-    place: Place,
+    location: Location,
     stop: Stop,
     progress: Progress,
 ) -> Result<Report, Error> {
     let began_at = Clock::system().now();
-    let opening = Target::open(&place, &settings, progress);
+    let opening = Target::open(&location, &settings, progress);
     let target = stop.0.run_until_cancelled(opening).await;
     let run = Run {
         target: target.ok_or(Error::Interrupted)??,
@@ -122,7 +122,7 @@ pub(crate) async fn scenario(
     let played = scenario::play(&run).await;
     run.target.close().await;
     let (phases, mut findings) = played?;
-    // A ratio to nothing is none, and JSON could not hold it.
+    // A ratio to zero is not finite, and JSON could not hold it.
     findings.retain(|finding| finding.value.is_finite());
     Ok(Report {
         format: Report::FORMAT,
@@ -136,68 +136,68 @@ pub(crate) async fn scenario(
 }
 
 impl Run {
-    /// Lets visitors take turns, and returns them with what came of it.
+    /// Runs the turns of virtual users, and returns the users with the report.
     pub(crate) async fn phase<T: Turn>(
         &self,
         phase: &Phase,
         turn: T,
-        mut visitors: Vec<Visitor>,
-    ) -> (PhaseReport, Vec<Visitor>) {
+        mut users: Vec<VirtualUser>,
+    ) -> (PhaseReport, Vec<VirtualUser>) {
         let ledger = Arc::new(Ledger::begin(phase.warm_up, phase.length, phase.intended));
-        for visitor in &mut visitors {
-            visitor.write_to(&ledger);
+        for user in &mut users {
+            user.set_ledger(&ledger);
         }
-        let crowd = visitors.len();
+        let connections = users.len();
         let total = phase.warm_up + phase.length;
         let stop = self.stop.0.child_token();
         let gate = Arc::new(Gate::new(stop.clone(), Arc::clone(&ledger), phase.turns));
         let watching = tokio::spawn(self.observer(phase, &ledger).observe(stop.clone()));
         let turn = Arc::new(turn);
         let playing = async {
-            let visitors = match phase.rate {
-                None => pace::closed(&gate, &turn, visitors).await,
-                Some(rate) => pace::open(&gate, &turn, visitors, rate).await,
+            let users = match phase.rate {
+                None => pace::closed(&gate, &turn, users).await,
+                Some(rate) => pace::open(&gate, &turn, users, rate).await,
             };
             stop.cancel();
-            visitors
+            users
         };
         let timing = async {
             stop.run_until_cancelled(clock::sleep(total)).await;
             stop.cancel();
         };
-        let (visitors, ()) = tokio::join!(playing, timing);
+        let (users, ()) = tokio::join!(playing, timing);
         let observed = watching.await.unwrap_or_default();
         let report = PhaseReport {
             name: phase.name.clone(),
             rate: phase.rate,
-            visitors: crowd,
+            connections,
             summary: ledger.summary(ledger.now().min(total)),
             server: observed.server,
             client_cores_busy: observed.client_cores_busy,
         };
-        (report, visitors)
+        (report, users)
     }
 
-    /// Lets visitors take turns that nobody counts, until all are spent.
+    /// Runs turns that are not counted, until all virtual users are done.
     ///
     /// # Errors
-    /// [`Error::Target`] with the first trouble that a visitor had; [`Error::Interrupted`].
+    /// [`Error::Target`] with the first failure of a virtual user; [`Error::Interrupted`].
     pub(crate) async fn prepare<T: Turn>(
         &self,
         what: &str,
         turn: T,
-        visitors: Vec<Visitor>,
-    ) -> Result<Vec<Visitor>, Error> {
+        users: Vec<VirtualUser>,
+    ) -> Result<Vec<VirtualUser>, Error> {
         self.progress.say(what);
         let ledger = Arc::new(Ledger::closed());
         let gate = Arc::new(Gate::new(self.stop.0.clone(), ledger, None));
-        let visitors = pace::closed(&gate, &Arc::new(turn), visitors).await;
+        let users = pace::closed(&gate, &Arc::new(turn), users).await;
         if self.stop.is_asked() {
             return Err(Error::Interrupted);
         }
-        match visitors.iter().find_map(|visitor| visitor.trouble.clone()) {
-            Some(trouble) => Err(Error::Target(format!("{what}: {trouble}"))),
-            None => Ok(visitors),
+        match users.iter().find_map(|user| user.failure.clone()) {
+            Some(failure) => Err(Error::Target(format!("{what}: {failure}"))),
+            None => Ok(users),
         }
     }
 
@@ -214,7 +214,7 @@ impl Run {
     }
 }
 
-/// Looks at a phase while it goes on.
+/// Observer of a phase: moves the bar and reads the service.
 struct Observer {
     ledger: Arc<Ledger>,
     warm_up: Duration,

@@ -1,4 +1,4 @@
-//! What visitors do: one file for each scenario.
+//! Scenarios: the actions of virtual users, one file for each.
 
 mod growth;
 mod login;
@@ -17,10 +17,10 @@ use crate::error::Error;
 use crate::report::{Finding, PhaseReport};
 use crate::run::Run;
 
-/// Phases in the order in which they went, and what follows from them.
+/// Phases in their order, and the findings.
 type Played = Result<(Vec<PhaseReport>, Vec<Finding>), Error>;
 
-/// Each has a command of its own name.
+/// A scenario. Each has a command of its own name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scenario {
@@ -46,7 +46,7 @@ impl Scenario {
         Self::Overload,
         Self::Growth,
     ];
-    /// With how many users `growth` compares.
+    /// Number of users that `growth` compares with.
     pub(crate) const FEW_USERS: usize = growth::FEW;
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for Scenario {
 /// Plays the scenario of the settings.
 ///
 /// # Errors
-/// When the service does not let it begin, or Ctrl-C came before.
+/// The service refused the preparation, or Ctrl-C came before.
 pub(crate) async fn play(run: &Run) -> Played {
     match run.settings.scenario {
         Scenario::Stress => stress::play(run).await,

@@ -1,5 +1,4 @@
-//! What the service says about itself: `/metrics` of its internal listener at the beginning, during and at
-//! the end of a phase.
+//! The service's own metrics: `/metrics` of its internal listener at the beginning, during and at the end of a phase.
 
 mod exposition;
 mod figures;
@@ -15,7 +14,7 @@ use crate::client::Client;
 use crate::target::Address;
 
 /// Longest wait for one reading.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads `/metrics`, and keeps what is needed for [`ServerFigures`].
 pub(crate) struct Scraper {
@@ -26,10 +25,10 @@ pub(crate) struct Scraper {
 }
 
 impl Scraper {
-    /// Of the internal listener at `address`.
+    /// A scraper of the internal listener at `address`.
     pub(crate) fn new(address: &Arc<Address>) -> Self {
         Self {
-            client: Client::new(Arc::clone(address), None, PATIENCE),
+            client: Client::new(Arc::clone(address), None, TIMEOUT),
             first: None,
             last: None,
             peaks: figures::Peaks::default(),
@@ -54,7 +53,7 @@ impl Scraper {
         }
     }
 
-    /// What the readings amount to; nothing without two of them.
+    /// Figures of the readings; `None` without two of them.
     pub(crate) fn figures(self) -> Option<ServerFigures> {
         let ((began, first), (ended, last)) = (self.first?, self.last?);
         let seconds = ended.saturating_sub(began).as_secs_f64();

@@ -1,5 +1,5 @@
-//! What a run amounts to: everything asked for, and the scenario's own defaults for the rest. It stands in
-//! the JSON result, so that a run can be repeated and two runs can be told apart.
+//! Settings of a run: the given options, and the scenario's defaults for the rest. They are part of the JSON result,
+//! so that a run can be repeated and two runs can be told apart.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Argon2 {
         iterations: 2,
         parallelism: 1,
     };
-    /// The least there is, where passwords are only the way to what is measured.
+    /// The least there is, for scenarios that do not measure hashing.
     pub(crate) const CHEAP: Self = Self {
         memory_kib: 8,
         iterations: 1,
@@ -40,18 +40,18 @@ impl Argon2 {
 pub(crate) enum Limits {
     /// 429 is intended, and counted.
     On,
-    /// Nobody is held up.
+    /// No request is limited.
     Off,
 }
 
 /// Everything that shapes a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
-    /// What the visitors do.
+    /// The scenario.
     pub(crate) scenario: Scenario,
     /// `private`, or the URL of the API.
     pub(crate) target: String,
-    /// Connections, each one visitor; in an open loop the bound of what is in flight.
+    /// Connections, each one virtual user; in an open loop the bound of requests in flight.
     pub(crate) connections: usize,
     /// Accounts.
     pub(crate) users: usize,
@@ -61,11 +61,11 @@ pub(crate) struct Settings {
     pub(crate) warm_up_seconds: f64,
     /// The measured phase ends after so many turns.
     pub(crate) requests: Option<u64>,
-    /// Turns started per second, whatever the answers; without it each visitor goes on as soon as answered.
+    /// Turns started per second, whatever the answers; without it each virtual user goes on as soon as answered.
     pub(crate) rate: Option<f64>,
     /// Rate limits of a private service.
     pub(crate) limits: Limits,
-    /// Addresses that the visitors of a private service seem to come from.
+    /// Addresses that the virtual users of a private service seem to come from.
     pub(crate) addresses: usize,
     /// Password hashing of a private service.
     pub(crate) argon2: Argon2,
@@ -80,7 +80,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// What a scenario does when nothing else is asked for. None takes longer than a minute to measure.
+    /// The defaults of a scenario. None takes longer than a minute to measure.
     pub(crate) fn of(scenario: Scenario) -> Self {
         let base = Self {
             scenario,

@@ -1,4 +1,4 @@
-//! The service that is asked: a private one that lives as long as the run, or that of a URL.
+//! The service under load: a private one that lives as long as the run, or that of a URL.
 
 mod build;
 mod private;
@@ -16,18 +16,18 @@ use crate::progress::Progress;
 use crate::route::Route;
 use crate::settings::Settings;
 
-/// Where the service shall be.
+/// Location of the service.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// Started for this run.
     Private,
     /// Running already.
     Given {
-        /// Of its API.
+        /// URL of its API.
         url: String,
-        /// Of its internal listener, when known.
+        /// URL of its internal listener, when known.
         admin_url: Option<String>,
-        /// It may be on another machine.
+        /// Whether it may be on another machine.
         anywhere: bool,
     },
 }
@@ -35,7 +35,7 @@ pub(crate) enum Place {
 /// A listener and what its requests have in common.
 #[derive(Debug)]
 pub(crate) struct Address {
-    /// Where to connect.
+    /// Address to connect to.
     pub(crate) socket: SocketAddr,
     /// `Host` of every request.
     pub(crate) host: HeaderValue,
@@ -55,7 +55,7 @@ impl Address {
         })
     }
 
-    /// Of a route of the API.
+    /// URI of a route of the API.
     pub(crate) fn uri(&self, route: Route) -> &Uri {
         &self.uris[route as usize]
     }
@@ -69,17 +69,17 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Finds it, or starts one.
+    /// Resolves the service, or starts a private one.
     ///
     /// # Errors
     /// [`Error::Misused`] for a URL that is none or leads to another machine.
     pub(crate) async fn open(
-        place: &Place,
+        location: &Location,
         settings: &Settings,
         progress: Progress,
     ) -> Result<Self, Error> {
-        match place {
-            Place::Private => {
+        match location {
+            Location::Private => {
                 let private = Private::start(settings, progress).await?;
                 let address = |socket: SocketAddr, base| {
                     Address::new(socket, &socket.to_string(), base).map(Arc::new)
@@ -90,7 +90,7 @@ impl Target {
                     private: Some(private),
                 })
             }
-            Place::Given {
+            Location::Given {
                 url,
                 admin_url,
                 anywhere,
@@ -131,7 +131,7 @@ impl Target {
         Ok(Client::new(Arc::new(address), None, settings.timeout()))
     }
 
-    /// Whether clients seem to come from different addresses. Nobody else's service believes that.
+    /// Whether clients seem to come from different addresses. Only a private service trusts their `X-Forwarded-For`.
     pub(crate) fn tells_addresses_apart(&self) -> bool {
         self.private.is_some()
     }

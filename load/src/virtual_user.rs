@@ -1,4 +1,4 @@
-//! A visitor: one connection with its people, who asks and notes what came of it.
+//! A virtual user: one connection with its accounts, which makes requests and notes the answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,103 +7,103 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use sallyport::clock;
 
+use crate::account::Account;
 use crate::client::{Answer, Client};
-use crate::person::Person;
-use crate::record::{Ledger, Seen};
+use crate::record::{Ledger, Sample};
 use crate::route::Route;
 
-/// How often a request is repeated that found the service busy, and after how long.
-const PATIENCE: u32 = 60;
+/// Most repetitions of a request that found the service busy, and the pause between them.
+const MAX_REPEATS: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a visitor can do after a turn.
+/// Continuation of a virtual user after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Another one.
+    /// Another turn.
     Again,
-    /// None: there is nothing left for it to do.
-    Spent,
+    /// No turn is left.
+    Done,
 }
 
-/// What visitors do, one turn at a time.
+/// The action of virtual users, one turn at a time.
 pub(crate) trait Turn: Send + Sync + 'static {
-    /// Takes one turn. It must wait for something, or end the visitor.
-    fn take(&self, visitor: &mut Visitor) -> impl Future<Output = Next> + Send;
+    /// Takes one turn. It must await something, or return [`Next::Done`].
+    fn take(&self, user: &mut VirtualUser) -> impl Future<Output = Next> + Send;
 }
 
-/// One connection and the people who share it.
-pub(crate) struct Visitor {
+/// One connection and the accounts that share it.
+pub(crate) struct VirtualUser {
     client: Client,
-    /// At least one, unless it acts for others.
-    pub(crate) people: Vec<Person>,
-    /// Who acts now.
+    /// Its accounts. At least one, unless the scenario brings credentials of its own.
+    pub(crate) accounts: Vec<Account>,
+    /// Index of the acting account.
     pub(crate) current: usize,
-    /// Why it could not go on, while things are prepared.
-    pub(crate) trouble: Option<String>,
-    /// Challenges that wait for their codes, each with its person.
+    /// Failure that ended it during the preparation.
+    pub(crate) failure: Option<String>,
+    /// Challenges that wait for their codes, each with the index of its account.
     pub(crate) challenges: Vec<(usize, String)>,
     ledger: Arc<Ledger>,
     due: Option<Duration>,
-    dice: u64,
+    random_state: u64,
 }
 
-impl Visitor {
-    /// The `number`th visitor. Its notes go nowhere until it is given a ledger.
-    pub(crate) fn new(number: usize, client: Client, people: Vec<Person>) -> Self {
+impl VirtualUser {
+    /// The `number`th virtual user. Its notes are dropped until it is given a ledger.
+    pub(crate) fn new(number: usize, client: Client, accounts: Vec<Account>) -> Self {
         Self {
             client,
-            people,
+            accounts,
             current: 0,
-            trouble: None,
+            failure: None,
             challenges: Vec::new(),
             ledger: Arc::new(Ledger::closed()),
             due: None,
-            dice: (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            random_state: (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15),
         }
     }
 
-    /// From now on it asks somebody else.
-    pub(crate) fn turn_to(&mut self, client: Client) {
+    /// Replaces the client.
+    pub(crate) fn set_client(&mut self, client: Client) {
         self.client = client;
     }
 
-    /// From now on notes go to `ledger`.
-    pub(crate) fn write_to(&mut self, ledger: &Arc<Ledger>) {
+    /// Replaces the ledger.
+    pub(crate) fn set_ledger(&mut self, ledger: &Arc<Ledger>) {
         self.ledger = Arc::clone(ledger);
     }
 
-    /// The next request should have begun at `due`: its latency counts from then.
-    pub(crate) fn is_due(&mut self, due: Duration) {
+    /// Sets the time at which the next request should have begun: its latency counts from then.
+    pub(crate) fn set_due(&mut self, due: Duration) {
         self.due = Some(due);
     }
 
-    /// Who acts now.
-    pub(crate) fn person(&mut self) -> &mut Person {
-        &mut self.people[self.current]
+    /// The acting account.
+    pub(crate) fn account(&mut self) -> &mut Account {
+        &mut self.accounts[self.current]
     }
 
-    /// Asks without a token.
+    /// Makes a request without a token.
     pub(crate) async fn ask(&mut self, route: Route, body: Bytes) -> Answer {
-        self.converse(route, None, body).await
+        self.send(route, None, body).await
     }
 
-    /// Asks with the access token of who acts now.
+    /// Makes a request with the access token of the acting account.
     pub(crate) async fn ask_signed_in(&mut self, route: Route, body: Bytes) -> Answer {
-        let bearer = self.person().bearer.clone();
-        self.converse(route, bearer.as_ref(), body).await
+        let bearer = self.account().bearer.clone();
+        self.send(route, bearer.as_ref(), body).await
     }
 
-    /// Asks again while the service says that it has too much to do. For preparing only.
+    /// Makes a request, and repeats it while the service is overloaded. For the preparation only.
     pub(crate) async fn ask_patiently(
         &mut self,
         route: Route,
         body: Bytes,
         signed_in: bool,
     ) -> Answer {
-        let bearer = self.person().bearer.clone().filter(|_| signed_in);
-        let mut left = PATIENCE;
+        let bearer = self.account().bearer.clone().filter(|_| signed_in);
+        let mut left = MAX_REPEATS;
         loop {
-            let answer = self.converse(route, bearer.as_ref(), body.clone()).await;
+            let answer = self.send(route, bearer.as_ref(), body.clone()).await;
             if answer.status != 503 || !answer.retry_after || left == 0 {
                 return answer;
             }
@@ -112,16 +112,11 @@ impl Visitor {
         }
     }
 
-    async fn converse(
-        &mut self,
-        route: Route,
-        bearer: Option<&HeaderValue>,
-        body: Bytes,
-    ) -> Answer {
+    async fn send(&mut self, route: Route, bearer: Option<&HeaderValue>, body: Bytes) -> Answer {
         let started = self.ledger.now();
         let due = self.due.take();
         let answer = self.client.ask(route, bearer, body).await;
-        self.ledger.note(&Seen {
+        self.ledger.note(&Sample {
             route,
             due,
             started,
@@ -131,15 +126,15 @@ impl Visitor {
         answer
     }
 
-    /// A request that cannot be made, since what it needs was refused before.
+    /// Notes a request that cannot be made, since a request that it needs was refused.
     pub(crate) fn skip(&mut self, why: &'static str) {
         self.ledger.skip(why);
     }
 
     /// A number below `bound`, from a sequence that is the same in every run (splitmix64).
-    pub(crate) fn roll(&mut self, bound: u64) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut x = self.dice;
+    pub(crate) fn random_below(&mut self, bound: u64) -> u64 {
+        self.random_state = self.random_state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut x = self.random_state;
         x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (x ^ (x >> 31)) % bound.max(1)

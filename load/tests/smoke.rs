@@ -1,4 +1,4 @@
-//! The whole suite once, as a person runs it: a private service, 50 requests, and what is left of both.
+//! The whole suite once: a private service, 50 requests, and no remains of either.
 
 use std::process::{Command, Output};
 

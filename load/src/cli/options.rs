@@ -10,12 +10,12 @@ use sallyport::config::parse_span;
 use crate::error::Error;
 use crate::scenario::Scenario;
 use crate::settings::{Argon2, Limits, Settings};
-use crate::target::Place;
+use crate::target::Location;
 
-/// An access token lives 15 minutes, a challenge five.
+/// Longest time of an option: an access token lives 15 minutes, a challenge five.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// What can be asked of a scenario. What is not given comes from the scenario; `load list` shows it.
+/// Options of all scenarios. Defaults come from the scenario; `load list` shows them.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Connections at a time; in an open loop the most requests in flight. At most 20000.
@@ -81,11 +81,11 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Where the service is.
-    pub(super) fn place(&self) -> Place {
+    /// Location of the service.
+    pub(super) fn location(&self) -> Location {
         match &self.url {
-            None => Place::Private,
-            Some(url) => Place::Given {
+            None => Location::Private,
+            Some(url) => Location::Given {
                 url: url.clone(),
                 admin_url: self.admin_url.clone(),
                 anywhere: self.i_own_this_host,
@@ -93,7 +93,7 @@ impl Options {
         }
     }
 
-    /// With the defaults of `scenario`.
+    /// The settings of a run, with the defaults of `scenario`.
     pub(super) fn settings(&self, scenario: Scenario) -> Result<Settings, Error> {
         let mut settings = Settings::of(scenario);
         if let Some(connections) = self.connections {

@@ -31,7 +31,7 @@ fn report(rows: Vec<Row>) -> Report {
     let phase = PhaseReport {
         name: "me".to_owned(),
         rate: None,
-        visitors: 1,
+        connections: 1,
         summary,
         server: None,
         client_cores_busy: 0.0,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::client::Answer;
-use crate::record::{Percentiles, Seen};
+use crate::record::{Percentiles, Sample};
 use crate::route::Route;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -15,7 +15,7 @@ struct Stalling {
 }
 
 impl Stalling {
-    /// When the answer to a request of `asked` is there.
+    /// Time of the answer to a request of `asked`.
     fn answers(&mut self, asked: Duration) -> Duration {
         let begins = asked.max(self.free_at);
         let begins = if STALL.contains(&begins) {
@@ -34,7 +34,7 @@ fn note(ledger: &Ledger, due: Option<Duration>, started: Duration, ended: Durati
         retry_after: false,
         body: bytes::Bytes::new(),
     };
-    ledger.note(&Seen {
+    ledger.note(&Sample {
         route: Route::Me,
         due,
         started,
@@ -43,7 +43,7 @@ fn note(ledger: &Ledger, due: Option<Duration>, started: Duration, ended: Durati
     });
 }
 
-/// One visitor that goes on as soon as it is answered.
+/// One virtual user that goes on as soon as it is answered.
 fn closed_loop() -> Percentiles {
     let ledger = Ledger::begin(Duration::ZERO, PHASE, &[]);
     let mut service = Stalling::default();
@@ -91,7 +91,7 @@ fn stall_is_hidden_by_a_closed_loop_and_seen_by_an_open_one() {
 }
 
 #[test]
-fn turns_that_find_nobody_idle_are_missed_and_counted() {
+fn turns_that_find_no_user_idle_are_missed_and_counted() {
     let (_, missed) = open_loop(10);
     // 100 fall into the stall, and 10 of them wait it out.
     assert!((85..=95).contains(&missed), "{missed}");

@@ -1,4 +1,4 @@
-//! The notes of a phase as figures, in the form in which they stand in the JSON result.
+//! The measurements of a phase as figures, in the form of the JSON result.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ledger, Timeline, Window};
 
-/// Shares whose latency is told, for the curve of the report.
+/// Shares of requests for the curve of latencies in the report.
 const CURVE: &[f64] = &[
     0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999,
     0.999_99, 1.0,
@@ -88,7 +88,7 @@ pub(crate) struct CodeCount {
     pub(crate) status: u16,
     /// Stable code, or a word: `connect`, `closed`, `timeout`.
     pub(crate) code: String,
-    /// How many.
+    /// Number of answers.
     pub(crate) count: u64,
 }
 
@@ -119,7 +119,7 @@ impl Moment {
 /// A slice of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Slice {
-    /// Which, from 0.
+    /// Number of the slice, from 0.
     pub(crate) number: usize,
     /// By route.
     pub(crate) moments: BTreeMap<String, Moment>,
@@ -132,13 +132,13 @@ pub(crate) struct Summary {
     pub(crate) seconds: f64,
     /// By route and status.
     pub(crate) rows: Vec<Row>,
-    /// What was no success.
+    /// Answers that were no success.
     pub(crate) codes: Vec<CodeCount>,
-    /// Turns that were due and found nobody idle.
+    /// Turns that were due and found no user idle.
     pub(crate) missed: u64,
     /// Requests that were not made, by reason.
     pub(crate) skipped: BTreeMap<String, u64>,
-    /// From when turns should have begun until they did; part of their latency.
+    /// Delays of turns behind their schedule; part of their latency.
     pub(crate) lateness: Option<Percentiles>,
     /// Width of a slice.
     pub(crate) slice_seconds: f64,
@@ -147,7 +147,7 @@ pub(crate) struct Summary {
 }
 
 impl Ledger {
-    /// What the notes amount to. `stopped` is when turns ceased to begin; a window without an end of its own
+    /// Summary of the notes. `stopped` is the time at which turns ceased to begin; a window without an end of its own
     /// ends with the last answer.
     pub(crate) fn summary(&self, stopped: Duration) -> Summary {
         let Some(window) = self.window else {
@@ -190,8 +190,7 @@ impl Ledger {
     }
 }
 
-/// The window ends when it was to end. Was it ended before, then so many turns were asked for or Ctrl-C
-/// came: then with the last answer.
+/// Length of the window. One that was stopped early, by the number of turns or by Ctrl-C, ends with the last answer.
 fn measured(window: &Window, stopped: Duration, last: Duration) -> Duration {
     let until = if stopped < window.until {
         last.max(stopped).min(window.until)

@@ -18,7 +18,7 @@ fn ok() -> Answer {
 
 fn note(ledger: &Ledger, due: Option<u64>, started: u64, ended: u64, answer: &Answer) {
     let millis = Duration::from_millis;
-    ledger.note(&Seen {
+    ledger.note(&Sample {
         route: Route::Login,
         due: due.map(millis),
         started: millis(started),

@@ -85,10 +85,10 @@ fn findings(page: &mut String, report: &Report) {
 
 fn phase(page: &mut String, phase: &PhaseReport, threads: usize) {
     let how = match phase.rate {
-        None => format!("closed loop, {} connections", phase.visitors),
+        None => format!("closed loop, {} connections", phase.connections),
         Some(rate) => format!(
             "open loop, {rate:.1}/s, at most {} in flight",
-            phase.visitors
+            phase.connections
         ),
     };
     let _ = writeln!(

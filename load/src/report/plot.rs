@@ -12,7 +12,7 @@ const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 30.0;
 
-/// How a value finds its place on an axis.
+/// Scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scale {
     /// From 0.
@@ -31,7 +31,7 @@ pub(super) struct Line {
 
 /// A plot.
 pub(super) struct Plot<'a> {
-    /// What it shows, with units.
+    /// Title, with units.
     pub(super) title: &'a str,
     /// Labels below, at their places.
     pub(super) ticks: Vec<(f64, String)>,
@@ -39,7 +39,7 @@ pub(super) struct Plot<'a> {
     pub(super) x_max: f64,
     /// Of y.
     pub(super) scale: Scale,
-    /// What is drawn.
+    /// The curves.
     pub(super) lines: Vec<Line>,
 }
 

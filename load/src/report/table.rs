@@ -1,4 +1,4 @@
-//! The result for the eyes of whoever started the run.
+//! The result as plain text.
 
 use std::fmt::Write as _;
 
@@ -39,10 +39,10 @@ pub(crate) fn render(report: &Report) -> String {
 fn phase(text: &mut String, phase: &PhaseReport, threads: usize) {
     let summary = &phase.summary;
     let pace = match phase.rate {
-        None => format!("closed loop, {} connections", phase.visitors),
+        None => format!("closed loop, {} connections", phase.connections),
         Some(rate) => format!(
             "open loop, {rate:.1}/s, at most {} in flight",
-            phase.visitors
+            phase.connections
         ),
     };
     let _ = writeln!(
@@ -94,7 +94,7 @@ fn phase(text: &mut String, phase: &PhaseReport, threads: usize) {
     }
 }
 
-/// The figures are the service's only while the suite has time left.
+/// Note about the suite's own load: the figures are the service's only while the suite has time left.
 pub(super) fn limit_of_the_suite(busy: f64, threads: usize) -> &'static str {
     let threads = u32::try_from(threads).map_or(1.0, f64::from);
     if busy > 0.9 * threads {

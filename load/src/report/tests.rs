@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::client::Answer;
-use crate::record::{Ledger, Seen};
+use crate::record::{Ledger, Sample};
 use crate::scenario::Scenario;
 
 /// A report of a run that went nearly well.
@@ -22,7 +22,7 @@ pub(super) fn sample() -> Report {
             retry_after: status == 503,
             body: Bytes::from_static(body.as_bytes()),
         };
-        ledger.note(&Seen {
+        ledger.note(&Sample {
             route: Route::Login,
             due: None,
             started,
@@ -39,7 +39,7 @@ pub(super) fn sample() -> Report {
         phases: vec![PhaseReport {
             name: "login".to_owned(),
             rate: None,
-            visitors: 50,
+            connections: 50,
             summary: ledger.summary(Duration::from_secs(10)),
             server: Some(ServerFigures::default()),
             client_cores_busy: 0.1,

@@ -1,5 +1,5 @@
-//! Whether many accounts make logins slower. The same logins with a thousand accounts and with many, the
-//! people chosen at random. The hash is the cheapest there is, so that it hides nothing of the store.
+//! Growth: the same logins with a thousand accounts and with many, chosen at random, to show whether many accounts
+//! make logins slower. The hash is the cheapest there is, so that the store's share is visible.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use bytes::Bytes;
 
 use super::Played;
 use super::overload::LogInAsAny;
-use crate::crowd::{self, Enrol};
+use crate::account::Account;
 use crate::error::Error;
-use crate::person::Person;
+use crate::population::{self, Enrol};
 use crate::report::{Finding, PhaseReport};
 use crate::route::Route;
 use crate::run::{Phase, Run};
-use crate::visitor::Visitor;
+use crate::virtual_user::VirtualUser;
 
 /// Users of the first measurement.
 pub(super) const FEW: usize = 1000;
 
 pub(super) async fn play(run: &Run) -> Played {
-    let mut bodies = arrive(run, FEW).await?;
+    let mut bodies = register(run, FEW).await?;
     let few = measure(run, &bodies).await;
-    match arrive(run, run.settings.users - FEW).await {
+    match register(run, run.settings.users - FEW).await {
         Ok(more) => bodies.extend(more),
-        // What was measured is told.
+        // The finished phase is reported.
         Err(Error::Interrupted) => return Ok((vec![few], Vec::new())),
         Err(other) => return Err(other),
     }
@@ -32,18 +32,18 @@ pub(super) async fn play(run: &Run) -> Played {
     Ok((vec![few, many], findings))
 }
 
-async fn arrive(run: &Run, count: usize) -> Result<Vec<Bytes>, Error> {
-    let people = crowd::register(run, count, Enrol::Nobody).await?;
-    Ok(people.iter().map(Person::credentials).collect())
+async fn register(run: &Run, count: usize) -> Result<Vec<Bytes>, Error> {
+    let accounts = population::register(run, count, Enrol::None).await?;
+    Ok(accounts.iter().map(Account::credentials).collect())
 }
 
 async fn measure(run: &Run, bodies: &[Bytes]) -> PhaseReport {
     let settings = &run.settings;
-    let one = |number| Visitor::new(number, run.target.client(number, settings), Vec::new());
-    let visitors = (0..settings.connections).map(one).collect();
+    let one = |number| VirtualUser::new(number, run.target.client(number, settings), Vec::new());
+    let users = (0..settings.connections).map(one).collect();
     let phase = Phase::of(&format!("login with {} users", bodies.len()), settings);
     let turn = LogInAsAny(Arc::from(bodies));
-    run.phase(&phase, turn, visitors).await.0
+    run.phase(&phase, turn, users).await.0
 }
 
 fn findings(few: &PhaseReport, many: &PhaseReport) -> Vec<Finding> {

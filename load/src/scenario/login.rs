@@ -1,31 +1,31 @@
-//! Logins with a password. One hash each, so what the hash pool and the engine stand shows here.
+//! Logins with a password. One hash each, so they show the limit of the hash pool and its engine.
 
 use super::Played;
-use crate::crowd::{self, Enrol};
+use crate::population::{self, Enrol};
 use crate::report::{Finding, PhaseReport};
 use crate::route::Route;
 use crate::run::{Phase, Run};
-use crate::visitor::{Next, Turn, Visitor};
+use crate::virtual_user::{Next, Turn, VirtualUser};
 
 pub(super) async fn play(run: &Run) -> Played {
     let settings = &run.settings;
-    let people =
-        crowd::register(run, settings.users.max(settings.connections), Enrol::Nobody).await?;
-    let visitors = crowd::seat(run, people, settings.connections);
+    let accounts =
+        population::register(run, settings.users.max(settings.connections), Enrol::None).await?;
+    let users = population::assign(run, accounts, settings.connections);
     let phase = Phase::of("login", settings);
-    let (report, _) = run.phase(&phase, LogIn, visitors).await;
+    let (report, _) = run.phase(&phase, LogIn, users).await;
     let findings = against_the_hash(&report).into_iter().collect();
     Ok((vec![report], findings))
 }
 
-/// Each of a visitor's people in turn.
+/// A login of each account of a virtual user in turn.
 pub(super) struct LogIn;
 
 impl Turn for LogIn {
-    async fn take(&self, visitor: &mut Visitor) -> Next {
-        visitor.current = (visitor.current + 1) % visitor.people.len();
-        let body = visitor.person().credentials();
-        visitor.ask(Route::Login, body).await;
+    async fn take(&self, user: &mut VirtualUser) -> Next {
+        user.current = (user.current + 1) % user.accounts.len();
+        let body = user.account().credentials();
+        user.ask(Route::Login, body).await;
         Next::Again
     }
 }

@@ -1,28 +1,28 @@
-//! The cheapest thing that somebody logged in does: the session is looked up, the account shown. Beside a private
-//! service the same visitors then ask bare servers: hyper alone, and hyper with one GET of Redis.
+//! The cheapest authenticated request: the session is looked up, the account shown. Beside a private service the same
+//! virtual users then ask the reference servers: hyper alone, and hyper with one GET of Redis.
 
 use bytes::Bytes;
 
 use super::Played;
-use crate::bare::Bare;
-use crate::crowd::{self, Enrol};
 use crate::error::Error;
+use crate::population::{self, Enrol};
+use crate::reference::ReferenceServers;
 use crate::report::{Finding, PhaseReport};
 use crate::route::Route;
 use crate::run::{Phase, Run};
 use crate::target::Target;
-use crate::visitor::{Next, Turn, Visitor};
+use crate::virtual_user::{Next, Turn, VirtualUser};
 
 pub(super) async fn play(run: &Run) -> Played {
     let settings = &run.settings;
-    let people =
-        crowd::register(run, settings.users.max(settings.connections), Enrol::Nobody).await?;
-    let visitors = crowd::seat(run, people, settings.connections);
-    let (report, visitors) = run.phase(&Phase::of("me", settings), Look, visitors).await;
+    let accounts =
+        population::register(run, settings.users.max(settings.connections), Enrol::None).await?;
+    let users = population::assign(run, accounts, settings.connections);
+    let (report, users) = run.phase(&Phase::of("me", settings), GetMe, users).await;
     let mut phases = vec![report];
     let closed = settings.rate.is_none() && !run.stop.is_asked();
     if let (Some(redis_url), true) = (run.target.redis_url(), closed) {
-        phases.extend(ask_bare(run, &redis_url?, visitors).await?);
+        phases.extend(ask_references(run, &redis_url?, users).await?);
     }
     let findings = findings(&phases);
     Ok((phases, findings))
@@ -31,24 +31,24 @@ pub(super) async fn play(run: &Run) -> Played {
 const ALONE: &str = "hyper alone";
 const WITH_GET: &str = "hyper with one GET";
 
-/// The same people with the same requests, and nobody who looks at them.
-async fn ask_bare(
+/// The same virtual users with the same requests, to the reference servers.
+async fn ask_references(
     run: &Run,
     redis_url: &str,
-    mut visitors: Vec<Visitor>,
+    mut users: Vec<VirtualUser>,
 ) -> Result<Vec<PhaseReport>, Error> {
-    let bare = Bare::start(redis_url)?;
+    let references = ReferenceServers::start(redis_url)?;
     let mut phases = Vec::new();
-    for (name, address) in [(ALONE, bare.alone), (WITH_GET, bare.with_get)] {
-        for visitor in &mut visitors {
-            visitor.turn_to(Target::client_of(address, &run.settings)?);
+    for (name, address) in [(ALONE, references.alone), (WITH_GET, references.with_get)] {
+        for user in &mut users {
+            user.set_client(Target::client_of(address, &run.settings)?);
         }
         let phase = Phase {
             beside: true,
             ..Phase::of(name, &run.settings)
         };
-        let (report, back) = run.phase(&phase, Look, visitors).await;
-        visitors = back;
+        let (report, back) = run.phase(&phase, GetMe, users).await;
+        users = back;
         phases.push(report);
     }
     Ok(phases)
@@ -70,13 +70,13 @@ fn findings(phases: &[PhaseReport]) -> Vec<Finding> {
     ]
 }
 
-/// Each of a visitor's people in turn.
-pub(super) struct Look;
+/// A check of the session of each account of a virtual user in turn.
+pub(super) struct GetMe;
 
-impl Turn for Look {
-    async fn take(&self, visitor: &mut Visitor) -> Next {
-        visitor.current = (visitor.current + 1) % visitor.people.len();
-        visitor.ask_signed_in(Route::Me, Bytes::new()).await;
+impl Turn for GetMe {
+    async fn take(&self, user: &mut VirtualUser) -> Next {
+        user.current = (user.current + 1) % user.accounts.len();
+        user.ask_signed_in(Route::Me, Bytes::new()).await;
         Next::Again
     }
 }

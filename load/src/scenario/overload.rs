@@ -8,44 +8,46 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Played, login, me};
-use crate::crowd::{self, Enrol};
-use crate::person::Person;
+use crate::account::Account;
+use crate::population::{self, Enrol};
 use crate::report::{Finding, PhaseReport};
 use crate::route::Route;
 use crate::run::{Phase, Run};
-use crate::visitor::{Next, Turn, Visitor};
+use crate::virtual_user::{Next, Turn, VirtualUser};
 
-/// How much more is offered than is possible.
+/// Factor of the offered rate over the capacity.
 const TIMES: f64 = 10.0;
-/// Visitors of the closed loop that measures the capacity.
+/// Virtual users of the closed loop that measures the capacity.
 const CAPACITY_CONNECTIONS: usize = 50;
-/// Visitors and rate of the side stream.
+/// Virtual users and rate of the side stream.
 const SIDE_CONNECTIONS: usize = 50;
 const SIDE_RATE: f64 = 200.0;
-/// Visitors and rate of those who log in beside the greedy address.
+/// Virtual users and rate of logins from other addresses beside the greedy one.
 const OTHERS: usize = 50;
 const OTHERS_RATE: f64 = 5.0;
 
 pub(super) async fn play(run: &Run) -> Played {
     let settings = &run.settings;
     let users = settings.users.max(2 * CAPACITY_CONNECTIONS);
-    let mut people = crowd::register(run, users, Enrol::Nobody).await?;
-    let bodies: Arc<[Bytes]> = people.iter().map(Person::credentials).collect();
-    let aside = people.split_off(people.len() - SIDE_CONNECTIONS);
-    let visitors = crowd::seat(run, people, CAPACITY_CONNECTIONS);
-    let (capacity, _) = run
-        .phase(&capacity_phase(run), login::LogIn, visitors)
-        .await;
+    let mut accounts = population::register(run, users, Enrol::None).await?;
+    let bodies: Arc<[Bytes]> = accounts.iter().map(Account::credentials).collect();
+    let aside = accounts.split_off(accounts.len() - SIDE_CONNECTIONS);
+    let users = population::assign(run, accounts, CAPACITY_CONNECTIONS);
+    let (capacity, _) = run.phase(&capacity_phase(run), login::LogIn, users).await;
     let possible = capacity.rate_of(Route::Login, 200);
     if possible <= 0.0 || run.stop.is_asked() {
         return Ok((vec![capacity], Vec::new()));
     }
     let phase = storm_phase(run, "overload", possible);
     let beside = beside(&phase, SIDE_RATE);
-    let everybody = (0..run.settings.connections).collect();
+    let all_addresses = (0..run.settings.connections).collect();
     let storm = LogInAsAny(Arc::clone(&bodies));
-    let storm = run.phase(&phase, storm, strangers(run, everybody));
-    let side = run.phase(&beside, me::Look, crowd::seat(run, aside, SIDE_CONNECTIONS));
+    let storm = run.phase(&phase, storm, users_from(run, all_addresses));
+    let side = run.phase(
+        &beside,
+        me::GetMe,
+        population::assign(run, aside, SIDE_CONNECTIONS),
+    );
     let ((storm, _), (side, _)) = tokio::join!(storm, side);
     let mut findings = findings(&capacity, &storm, &side);
     let mut phases = vec![capacity, storm, side];
@@ -57,7 +59,7 @@ pub(super) async fn play(run: &Run) -> Played {
     Ok((phases, findings))
 }
 
-/// The same storm from one address, and beside it those who have nothing to do with it.
+/// The same overload from one address, and logins from other addresses beside it.
 async fn greedy_address(
     run: &Run,
     possible: f64,
@@ -68,8 +70,8 @@ async fn greedy_address(
     let log_in = || LogInAsAny(Arc::clone(bodies));
     let one_address = vec![0; run.settings.connections];
     let other_addresses = (1..=OTHERS).collect();
-    let greedy = run.phase(&phase, log_in(), strangers(run, one_address));
-    let others = run.phase(&beside, log_in(), strangers(run, other_addresses));
+    let greedy = run.phase(&phase, log_in(), users_from(run, one_address));
+    let others = run.phase(&beside, log_in(), users_from(run, other_addresses));
     let ((greedy, _), (others, _)) = tokio::join!(greedy, others);
     (greedy, others)
 }
@@ -83,7 +85,7 @@ fn storm_phase(run: &Run, name: &str, possible: f64) -> Phase {
     }
 }
 
-/// What goes on beside a phase, where nobody may be refused.
+/// A side stream beside a phase, of which no request may be refused.
 fn beside(phase: &Phase, rate: f64) -> Phase {
     Phase {
         name: format!("beside: {}", phase.name),
@@ -102,23 +104,23 @@ fn capacity_phase(run: &Run) -> Phase {
     }
 }
 
-/// Visitors who are nobody yet, each with the number of an address.
-fn strangers(run: &Run, addresses: Vec<usize>) -> Vec<Visitor> {
+/// Virtual users without accounts, each with the number of an address.
+fn users_from(run: &Run, addresses: Vec<usize>) -> Vec<VirtualUser> {
     let one = |(number, address)| {
         let client = run.target.client(address, &run.settings);
-        Visitor::new(number, client, Vec::new())
+        VirtualUser::new(number, client, Vec::new())
     };
     addresses.into_iter().enumerate().map(one).collect()
 }
 
-/// Whoever comes logs in as somebody of all.
+/// A login with a random account of the population.
 pub(super) struct LogInAsAny(pub(super) Arc<[Bytes]>);
 
 impl Turn for LogInAsAny {
-    async fn take(&self, visitor: &mut Visitor) -> Next {
-        let chosen = visitor.roll(self.0.len() as u64);
+    async fn take(&self, user: &mut VirtualUser) -> Next {
+        let chosen = user.random_below(self.0.len() as u64);
         let chosen = usize::try_from(chosen).unwrap_or(0);
-        visitor.ask(Route::Login, self.0[chosen].clone()).await;
+        user.ask(Route::Login, self.0[chosen].clone()).await;
         Next::Again
     }
 }

@@ -1,19 +1,19 @@
 //! Many users at once, each with the same fifteen requests, from registration to logout. Limits on: 429 is
-//! intended, and what follows from a refused step is not asked.
+//! intended, and steps that need a refused one are skipped.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::Played;
+use crate::account::{self, Account};
 use crate::client::Answer;
 use crate::machine::Machine;
-use crate::person::{self, Person};
 use crate::report::{Finding, PhaseReport};
 use crate::route::Route;
 use crate::run::{Phase, Run};
 use crate::settings::Limits;
-use crate::visitor::{Next, Turn, Visitor};
+use crate::virtual_user::{Next, Turn, VirtualUser};
 
 /// Requests of one user.
 const STEPS: u64 = 15;
@@ -22,11 +22,11 @@ pub(super) async fn play(run: &Run) -> Played {
     let settings = &run.settings;
     let marker = u32::from_be_bytes(sallyport::clock::random());
     let one = |number| {
-        let person = Person::new(number, format!("load{marker:08x}x{number}"));
+        let account = Account::new(number, format!("load{marker:08x}x{number}"));
         let client = run.target.client(number, settings);
-        Visitor::new(number, client, vec![person])
+        VirtualUser::new(number, client, vec![account])
     };
-    let visitors = (0..settings.users).map(one).collect();
+    let users = (0..settings.users).map(one).collect();
     let phase = Phase {
         warm_up: Duration::ZERO,
         intended: if settings.limits == Limits::On {
@@ -36,85 +36,87 @@ pub(super) async fn play(run: &Run) -> Played {
         },
         ..Phase::of("stress", settings)
     };
-    let turn = Life {
+    let turn = Journey {
         skew_steps: settings.totp_skew_steps,
     };
-    let (report, _) = run.phase(&phase, turn, visitors).await;
+    let (report, _) = run.phase(&phase, turn, users).await;
     let findings = findings(&report, settings.users);
     Ok((vec![report], findings))
 }
 
-/// All of a user's requests are one turn.
-struct Life {
+/// A whole user journey as one turn.
+struct Journey {
     skew_steps: u8,
 }
 
-impl Turn for Life {
-    async fn take(&self, visitor: &mut Visitor) -> Next {
-        let done = self.live(visitor).await;
+impl Turn for Journey {
+    async fn take(&self, user: &mut VirtualUser) -> Next {
+        let done = self.run(user).await;
         for _ in done.unwrap_or_else(|done| done)..STEPS {
-            visitor.skip("after a refusal");
+            user.skip("after a refusal");
         }
-        Next::Spent
+        Next::Done
     }
 }
 
-impl Life {
+impl Journey {
+    /// Makes all requests of a user.
+    ///
     /// # Errors
-    /// How many requests were made, when one of them was refused that the next ones need.
-    async fn live(&self, visitor: &mut Visitor) -> Result<u64, u64> {
-        let body = visitor.person().registration();
-        keep(visitor, Route::Register, body, 1).await?;
-        look(visitor, Route::Me).await;
-        let body = visitor.person().credentials();
-        keep(visitor, Route::Login, body, 3).await?;
-        look(visitor, Route::Me).await;
-        self.enrol(visitor).await?;
-        let body = visitor.person().credentials();
-        let challenge = keep(visitor, Route::Login, body, 7).await?.ok_or(7_u64)?;
-        let code = visitor.person().next_code().ok_or(7_u64)?;
-        let body = person::second_factor(&challenge, &code);
-        keep(visitor, Route::SecondFactor, body, 8).await?;
-        look(visitor, Route::Me).await;
-        look(visitor, Route::Methods).await;
-        look(visitor, Route::BackupCodesCount).await;
-        let body = visitor.person().refresh_body().ok_or(11_u64)?;
-        keep(visitor, Route::Refresh, body, 12).await?;
-        look(visitor, Route::Sessions).await;
-        look(visitor, Route::Me).await;
-        let body = visitor.person().refresh_body().ok_or(14_u64)?;
-        visitor.ask(Route::Logout, body).await;
-        visitor.person().forget_tokens();
+    /// The number of requests made, when one was refused that the next ones need.
+    async fn run(&self, user: &mut VirtualUser) -> Result<u64, u64> {
+        let body = user.account().registration();
+        keep(user, Route::Register, body, 1).await?;
+        request(user, Route::Me).await;
+        let body = user.account().credentials();
+        keep(user, Route::Login, body, 3).await?;
+        request(user, Route::Me).await;
+        self.enrol(user).await?;
+        let body = user.account().credentials();
+        let challenge = keep(user, Route::Login, body, 7).await?.ok_or(7_u64)?;
+        let code = user.account().next_code().ok_or(7_u64)?;
+        let body = account::second_factor(&challenge, &code);
+        keep(user, Route::SecondFactor, body, 8).await?;
+        request(user, Route::Me).await;
+        request(user, Route::Methods).await;
+        request(user, Route::BackupCodesCount).await;
+        let body = user.account().refresh_body().ok_or(11_u64)?;
+        keep(user, Route::Refresh, body, 12).await?;
+        request(user, Route::Sessions).await;
+        request(user, Route::Me).await;
+        let body = user.account().refresh_body().ok_or(14_u64)?;
+        user.ask(Route::Logout, body).await;
+        user.account().forget_tokens();
         Ok(STEPS)
     }
 
-    async fn enrol(&self, visitor: &mut Visitor) -> Result<(), u64> {
-        let setup = look(visitor, Route::TotpSetup).await;
-        let person = visitor.person();
-        let code = person
+    async fn enrol(&self, user: &mut VirtualUser) -> Result<(), u64> {
+        let setup = request(user, Route::TotpSetup).await;
+        let account = user.account();
+        let code = account
             .scan(&setup.body, self.skew_steps)
-            .and_then(|()| person.next_code())
+            .and_then(|()| account.next_code())
             .ok_or(5_u64)?;
-        let body = person::confirmation(&code);
-        let answer = visitor.ask_signed_in(Route::TotpVerifySetup, body).await;
+        let body = account::confirmation(&code);
+        let answer = user.ask_signed_in(Route::TotpVerifySetup, body).await;
         if answer.is_ok() { Ok(()) } else { Err(6) }
     }
 }
 
-async fn look(visitor: &mut Visitor, route: Route) -> Answer {
-    visitor.ask_signed_in(route, Bytes::new()).await
+async fn request(user: &mut VirtualUser, route: Route) -> Answer {
+    user.ask_signed_in(route, Bytes::new()).await
 }
 
-/// Asks for tokens and keeps them; returns the challenge when there is one. `done` requests were made then.
+/// Requests tokens and keeps them; returns the challenge when there is one. `done` requests were made then.
 async fn keep(
-    visitor: &mut Visitor,
+    user: &mut VirtualUser,
     route: Route,
     body: Bytes,
     done: u64,
 ) -> Result<Option<String>, u64> {
-    let answer = visitor.ask(route, body).await;
+    let answer = user.ask(route, body).await;
     if answer.is_ok() {
-        Ok(visitor.person().keep_tokens(&answer.body))
+        Ok(user.account().keep_tokens(&answer.body))
     } else {
         Err(done)
     }

@@ -1,4 +1,4 @@
-//! Prometheus' text format, as far as the service writes it.
+//! Prometheus' text format, as far as the service uses it.
 
 use std::collections::HashMap;
 
@@ -49,7 +49,7 @@ impl Exposition {
         self.values.get(name).copied().unwrap_or(0.0)
     }
 
-    /// What a histogram took in since `earlier`.
+    /// Distribution of a histogram's values since `earlier`.
     pub(crate) fn since(&self, earlier: &Self, name: &str) -> Distribution {
         let of = |suffix: &str| {
             let name = format!("{name}{suffix}");
@@ -84,12 +84,12 @@ fn bound(labels: &str) -> Option<f64> {
     bound.parse().ok()
 }
 
-/// What a histogram took in over a while.
+/// Distribution of a histogram's values over a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Distribution {
-    /// How many.
+    /// Number of values.
     pub(crate) count: f64,
-    /// All of them together.
+    /// Sum of the values.
     pub(crate) sum: f64,
     buckets: Vec<(f64, f64)>,
 }

@@ -51,7 +51,7 @@ pub(crate) struct ServerFigures {
     pub(crate) pending_peak: f64,
     /// Transactions towards PostgreSQL, per second.
     pub(crate) flushes_per_second: f64,
-    /// Transactions decided again because somebody else was faster.
+    /// Transactions decided again because another commit was faster.
     pub(crate) conflicts: f64,
     /// Operations of Redis that failed.
     pub(crate) redis_errors: f64,

@@ -13,7 +13,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The binary, as new as the sources, compiled as the suite was.
 ///
 /// # Errors
-/// When it does not compile, or when there is neither a binary nor sources.
+/// The service does not compile, or there is neither a binary nor sources.
 pub(super) fn fresh_binary(progress: Progress) -> Result<PathBuf, Error> {
     let own = std::env::current_exe().map_err(Error::io("finding the suite's own binary"))?;
     let folder = own.parent().unwrap_or(Path::new("."));

@@ -29,8 +29,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// Draining, and an orderly end of both stores.
 const END_LIMIT: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(20);
-/// What of our environment the service may see. Not more: `DATABASE_URL` and the like could lead a load run
-/// to stores that matter.
+/// Variables of our environment that the service may see. Not more: `DATABASE_URL` and the like could lead a load run
+/// to production stores.
 const PASSED_ON: &[&str] = &["PATH", "HOME", "TMPDIR", "LANG", "PG_BIN", "REDIS_BIN"];
 
 /// The running service.

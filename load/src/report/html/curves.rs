@@ -1,4 +1,4 @@
-//! Which lines the page draws, and from what.
+//! Curves of the page, and their points.
 
 use std::collections::BTreeSet;
 
