@@ -20,8 +20,8 @@ fn fifty_requests_to_a_private_service_are_counted_told_and_comparable() {
         "me --requests 50 --connections 4 --users 4 --warm-up 0s --duration 60s --argon2 8,1,1";
     let mut arguments: Vec<&str> = options.split(' ').collect();
     arguments.extend(["--quiet", "--json", &json, "--html", &html]);
-    // What the tests of the service are run with is as new as its sources; by itself the suite would build it once
-    // more, with the features that it has without tests.
+    // The service that its own tests use. By itself the suite would build it once more, with the features that it
+    // has without tests.
     let built = Path::new(env!("CARGO_BIN_EXE_load")).with_file_name("sallyport");
     let built = built.display().to_string();
     if Path::new(&built).is_file() {

@@ -1,4 +1,4 @@
-//! Whatever is sent: a clear problem, never a 500, and nothing stored.
+//! Malformed requests: each gets a clear problem, never a 500, and nothing is stored.
 
 use bytes::Bytes;
 use http::{Method, StatusCode};

@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdout, Command};
 
-/// Where the package is installed; another Python may come first in `PATH`.
+/// The Python that the package is installed for; another Python may come first in `PATH`.
 const PYTHON: &str = "/usr/bin/python3";
 
 fn file(path: &str) -> PathBuf {
@@ -328,7 +328,7 @@ async fn no_address_brings_commands_or_headers_along() {
     );
 }
 
-/// What was interrupted in the middle of a letter must not get into the next one.
+/// A letter that was interrupted in the middle must not get into the next one.
 #[tokio::test]
 async fn a_silent_server_is_left_and_its_connection_with_it() {
     let mut server = Server::start(&["--data-reply", "silence"]).await;

@@ -26,7 +26,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "t0k:en";
 
-/// What the provider does after reading a request.
+/// Actions of the provider after it read a request.
 pub enum Answer {
     /// Sends this, and goes on with the connection.
     Sends(String),

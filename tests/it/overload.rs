@@ -16,7 +16,7 @@ use crate::harness::{Kind, TestStores};
 const GREEDY: &str = "192.0.2.1";
 const OTHER: &str = "198.51.100.7";
 
-/// A service with room for few, behind a proxy that it trusts.
+/// A service with a short hash queue, behind a proxy that it trusts.
 fn small(queue: usize) -> Options {
     let mut options = Options {
         hashing: Hashing {

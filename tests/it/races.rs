@@ -1,4 +1,4 @@
-//! What may happen once happens once, however many try at the same time: 200 of each kind of code.
+//! Codes and tokens that count once count once, however many clients show them at the same time: 200 of each kind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

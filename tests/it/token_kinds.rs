@@ -16,7 +16,7 @@ use crate::harness::{Kind, TestStores};
 
 const SOME_ID: &str = "01890000-0000-7000-8000-000000000001";
 
-/// What asks for a proof of identity that is not older than ten minutes.
+/// Routes that ask for a proof of identity that is not older than ten minutes.
 const RECENT: &[&str] = &[
     "POST /api/auth/password/change",
     "POST /api/2fa/totp/setup",

@@ -1,4 +1,4 @@
-//! Whatever the input: argon2-rust and the argon2 crate compute the same tag, or both refuse.
+//! The hash engine against its reference: argon2-rust and the argon2 crate compute the same tag, or both refuse.
 #![no_main]
 
 use std::cell::RefCell;

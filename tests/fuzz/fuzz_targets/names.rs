@@ -1,4 +1,4 @@
-//! What people type and clients say of themselves: names, numbers, codes, ids, user agents. Any text is answered,
+//! Texts that people type and clients send: names, numbers, codes, ids, user agents. Any text is answered,
 //! and what is accepted has one normal form.
 #![no_main]
 

@@ -76,7 +76,7 @@ fuzz_target!(|input: Input| {
         assert_eq!(opened.is_ok(), text == *minted, "{kind:?} {text:?}");
         if let Ok(opened) = opened {
             assert_eq!(tokens.encode(kind, &opened), text);
-            // What the store keeps of a successor is text, too.
+            // The stored part of a successor is text, too.
             let _ = tokens.unwrap(&opened, &text);
         }
     }

@@ -11,7 +11,7 @@ use sallyport::crypto::{HashError, HashPool};
 use sallyport::model::Password;
 use tokio::runtime::Runtime;
 
-/// What the seeds were made of.
+/// The password that the seeds were made of.
 const PASSWORD: &str = "password";
 
 static POOL: LazyLock<(Runtime, HashPool)> = LazyLock::new(|| {

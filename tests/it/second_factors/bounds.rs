@@ -1,4 +1,4 @@
-//! What is refused, limited, or of dev mode alone.
+//! Bounds of second factors: bodies that are refused, limits, and what dev mode alone has.
 
 use std::time::Duration;
 
