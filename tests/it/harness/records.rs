@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport::model::{
-    Action, AuditEvent, Challenge, Factors, Identifier, Method, MethodKind, Seen, Session,
+    Action, AuditEvent, Challenge, ClientInfo, Factors, Identifier, Method, MethodKind, Session,
     SessionId, Strikes, TrustedDevice, User, UserId,
 };
 use sallyport::store::{Class, Error, Receipt, Store};
@@ -94,7 +94,7 @@ impl TestStores {
 
     /// A device that the account trusts.
     pub fn device(&self, user: &User) -> TrustedDevice {
-        let seen = Seen {
+        let seen = ClientInfo {
             ip_address: "192.0.2.7".parse().expect("address"),
             user_agent: "test".to_owned(),
         };
