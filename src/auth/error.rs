@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::crypto::HashError;
-use crate::model::{IdentifierError, IdentifierKind, PasswordError};
+use crate::model::{IdentifierError, PasswordError};
 use crate::store;
 
 /// A refusal or a failure.
@@ -134,8 +134,9 @@ impl FieldError {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Taken(IdentifierKind::Email) => Self::EmailTaken,
-            store::Error::Taken(IdentifierKind::Username) => Self::UsernameTaken,
+            store::Error::Taken(store::EMAIL) => Self::EmailTaken,
+            store::Error::Taken(store::USERNAME) => Self::UsernameTaken,
+            store::Error::Taken(name) => Self::Internal(format!("{name} is taken")),
             store::Error::Busy | store::Error::Contention => Self::Overloaded {
                 retry_after: Duration::from_secs(1),
             },

@@ -136,6 +136,12 @@ macro_rules! id_types {
             }
         }
 
+        impl From<$name> for Id {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl FromStr for $name {
             type Err = IdError;
 

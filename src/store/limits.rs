@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use fred::types::Value;
 
-use super::Error;
-use super::inner::Inner;
-use super::redis::Op;
 use crate::config::Quota;
 use crate::model::{Partition, Timestamp, UserId};
+use crate::store::Error;
+use crate::store::inner::Inner;
+use crate::store::redis::Op;
 
 /// Whom a limit counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ pub struct Taken {
 /// Buckets of one partition, which one script call takes from.
 #[derive(Clone, Debug, Default)]
 struct Group {
-    /// Their places in the question.
+    /// Their records in the question.
     order: Vec<usize>,
     keys: Vec<String>,
     quotas: Vec<Quota>,
@@ -75,8 +75,8 @@ impl Taken {
 }
 
 impl Inner {
-    /// See [`super::Store::take`].
-    pub(super) async fn take(self: &Arc<Self>, buckets: &[Bucket]) -> Result<Taken, Error> {
+    /// See [`crate::store::Store::take`].
+    pub(crate) async fn take(self: &Arc<Self>, buckets: &[Bucket]) -> Result<Taken, Error> {
         let groups = self.group(buckets);
         let at = self.clock.now();
         let asked = groups
@@ -85,11 +85,11 @@ impl Inner {
         let answers = futures_util::future::try_join_all(asked).await?;
         let mut found: Vec<(usize, Verdict)> = Vec::with_capacity(buckets.len());
         for (group, rows) in groups.values().zip(&answers) {
-            for (place, row) in group.order.iter().zip(rows) {
-                found.push((*place, verdict(&buckets[*place], row)));
+            for (record, row) in group.order.iter().zip(rows) {
+                found.push((*record, verdict(&buckets[*record], row)));
             }
         }
-        found.sort_by_key(|(place, _)| *place);
+        found.sort_by_key(|(record, _)| *record);
         let mut taken = Taken {
             verdicts: found.into_iter().map(|(_, verdict)| verdict).collect(),
             at,
@@ -101,7 +101,7 @@ impl Inner {
                 group
                     .order
                     .iter()
-                    .any(|place| !taken.verdicts[*place].allowed)
+                    .any(|record| !taken.verdicts[*record].allowed)
             };
             let mut passed = taken.groups.clone();
             passed.retain(|_, group| !refused(group));
@@ -111,8 +111,8 @@ impl Inner {
         Ok(taken)
     }
 
-    /// See [`super::Store::give_back`].
-    pub(super) async fn give_back(&self, taken: Taken) {
+    /// See [`crate::store::Store::give_back`].
+    pub(crate) async fn give_back(&self, taken: Taken) {
         self.give_back_groups(&taken.groups, taken.at).await;
     }
 
@@ -133,7 +133,7 @@ impl Inner {
 
     fn group(&self, buckets: &[Bucket]) -> BTreeMap<Partition, Group> {
         let mut groups: BTreeMap<Partition, Group> = BTreeMap::new();
-        for (place, bucket) in buckets.iter().enumerate() {
+        for (record, bucket) in buckets.iter().enumerate() {
             let (partition, name) = match &bucket.subject {
                 Subject::Account(user) => (user.partition(), user.to_string()),
                 Subject::Text(text) => {
@@ -142,7 +142,7 @@ impl Inner {
                 }
             };
             let group = groups.entry(partition).or_default();
-            group.order.push(place);
+            group.order.push(record);
             group
                 .keys
                 .push(self.redis.keys.bucket(partition, bucket.policy, &name));

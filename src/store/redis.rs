@@ -1,8 +1,8 @@
-//! Redis: connection, scripts, and the replies turned into Rust. The only place that knows fred.
+//! Redis: connection, scripts, and the replies turned into Rust. The only record that knows fred.
 
 mod connect;
 pub(crate) mod keys;
-pub(crate) mod watcher;
+pub(crate) mod tracking;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use fred::types::{Expiration, FromValue, SetOptions, Value};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Error;
 use crate::clock::Stopwatch;
 use crate::config;
+use crate::store::Error;
 use crate::telemetry::names;
 use keys::KeySpace;
 
@@ -162,7 +162,7 @@ impl Redis {
         args: Vec<Value>,
     ) -> Result<T, Error> {
         let client = self.client()?;
-        let watch = Stopwatch::start();
+        let stopwatch = Stopwatch::start();
         let script = self.scripts.of(op);
         let mut answer = client
             .evalsha(script.sha1().clone(), keys.clone(), args.clone())
@@ -178,23 +178,25 @@ impl Redis {
             answer = client.evalsha(script.sha1().clone(), keys, args).await;
         }
         metrics::histogram!(names::REDIS_COMMAND, "operation" => op.label())
-            .record(watch.seconds());
+            .record(stopwatch.seconds());
         answer.map_err(|error| uncertain(op.label(), &error))
     }
 
     /// Several keys of one slot.
     pub(crate) async fn mget(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, Error> {
-        let watch = Stopwatch::start();
+        let stopwatch = Stopwatch::start();
         let answer = self.client()?.mget(keys).await;
-        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read").record(watch.seconds());
+        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read")
+            .record(stopwatch.seconds());
         answer.map_err(|error| refused("read", &error))
     }
 
     /// One key.
     pub(crate) async fn fetch(&self, key: String) -> Result<Option<String>, Error> {
-        let watch = Stopwatch::start();
+        let stopwatch = Stopwatch::start();
         let answer = self.client()?.get(key).await;
-        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read").record(watch.seconds());
+        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read")
+            .record(stopwatch.seconds());
         answer.map_err(|error| refused("read", &error))
     }
 

@@ -41,6 +41,7 @@ mod store_limits;
 mod store_losses;
 mod store_model;
 mod store_outbox;
+mod store_tables;
 mod stores;
 mod tidy;
 mod token_kinds;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport::model::{Action, Session, User};
-use sallyport::store::{Class, Durability, Error};
+use sallyport::store::{self, Class, Durability, Error};
 
 use crate::lab::{self, BOTH, Kind, Lab};
 
@@ -143,10 +143,7 @@ async fn a_name_that_postgres_refuses_withdraws_the_account_and_frees_its_other_
         let receipt = lab::add(&store, &lab, &second).await.expect("commit");
         let refused = receipt.durable_patiently().await;
         assert!(
-            matches!(
-                refused,
-                Err(Error::Taken(sallyport::model::IdentifierKind::Email))
-            ),
+            matches!(refused, Err(Error::Taken(store::EMAIL))),
             "{kind:?}: {refused:?}"
         );
         drop(claim);
@@ -199,7 +196,7 @@ async fn one_bad_image_is_put_aside_and_the_others_go_through() {
     bad.user_agent = "nul \0 byte".to_owned();
     let put_bad = store.transact(Class::Session, bad.id, |_, draft| {
         draft.put(&bad);
-        draft.trace(&lab.event(&user, Action::UserLogin));
+        draft.audit(&lab.event(&user, Action::UserLogin));
         Ok::<_, Error>(())
     });
     let _ = put_bad.await.expect("commit");

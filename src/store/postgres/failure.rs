@@ -23,7 +23,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Judges an error by its class (PostgreSQL, appendix A).
-    pub(super) fn of(error: &sqlx::Error) -> Self {
+    pub(crate) fn of(error: &sqlx::Error) -> Self {
         let sqlx::Error::Database(database) = error else {
             // A value that does not fit a parameter is ours to put aside; all else is the connection.
             return match error {
@@ -58,7 +58,7 @@ impl Failure {
     }
 
     /// For metrics.
-    pub(super) fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Away => "away",
             Self::Collision => "collision",

@@ -2,13 +2,14 @@
 
 use crate::model::{Id, IdentifierKind, Partition};
 
-use super::super::record::{self, Place};
+use crate::store::record::RecordRef;
+use crate::store::tables::TABLES;
 
 /// A key of which somebody wants to know when it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watched {
+pub(crate) enum TrackedKey {
     /// The incarnation of a partition.
-    Era(Partition),
+    Incarnation(Partition),
     /// A record, by kind and id.
     Record(&'static str, Id),
 }
@@ -61,30 +62,29 @@ impl KeySpace {
     }
 
     /// A record: `gen ver image`.
-    pub(crate) fn record(&self, place: Place) -> String {
-        self.tagged(
-            place.id.partition(),
-            &format!("{}:{}", place.table.kind, place.id),
-        )
+    pub(crate) fn record(&self, record: RecordRef) -> String {
+        self.tagged(record.id.partition(), &record.name())
     }
 
     /// The partition's incarnation alone: changes only with it.
-    pub(crate) fn era(&self, partition: Partition) -> String {
+    pub(crate) fn incarnation(&self, partition: Partition) -> String {
         self.tagged(partition, "era")
     }
 
     /// What a key names, of those that are watched.
-    pub(crate) fn watched(&self, key: &str) -> Option<Watched> {
+    pub(crate) fn watched(&self, key: &str) -> Option<TrackedKey> {
         let (partition, rest) = key
             .strip_prefix(&*self.prefix)?
             .strip_prefix('{')?
             .split_once("}:")?;
         if rest == "era" {
             let partition = u8::from_str_radix(partition, 16).ok()?;
-            return Some(Watched::Era(Partition(partition)));
+            return Some(TrackedKey::Incarnation(Partition(partition)));
         }
-        let (table, id) = record::parse_name(rest)?;
-        Some(Watched::Record(table.kind, id))
+        let (kind, id) = rest.split_once(':')?;
+        let mut tables = TABLES.iter().filter(|table| table.ends_sessions);
+        let table = tables.find(|table| table.kind == kind)?;
+        Some(TrackedKey::Record(table.kind, id.parse().ok()?))
     }
 
     /// A rate-limit bucket; `digest` names the subject.
@@ -108,8 +108,9 @@ impl KeySpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::User;
     use crate::model::{Id, Timestamp};
-    use crate::store::record::USERS;
+    use crate::store::record::Record;
 
     #[test]
     fn all_keys_of_one_partition_carry_one_hash_tag() {
@@ -121,9 +122,12 @@ mod tests {
             keys.pend(id.partition()),
             keys.outbox(id.partition()),
             keys.parcels(id.partition()),
-            keys.record(Place { table: &USERS, id }),
+            keys.record(RecordRef {
+                table: User::TABLE,
+                id,
+            }),
             keys.bucket(id.partition(), "login", "ab"),
-            keys.era(id.partition()),
+            keys.incarnation(id.partition()),
         ] {
             assert!(key.starts_with("t1:{0f}:"), "{key}");
         }
@@ -133,10 +137,16 @@ mod tests {
     fn watched_keys_are_understood_and_others_are_none() {
         let keys = KeySpace::new("t1:");
         let id = Id::new(Timestamp::from_micros(0), [1; 10]).in_partition(Partition(0x0f));
-        let record = keys.record(Place { table: &USERS, id });
-        assert_eq!(keys.watched(&record), Some(Watched::Record("user", id)));
-        let era = keys.era(Partition(0xfe));
-        assert_eq!(keys.watched(&era), Some(Watched::Era(Partition(0xfe))));
+        let record = keys.record(RecordRef {
+            table: User::TABLE,
+            id,
+        });
+        assert_eq!(keys.watched(&record), Some(TrackedKey::Record("user", id)));
+        let era = keys.incarnation(Partition(0xfe));
+        assert_eq!(
+            keys.watched(&era),
+            Some(TrackedKey::Incarnation(Partition(0xfe)))
+        );
         for other in [
             "",
             "t1:",

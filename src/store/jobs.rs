@@ -15,10 +15,10 @@ use std::time::Duration;
 use fred::types::Value;
 use tokio::sync::Notify;
 
-use super::Error;
-use super::inner::Inner;
-use super::redis::Op;
 use crate::model::{LetterId, Partition, Timestamp};
+use crate::store::Error;
+use crate::store::inner::Inner;
+use crate::store::redis::Op;
 
 /// A carrier that has not settled after this has lost its parcel to whoever comes next.
 const LEASE: Duration = Duration::from_secs(60);
@@ -29,10 +29,10 @@ const ABREAST: usize = 8;
 
 /// A message on its way into the outbox.
 #[derive(Debug)]
-pub(super) struct Posted {
-    pub(super) id: LetterId,
-    pub(super) content: String,
-    pub(super) expires_at: Timestamp,
+pub(crate) struct Posted {
+    pub(crate) id: LetterId,
+    pub(crate) content: String,
+    pub(crate) expires_at: Timestamp,
 }
 
 /// A message taken out of the outbox, to be settled within a minute.
@@ -50,7 +50,7 @@ pub struct Parcel {
 
 /// Partitions in which parcels may be due.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     due: Mutex<Due>,
     arrived: Notify,
 }
@@ -80,7 +80,7 @@ impl Due {
 
 impl Outbox {
     /// Notes that something may be due in a partition.
-    pub(super) fn is_due(&self, partition: Partition) {
+    pub(crate) fn is_due(&self, partition: Partition) {
         self.lock().partitions.insert(partition);
         self.arrived.notify_one();
     }
@@ -96,7 +96,7 @@ impl Outbox {
 
 impl Posted {
     /// As `commit.lua` wants it.
-    pub(super) fn arguments(&self) -> [Value; 3] {
+    pub(crate) fn arguments(&self) -> [Value; 3] {
         let content = format!("{} {}", self.expires_at.micros(), self.content);
         [
             Value::from(self.id.to_string()),
@@ -108,14 +108,14 @@ impl Posted {
 
 impl Inner {
     /// Returns when something may be due.
-    pub(super) async fn wait_for_parcels(&self) {
+    pub(crate) async fn wait_for_parcels(&self) {
         while self.outbox.lock().partitions.is_empty() {
             self.outbox.arrived.notified().await;
         }
     }
 
     /// Takes what is due in some partitions.
-    pub(super) async fn collect(self: &Arc<Self>) -> Result<Vec<Parcel>, Error> {
+    pub(crate) async fn collect(self: &Arc<Self>) -> Result<Vec<Parcel>, Error> {
         let partitions = self.outbox.take();
         let collected = partitions.iter().map(|partition| self.empty(*partition));
         let collected = futures_util::future::join_all(collected).await;
@@ -156,8 +156,8 @@ impl Inner {
         Ok(parcels.collect::<Option<_>>().unwrap_or_default())
     }
 
-    /// See [`super::Store::settle`].
-    pub(super) async fn settle_parcel(
+    /// See [`crate::store::Store::settle`].
+    pub(crate) async fn settle_parcel(
         &self,
         parcel: &Parcel,
         later: Option<Duration>,

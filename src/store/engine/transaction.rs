@@ -6,17 +6,19 @@ use std::time::Duration;
 use fred::types::Value;
 use tokio::sync::oneshot;
 
-use super::inner::Inner;
-use super::outbox::Posted;
-use super::postgres::RowImage;
-use super::queue::{Change, Entry, Flag};
-use super::read::{Snapshot, Stored};
-use super::receipt::Receipt;
-use super::record::{self, AUDIT_LOGS, Keys, Place, Record, Table};
-use super::redis::Op;
-use super::{Class, Error};
 use crate::clock::{self, Stopwatch};
-use crate::model::{AuditEvent, LetterId, Partition, Session, Timestamp, User};
+use crate::model::{AuditEvent, LetterId, Partition, Timestamp};
+use crate::store::engine::read::{Snapshot, Stored};
+use crate::store::engine::receipt::Receipt;
+use crate::store::image;
+use crate::store::inner::Inner;
+use crate::store::jobs::Posted;
+use crate::store::postgres::RowImage;
+use crate::store::record::{Keys, Record, RecordRef};
+use crate::store::redis::Op;
+use crate::store::tables::{AUDIT_LOGS, Table};
+use crate::store::writeback::queue::{Change, Entry, Flag};
+use crate::store::{Class, Error};
 use crate::telemetry::names;
 
 /// How often a transaction is decided again before it gives up.
@@ -28,15 +30,15 @@ pub struct Draft {
     now: Timestamp,
     lost: Timestamp,
     writes: Vec<Write>,
-    removed: Vec<Place>,
-    traces: Vec<(Place, String)>,
+    removed: Vec<RecordRef>,
+    audited: Vec<(RecordRef, String)>,
     posted: Vec<Posted>,
     failed: Option<Error>,
 }
 
 #[derive(Debug)]
 struct Write {
-    place: Place,
+    record: RecordRef,
     image: Arc<str>,
     stays: Duration,
     deleted: bool,
@@ -49,7 +51,7 @@ impl Draft {
             lost,
             writes: Vec::new(),
             removed: Vec::new(),
-            traces: Vec::new(),
+            audited: Vec::new(),
             posted: Vec::new(),
             failed: None,
         }
@@ -65,15 +67,12 @@ impl Draft {
     /// Writes a record: it goes to Redis, and to the log when it is durable, in one step. The last of several
     /// puts of one record counts.
     pub fn put<R: Record>(&mut self, record: &R) {
-        match record::image(record) {
+        match image::encode(record) {
             Ok(image) => {
-                let place = Place {
-                    table: R::TABLE,
-                    id: record.id(),
-                };
-                self.writes.retain(|write| !write.place.is(place));
+                let written = RecordRef::of::<R>(record.id());
+                self.writes.retain(|write| !write.record.is(written));
                 self.writes.push(Write {
-                    place,
+                    record: written,
                     image: image.into(),
                     stays: record.stays(self.now),
                     deleted: record.is_deleted(),
@@ -91,12 +90,9 @@ impl Draft {
                 R::TABLE.kind
             )));
         }
-        let place = Place {
-            table: R::TABLE,
-            id: record.id(),
-        };
-        self.writes.retain(|write| !write.place.is(place));
-        self.removed.push(place);
+        let removed = RecordRef::of::<R>(record.id());
+        self.writes.retain(|write| !write.record.is(removed));
+        self.removed.push(removed);
     }
 
     /// Posts a message with this commit: somebody takes it out of the outbox soon, until it expires.
@@ -110,10 +106,10 @@ impl Draft {
     }
 
     /// Writes an audit entry into the log of this commit.
-    pub fn trace(&mut self, event: &AuditEvent) {
-        match record::image(event) {
-            Ok(image) => self.traces.push((
-                Place {
+    pub fn audit(&mut self, event: &AuditEvent) {
+        match image::encode(event) {
+            Ok(image) => self.audited.push((
+                RecordRef {
                     table: &AUDIT_LOGS,
                     id: event.id.id(),
                 },
@@ -126,7 +122,7 @@ impl Draft {
     fn is_empty(&self) -> bool {
         self.writes.is_empty()
             && self.removed.is_empty()
-            && self.traces.is_empty()
+            && self.audited.is_empty()
             && self.posted.is_empty()
     }
 }
@@ -142,15 +138,15 @@ enum Answer {
 }
 
 impl Inner {
-    /// See [`super::Store::transact`].
-    pub(super) async fn transact<K: Keys, T, E: From<Error>>(
+    /// See [`crate::store::Store::transact`].
+    pub(crate) async fn transact<K: Keys, T, E: From<Error>>(
         self: &Arc<Self>,
         class: Class,
         keys: K,
         mut decide: impl FnMut(K::Records, &mut Draft) -> Result<T, E>,
     ) -> Result<(T, Receipt), E> {
         self.admit(class)?;
-        let watch = Stopwatch::start();
+        let stopwatch = Stopwatch::start();
         for attempt in 0..ATTEMPTS {
             let recalled = (attempt == 0).then(|| self.recall(&keys)).flatten();
             let is_fresh = recalled.is_none();
@@ -167,17 +163,17 @@ impl Inner {
             if draft.is_empty() {
                 if class == Class::Restrict {
                     // What was to be taken away may have been a moment ago, and not be refused everywhere yet.
-                    clock::sleep(self.watch.lease()).await;
+                    clock::sleep(self.session_cache.lease()).await;
                 }
                 return Ok((answer, Receipt::of_nothing(self)));
             }
             match self.commit(class, &snapshot, draft).await? {
                 Answer::Committed(receipt) => {
                     metrics::histogram!(names::STORE_COMMIT, "class" => class.label())
-                        .record(watch.seconds());
+                        .record(stopwatch.seconds());
                     if receipt.takes_away {
                         // Whoever has not heard of it by then may no longer check from memory.
-                        clock::sleep(self.watch.lease()).await;
+                        clock::sleep(self.session_cache.lease()).await;
                     }
                     return Ok((answer, receipt));
                 }
@@ -201,7 +197,10 @@ impl Inner {
 
     /// Refuses what the log has no room for.
     fn admit(&self, class: Class) -> Result<(), Error> {
-        let bytes = self.books.bytes.load(std::sync::atomic::Ordering::Relaxed);
+        let bytes = self
+            .backlog
+            .bytes
+            .load(std::sync::atomic::Ordering::Relaxed);
         let bytes = u64::try_from(bytes).unwrap_or(0);
         let budget = self.settings.log_budget_bytes;
         let full = match class {
@@ -238,8 +237,8 @@ impl Inner {
         let answer = answer.inspect_err(|_| {
             // Nobody knows whether it happened, so nothing that is remembered may be right.
             for write in &draft.writes {
-                self.watch.forget(write.place);
-                self.recent.forget(write.place);
+                self.session_cache.forget(write.record);
+                self.recent.forget(write.record);
             }
         })?;
         match answer.first().map(String::as_str) {
@@ -258,12 +257,12 @@ impl Inner {
         self.partitions.saw(partition, ver);
         let takes_away = takes_away(class, snapshot, &draft);
         for write in &draft.writes {
-            self.watch.forget(write.place);
+            self.session_cache.forget(write.record);
             let stands = Some((ver, Arc::clone(&write.image)));
-            self.recent.note(write.place, snapshot.meta.gen_, stands);
+            self.recent.note(write.record, snapshot.meta.gen_, stands);
         }
-        for place in &draft.removed {
-            self.recent.forget(*place);
+        for record in &draft.removed {
+            self.recent.forget(*record);
         }
         if !draft.posted.is_empty() {
             self.outbox.is_due(partition);
@@ -271,15 +270,15 @@ impl Inner {
         if changes.is_empty() {
             return Ok(Answer::Committed(Receipt::of_nothing(self)));
         }
-        for (place, ..) in &changes {
-            self.absent.remove(&place.id);
+        for (record, ..) in &changes {
+            self.absent.remove(&record.id);
         }
-        let (done, fate) = oneshot::channel();
+        let (done, outcome) = oneshot::channel();
         let changes = changes
             .into_iter()
-            .map(|(place, flag, image)| Change {
+            .map(|(record, flag, image)| Change {
                 row: RowImage {
-                    place,
+                    record,
                     gen_: snapshot.meta.gen_,
                     ver,
                     image,
@@ -295,10 +294,10 @@ impl Inner {
             age: Stopwatch::start(),
             done: Some(done),
         };
-        self.books.moved(i64::try_from(entry.cost()).unwrap_or(0));
+        self.backlog.moved(i64::try_from(entry.cost()).unwrap_or(0));
         self.queue.push(entry);
         Ok(Answer::Committed(Receipt {
-            fate: Some(fate),
+            outcome: Some(outcome),
             takes_away,
             inner: Arc::clone(self),
         }))
@@ -313,7 +312,7 @@ impl Inner {
         &self,
         snapshot: &Snapshot,
         draft: &Draft,
-    ) -> Result<(Vec<String>, Vec<Value>, Vec<(Place, Flag, Arc<str>)>), Error> {
+    ) -> Result<(Vec<String>, Vec<Value>, Vec<(RecordRef, Flag, Arc<str>)>), Error> {
         let (partition, space) = (snapshot.partition, &self.redis.keys);
         let mut keys = vec![
             space.meta(partition),
@@ -324,16 +323,16 @@ impl Inner {
         let mut logged = Vec::new();
         let mut items: Vec<Value> = Vec::new();
         for stored in &snapshot.stored {
-            let place = stored.place;
-            if draft.writes.iter().any(|write| write.place.is(place)) {
+            let record = stored.record;
+            if draft.writes.iter().any(|write| write.record.is(record)) {
                 continue;
             }
-            keys.push(space.record(place));
-            if draft.removed.iter().any(|removed| removed.is(place)) {
+            keys.push(space.record(record));
+            if draft.removed.iter().any(|removed| removed.is(record)) {
                 args.extend([expected(stored), "x".into(), "-".into(), "".into()]);
                 continue;
             }
-            let renewed = place
+            let renewed = record
                 .table
                 .renewed_by_use
                 .filter(|_| stored.found.is_some());
@@ -342,12 +341,12 @@ impl Inner {
             args.extend([expected(stored), "=".into(), Value::from(stays), "".into()]);
         }
         for write in &draft.writes {
-            let table = write.place.table;
+            let table = write.record.table;
             let known = snapshot
                 .stored
                 .iter()
-                .find(|stored| stored.place.is(write.place));
-            keys.push(space.record(write.place));
+                .find(|stored| stored.record.is(write.record));
+            keys.push(space.record(write.record));
             args.push(known.map_or_else(|| Value::from(absent(table)), expected));
             args.push("w".into());
             args.push(Value::from(write.stays.as_millis().max(1).to_string()));
@@ -358,10 +357,10 @@ impl Inner {
                 } else {
                     Flag::Record
                 };
-                items.push(Value::from(record::name(table, write.place.id)));
+                items.push(Value::from(write.record.name()));
                 items.push(Value::from(flag.letter().to_string()));
                 items.push(Value::from(format!("#{}", keys.len() - 3)));
-                logged.push((write.place, flag, Arc::clone(&write.image)));
+                logged.push((write.record, flag, Arc::clone(&write.image)));
             }
         }
         args[1] = Value::from(format!(
@@ -370,20 +369,23 @@ impl Inner {
             self.partitions.high(partition),
             keys.len() - 3
         ));
-        for (place, image) in &draft.traces {
-            items.push(Value::from(record::name(place.table, place.id)));
-            items.push(Value::from(Flag::Trace.letter().to_string()));
+        for (record, image) in &draft.audited {
+            items.push(Value::from(record.name()));
+            items.push(Value::from(Flag::LogOnly.letter().to_string()));
             items.push(Value::from(image.clone()));
-            logged.push((*place, Flag::Trace, Arc::from(image.as_str())));
+            logged.push((*record, Flag::LogOnly, Arc::from(image.as_str())));
         }
         if !draft.posted.is_empty() {
             keys.extend([space.outbox(partition), space.parcels(partition)]);
             items.extend(draft.posted.iter().flat_map(Posted::arguments));
         }
-        let writes = draft.writes.iter().map(|write| write.place.id.partition());
-        let traces = draft.traces.iter().map(|(place, _)| place.id.partition());
+        let writes = draft.writes.iter().map(|write| write.record.id.partition());
+        let audited = draft
+            .audited
+            .iter()
+            .map(|(record, _)| record.id.partition());
         let posted = draft.posted.iter().map(|one| one.id.partition());
-        if !all_in(partition, writes.chain(traces).chain(posted)) {
+        if !all_in(partition, writes.chain(audited).chain(posted)) {
             return Err(Error::Corrupt(
                 "a transaction reaches over its partition".to_owned(),
             ));
@@ -396,7 +398,7 @@ impl Inner {
 /// The version that a record must still have.
 fn expected(stored: &Stored) -> Value {
     stored.found.as_ref().map_or_else(
-        || Value::from(absent(stored.place.table)),
+        || Value::from(absent(stored.record.table)),
         |found| Value::from(found.0.to_string()),
     )
 }
@@ -412,15 +414,11 @@ fn absent(table: &Table) -> &'static str {
 fn takes_away(class: Class, snapshot: &Snapshot, draft: &Draft) -> bool {
     let stood = |write: &Write| {
         let mut stored = snapshot.stored.iter();
-        stored.any(|stored| stored.place.is(write.place) && stored.found.is_some())
-    };
-    let watched = |write: &Write| {
-        let kind = write.place.table.kind;
-        kind == Session::TABLE.kind || kind == User::TABLE.kind
+        stored.any(|stored| stored.record.is(write.record) && stored.found.is_some())
     };
     let mut writes = draft.writes.iter();
     matches!(class, Class::Grant | Class::Restrict)
-        && writes.any(|write| watched(write) && stood(write))
+        && writes.any(|write| write.record.table.ends_sessions && stood(write))
 }
 
 fn all_in(home: Partition, mut partitions: impl Iterator<Item = Partition>) -> bool {

@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use fred::types::Value;
 
-use super::Error;
-use super::flusher::BATCH;
-use super::inner::Inner;
-use super::postgres::RowImage;
-use super::queue::{Change, Entry, Flag};
-use super::record::{self, Place};
-use super::redis::Op;
 use crate::clock::{self, Stopwatch};
 use crate::model::Partition;
+use crate::store::inner::Inner;
+use crate::store::postgres::RowImage;
+use crate::store::redis::Op;
+use crate::store::writeback::flusher::BATCH;
+use crate::store::writeback::queue::{Change, Entry, Flag};
+use crate::store::{Error, Schema};
 use crate::telemetry::names;
 
 /// Between two rounds over all partitions.
@@ -35,7 +34,7 @@ const ABREAST: usize = 32;
 const REWIND_CHECK: Duration = Duration::from_secs(5);
 
 /// What one look at a partition's log brought.
-struct Glance {
+struct PartitionScan {
     waiting: u64,
     oldest_millis: u64,
     bytes: i64,
@@ -46,7 +45,7 @@ struct Glance {
 
 impl Inner {
     /// Sweeps until told to stop.
-    pub(super) async fn run_sweeper(self: Arc<Self>) {
+    pub(crate) async fn run_sweeper(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
             let swept = if self.settings.workers {
                 self.sweep_once(MIN_AGE).await
@@ -63,7 +62,7 @@ impl Inner {
     }
 
     /// Watches for lost state, and for PostgreSQL's return while it is away.
-    pub(super) async fn run_watch(self: Arc<Self>) {
+    pub(crate) async fn run_loss_detector(self: Arc<Self>) {
         if let Err(error) = self.settle_new_ones().await {
             tracing::warn!(%error, "some partitions are not settled yet");
         }
@@ -90,7 +89,7 @@ impl Inner {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when either store is away.
-    pub(super) async fn sweep_once(self: &Arc<Self>, min_age: Duration) -> Result<usize, Error> {
+    pub(crate) async fn sweep_once(self: &Arc<Self>, min_age: Duration) -> Result<usize, Error> {
         if !self.postgres.is_up() {
             return self.count_once().await;
         }
@@ -119,18 +118,18 @@ impl Inner {
         let sweeper = self.name.to_string();
         let partitions: Vec<Partition> = Partition::all().collect();
         for abreast in partitions.chunks(ABREAST) {
-            let glances = abreast
+            let scans = abreast
                 .iter()
-                .map(|partition| self.glance(&sweeper, *partition, most, min_age));
-            let glances = futures_util::future::join_all(glances).await;
-            for (partition, glance) in abreast.iter().zip(glances) {
-                let glance = glance?;
-                waiting += glance.waiting;
-                oldest = oldest.max(glance.oldest_millis);
-                bytes += glance.bytes;
-                entries.extend(glance.entries);
-                moved.extend(glance.moved.then_some(*partition));
-                if glance.parcels_due > 0 {
+                .map(|partition| self.scan_partition(&sweeper, *partition, most, min_age));
+            let scans = futures_util::future::join_all(scans).await;
+            for (partition, scan) in abreast.iter().zip(scans) {
+                let scan = scan?;
+                waiting += scan.waiting;
+                oldest = oldest.max(scan.oldest_millis);
+                bytes += scan.bytes;
+                entries.extend(scan.entries);
+                moved.extend(scan.moved.then_some(*partition));
+                if scan.parcels_due > 0 {
                     self.outbox.is_due(*partition);
                 }
             }
@@ -147,21 +146,21 @@ impl Inner {
 
     #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
     fn note(&self, waiting: u64, oldest_millis: u64, bytes: i64) {
-        self.books.pending.store(waiting, Ordering::Relaxed);
-        self.books
+        self.backlog.pending.store(waiting, Ordering::Relaxed);
+        self.backlog
             .oldest_millis
             .store(oldest_millis, Ordering::Relaxed);
-        self.books.bytes.store(bytes, Ordering::Relaxed);
+        self.backlog.bytes.store(bytes, Ordering::Relaxed);
         metrics::gauge!(names::STORE_PENDING).set(waiting as f64);
         metrics::gauge!(names::STORE_OLDEST).set(oldest_millis as f64 / 1000.0);
         metrics::gauge!(names::STORE_LOG_BYTES).set(bytes as f64);
     }
 
     /// Takes everything in one partition's log to PostgreSQL, whoever else may be at it.
-    pub(super) async fn drain(self: &Arc<Self>, partition: Partition) -> Result<(), Error> {
+    pub(crate) async fn drain(self: &Arc<Self>, partition: Partition) -> Result<(), Error> {
         loop {
             let entries = self
-                .glance("", partition, PER_PARTITION, Duration::ZERO)
+                .scan_partition("", partition, PER_PARTITION, Duration::ZERO)
                 .await?
                 .entries;
             if entries.is_empty() {
@@ -173,13 +172,13 @@ impl Inner {
         }
     }
 
-    async fn glance(
+    async fn scan_partition(
         &self,
         sweeper: &str,
         partition: Partition,
         most: usize,
         min_age: Duration,
-    ) -> Result<Glance, Error> {
+    ) -> Result<PartitionScan, Error> {
         let space = &self.redis.keys;
         let answer: Vec<Value> = self
             .redis
@@ -206,7 +205,7 @@ impl Inner {
             .cloned()
             .map(Value::into_array)
             .unwrap_or_default();
-        Ok(Glance {
+        Ok(PartitionScan {
             waiting: u64::try_from(number(0)).unwrap_or(0),
             oldest_millis: u64::try_from(number(1)).unwrap_or(0),
             bytes: number(2),
@@ -214,14 +213,14 @@ impl Inner {
             parcels_due: number(5),
             entries: entries
                 .into_iter()
-                .filter_map(|entry| read_entry(partition, entry))
+                .filter_map(|entry| read_entry(&self.schema, partition, entry))
                 .collect(),
         })
     }
 }
 
 /// Reads `[id, [g, gen, v, ver, name, flag ‖ image, …]]`.
-fn read_entry(partition: Partition, entry: Value) -> Option<Entry> {
+fn read_entry(schema: &Schema, partition: Partition, entry: Value) -> Option<Entry> {
     let mut parts = entry.into_array().into_iter();
     let log_id = parts.next()?.into_string()?;
     let mut fields = parts
@@ -238,10 +237,10 @@ fn read_entry(partition: Partition, entry: Value) -> Option<Entry> {
     let (gen_, ver) = (gen_.parse().ok()?, ver.parse().ok()?);
     let mut changes = Vec::new();
     while let (Some(Some(name)), Some(Some(flagged))) = (fields.next(), fields.next()) {
-        let (table, id) = record::parse_name(&name)?;
+        let record = schema.parse_name(&name)?;
         let flag = Flag::from_letter(*flagged.as_bytes().first()?)?;
         let row = RowImage {
-            place: Place { table, id },
+            record,
             gen_,
             ver,
             image: flagged.get(1..)?.into(),
