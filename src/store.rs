@@ -3,7 +3,7 @@
 //!
 //! # The promise
 //!
-//! What was answered with success is never lost or undone by the loss of any one process: this service,
+//! A change that was answered with success is never lost or undone by the loss of any one process: this service,
 //! Redis (even restarted empty), or PostgreSQL. A commit puts the new records and their log entry into
 //! Redis in one step; the committing process holds the same entry in memory until PostgreSQL has it.
 //! Losing it takes the death of both in between.
@@ -49,13 +49,14 @@ mod redis;
 mod tables;
 mod writeback;
 
+pub use engine::draft::Draft;
 pub use engine::receipt::Receipt;
 pub use engine::session_cache::Checked;
-pub use engine::transaction::Draft;
+
 pub use error::Error;
 pub use health::{Backlog, Health};
 pub use index::Claim;
-pub use jobs::Parcel;
+pub use jobs::{JobKind, JobOutcome, LETTER, LeasedJob, NewJob, Retry};
 pub use limits::{Bucket, Subject, Taken, Verdict};
 pub use old_names::*;
 pub use postgres::migrate;
@@ -73,6 +74,7 @@ use engine::partition::Partitions;
 use engine::recent::Recent;
 use engine::session_cache::SessionCache;
 use inner::{BacklogCounters, Inner};
+use jobs::DueJobs;
 use writeback::queue::Queue;
 
 use crate::clock::Clock;
@@ -142,6 +144,7 @@ impl Store {
         inner.tasks.spawn(Arc::clone(inner).run_session_cache());
         if settings.workers {
             inner.tasks.spawn(Arc::clone(inner).run_purge());
+            inner.tasks.spawn(Arc::clone(inner).run_job_recovery());
         }
         Ok(store)
     }
@@ -190,11 +193,11 @@ impl Store {
             index_key,
             name: clock.new_id(),
             clock,
+            jobs: DueJobs::new(&schema.jobs),
             schema,
             partitions: Partitions::new(),
             queue: Queue::default(),
             flushing: tokio::sync::Mutex::new(()),
-            outbox: jobs::Outbox::default(),
             absent: Cache::new(ABSENT_ENTRIES),
             recent: Recent::default(),
             session_cache,
@@ -315,29 +318,6 @@ impl Store {
         Ok(ids.into_iter().map(UserId::from).collect())
     }
 
-    /// Waits until parcels may be due. May be dropped half-way.
-    pub async fn parcels_due(&self) {
-        self.0.wait_for_parcels().await;
-    }
-
-    /// Takes some parcels that are due, for a minute: whoever took one must settle it by then, or somebody
-    /// else takes it too.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn collect(&self) -> Result<Vec<Parcel>, Error> {
-        self.0.collect().await
-    }
-
-    /// Ends the care for a parcel, or hands it back to be taken again after `later`. Without effect when
-    /// somebody else has taken it meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unknown`]: then it comes again.
-    pub async fn settle(&self, parcel: &Parcel, later: Option<Duration>) -> Result<(), Error> {
-        self.0.settle_parcel(parcel, later).await
-    }
-
     /// Takes one from each bucket, or from none when one refuses.
     ///
     /// # Errors
@@ -351,7 +331,7 @@ impl Store {
         self.0.give_back(taken).await;
     }
 
-    /// Asks Redis for a sign of life.
+    /// Asks Redis for a sign of life, and how long it takes.
     pub async fn redis_health(&self) -> Health {
         self.0.redis_health().await
     }
@@ -361,13 +341,13 @@ impl Store {
         self.0.postgres_health().await
     }
 
-    /// What waits for PostgreSQL, as last counted.
+    /// Changes that wait for PostgreSQL, as last counted.
     #[must_use]
     pub fn backlog(&self) -> Backlog {
         self.0.backlog()
     }
 
-    /// What the promise amounts to with Redis's present configuration: notes for the log and `/health`.
+    /// Notes for the log and `/health` about the promise under Redis's present configuration.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.0.notes
@@ -398,13 +378,14 @@ impl Store {
         self.0.purge_once().await
     }
 
-    /// One step of the loss detector: asks PostgreSQL for a sign of life and looks for lost state.
+    /// One step of the loss detector: asks PostgreSQL for a sign of life, looks for lost state and for lost jobs.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when a store is away.
     pub async fn check(&self) -> Result<(), Error> {
         self.0.postgres.ping().await?;
-        self.0.check_rewinds().await
+        self.0.check_rewinds().await?;
+        self.0.requeue_lost_jobs().await
     }
 
     /// Stops the background work and flushes what waits in this process. What does not get through in

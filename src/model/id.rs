@@ -177,8 +177,8 @@ id_types! {
     EnrolmentId;
     /// Names a trusted device, which is also the family of its tokens.
     DeviceId;
-    /// Names a message to a person.
-    LetterId;
+    /// Names a job; that of a letter bears the letter's id.
+    JobId;
 }
 
 impl UserId {

@@ -1,8 +1,8 @@
-//! What can go wrong between us and the stores.
+//! Errors of the store.
 
 use super::UniqueName;
 
-/// What can go wrong. None of these says more than is known.
+/// An error of the store. None of these says more than is known.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A store did not answer, and nothing was changed.

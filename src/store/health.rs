@@ -37,7 +37,7 @@ impl Inner {
 
     pub(crate) async fn postgres_health(&self) -> Health {
         let stopwatch = Stopwatch::start();
-        // A primary known to be away is asked by the watch; a health check does not wait for it.
+        // A primary known to be away is asked by the loss detector; a health check does not wait for it.
         let up = self.postgres.is_up() && self.postgres.ping().await.is_ok();
         Health {
             up,

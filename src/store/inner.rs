@@ -1,4 +1,4 @@
-//! What all clones of a [`crate::store::Store`] share.
+//! The state that all clones of a [`crate::store::Store`] share.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
@@ -13,12 +13,12 @@ use crate::model::{Id, Timestamp};
 use crate::store::engine::partition::Partitions;
 use crate::store::engine::recent::Recent;
 use crate::store::engine::session_cache::SessionCache;
-use crate::store::jobs::Outbox;
+use crate::store::jobs::DueJobs;
 use crate::store::postgres::Postgres;
 use crate::store::redis::Redis;
 use crate::store::writeback::queue::Queue;
 
-/// Both stores, this process's books about them, and its background tasks.
+/// Both stores, this process's knowledge of them, and its background tasks.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) redis: Redis,
@@ -34,14 +34,13 @@ pub(crate) struct Inner {
     pub(crate) queue: Queue,
     /// One flush at a time.
     pub(crate) flushing: tokio::sync::Mutex<()>,
-    /// Where parcels wait to be taken.
-    pub(crate) outbox: Outbox,
-    /// What PostgreSQL did not have: until when that is believed, and in which incarnation of the
+    /// Partitions in which jobs are due.
+    pub(crate) jobs: DueJobs,
+    /// Records that PostgreSQL did not have: until when that is believed, and in which incarnation of the
     /// partition (0 for names). A commit of ours and a loss of Redis's state end the belief.
     pub(crate) absent: Cache<Id, (Timestamp, i64)>,
     /// Records as last seen.
     pub(crate) recent: Recent,
-    /// What may be checked from memory.
     pub(crate) session_cache: SessionCache,
     pub(crate) backlog: BacklogCounters,
     pub(crate) notes: Vec<String>,
@@ -49,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) tasks: TaskTracker,
 }
 
-/// What the last round over all logs found.
+/// Counts of the last round over all logs.
 #[derive(Debug, Default)]
 pub(crate) struct BacklogCounters {
     /// Commits that wait.

@@ -1,218 +1,149 @@
-//! The outbox: messages that were posted with a commit, and wait to be taken and delivered.
+//! Jobs: work that is promised with a commit, becomes due, and is tried until it is done or given up.
 //!
-//! A parcel enters Redis in the same step as the change that it belongs to, so neither exists without the
-//! other. Whoever takes one has it alone for the time of a lease, and settles it: done, or again later. A
-//! process that dies in between leaves it to the next, so a parcel is delivered at least once, and more than
-//! once only when its carrier died, or hung longer than the lease, between delivering and settling.
+//! A job enters Redis in the same step as the change that it belongs to, so neither exists without the other. Its due
+//! time stands in a sorted set of its partition and kind. A worker takes it for the time of a lease, in which nobody
+//! else gets it, and says what came of it: finished, postponed or failed. A worker that dies leaves it to the next, so
+//! a job is done at least once, and more than once only when its worker died, or hung longer than the lease, between
+//! doing and saying so.
 //!
-//! What is posted here knows itself; the store sees an id, an expiry and sealed content. Like codes and
-//! challenges it lives in Redis alone.
+//! A kind is either *fleeting*: its jobs live in Redis alone, like codes and challenges, and are gone when Redis loses
+//! them; or *durable*: each job is a record as well, written in the same commit, and found again in PostgreSQL after a
+//! loss (`recovery.rs`). Jobs of both kinds that were given up are rows of `jobs` with `failed_at`:
+//! [`Store::dead_jobs`] lists them.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+mod due;
+mod recovery;
+mod retry;
+mod work;
+
 use std::time::Duration;
 
-use fred::types::Value;
-use tokio::sync::Notify;
+use super::{Error, Store};
+use crate::model::{Job, JobId, Timestamp};
 
-use crate::model::{LetterId, Partition, Timestamp};
-use crate::store::Error;
-use crate::store::inner::Inner;
-use crate::store::redis::Op;
+pub(crate) use due::DueJobs;
+pub use retry::Retry;
 
-/// A carrier that has not settled after this has lost its parcel to whoever comes next.
+/// A worker that has not said within this time what came of a job has lost it to whoever comes next.
 const LEASE: Duration = Duration::from_secs(60);
-/// Parcels taken from one partition at a time.
-const PER_PARTITION: usize = 32;
-/// Partitions emptied at a time.
-const ABREAST: usize = 8;
 
-/// A message on its way into the outbox.
-#[derive(Debug)]
-pub(crate) struct Posted {
-    pub(crate) id: LetterId,
-    pub(crate) content: String,
-    pub(crate) expires_at: Timestamp,
+/// A kind of jobs.
+#[derive(Debug, PartialEq, Eq)]
+pub struct JobKind {
+    /// Its name in `jobs` and in metrics.
+    pub name: &'static str,
+    /// Segment of the Redis key of its due times.
+    pub queue: &'static str,
+    /// Whether its jobs survive the loss of Redis.
+    pub durable: bool,
+    /// When a job that failed is tried again.
+    pub retry: Retry,
 }
 
-/// A message taken out of the outbox, to be settled within a minute.
+/// Letters: messages to people, tried until they expire. Their queue has its name from a time when there was no other.
+pub static LETTER: JobKind = JobKind {
+    name: "letter",
+    queue: "outbox",
+    durable: false,
+    retry: Retry {
+        first: Duration::from_secs(2),
+        factor: 4,
+        longest: Duration::from_hours(1),
+        most_attempts: u32::MAX,
+    },
+};
+
+/// Every kind of production.
+pub(super) static JOB_KINDS: &[&JobKind] = &[&LETTER];
+
+/// A job that a commit promises.
+#[derive(Debug)]
+pub struct NewJob {
+    /// Its kind.
+    pub kind: &'static JobKind,
+    /// Names it; of the partition of the commit.
+    pub id: JobId,
+    /// Description of the work for its worker; the store does not look at it. Secrets must be sealed.
+    pub content: String,
+    /// Time until the first attempt.
+    pub due_in: Duration,
+    /// No attempt is begun by the policy of its kind after this.
+    pub expires_at: Timestamp,
+}
+
+/// A job that a worker has alone for a minute.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parcel {
+pub struct LeasedJob {
+    /// Its kind.
+    pub kind: &'static JobKind,
     /// Names it.
-    pub id: LetterId,
-    /// Which attempt this is, from 1.
+    pub id: JobId,
+    /// Number of this attempt, from 1.
     pub attempt: u32,
     /// When nobody needs it any more.
     pub expires_at: Timestamp,
-    /// What was posted.
+    /// Description of the work, as it was enqueued.
     pub content: String,
 }
 
-/// Partitions in which parcels may be due.
-#[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    due: Mutex<Due>,
-    arrived: Notify,
+/// The future of a job that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// It is tried again after this pause.
+    Delayed(Duration),
+    /// It was given up, and stands among [`Store::dead_jobs`].
+    Dead,
 }
 
-/// Partitions that are emptied in turn: one that is never empty does not keep the others waiting.
-#[derive(Debug, Default)]
-struct Due {
-    partitions: BTreeSet<Partition>,
-    /// Which was emptied last.
-    last: Option<Partition>,
-}
-
-impl Due {
-    /// Takes the next ones after the last, and begins anew after the highest.
-    fn take(&mut self) -> Vec<Partition> {
-        let is_later = |one: &Partition| self.last.is_none_or(|last| *one > last);
-        let (later, earlier): (Vec<_>, Vec<_>) =
-            self.partitions.iter().partition(|one| is_later(one));
-        let taken: Vec<Partition> = later.into_iter().chain(earlier).take(ABREAST).collect();
-        for partition in &taken {
-            self.partitions.remove(partition);
-        }
-        self.last = taken.last().copied().or(self.last);
-        taken
-    }
-}
-
-impl Outbox {
-    /// Notes that something may be due in a partition.
-    pub(crate) fn is_due(&self, partition: Partition) {
-        self.lock().partitions.insert(partition);
-        self.arrived.notify_one();
+impl Store {
+    /// Waits until jobs of a kind may be due. May be dropped half-way.
+    pub async fn jobs_due(&self, kind: &'static JobKind) {
+        self.0.jobs.wait_for(kind).await;
     }
 
-    fn take(&self) -> Vec<Partition> {
-        self.lock().take()
+    /// Takes some jobs of a kind that are due, each for a minute.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn take_jobs(&self, kind: &'static JobKind) -> Result<Vec<LeasedJob>, Error> {
+        self.0.take_jobs(kind).await
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Due> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Posted {
-    /// As `commit.lua` wants it.
-    pub(crate) fn arguments(&self) -> [Value; 3] {
-        let content = format!("{} {}", self.expires_at.micros(), self.content);
-        [
-            Value::from(self.id.to_string()),
-            Value::from("p"),
-            Value::from(content),
-        ]
-    }
-}
-
-impl Inner {
-    /// Returns when something may be due.
-    pub(crate) async fn wait_for_parcels(&self) {
-        while self.outbox.lock().partitions.is_empty() {
-            self.outbox.arrived.notified().await;
-        }
+    /// Ends the care for a job, because it is done or nobody needs it any more.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unknown`]: then it comes again.
+    pub async fn finish_job(&self, job: &LeasedJob) -> Result<(), Error> {
+        self.0.finish_job(job).await
     }
 
-    /// Takes what is due in some partitions.
-    pub(crate) async fn collect(self: &Arc<Self>) -> Result<Vec<Parcel>, Error> {
-        let partitions = self.outbox.take();
-        let collected = partitions.iter().map(|partition| self.empty(*partition));
-        let collected = futures_util::future::join_all(collected).await;
-        let (mut parcels, mut failure) = (Vec::new(), None);
-        for (partition, taken) in partitions.into_iter().zip(collected) {
-            match taken {
-                Ok(taken) => {
-                    if taken.len() == PER_PARTITION {
-                        self.outbox.is_due(partition);
-                    }
-                    parcels.extend(taken);
-                }
-                // The next round of the sweep finds what was left behind.
-                Err(error) => failure = Some(error),
-            }
-        }
-        match failure {
-            Some(error) if parcels.is_empty() => Err(error),
-            _ => Ok(parcels),
-        }
-    }
-
-    async fn empty(&self, partition: Partition) -> Result<Vec<Parcel>, Error> {
-        let space = &self.redis.keys;
-        let answer: Vec<String> = self
-            .redis
-            .run(
-                Op::Collect,
-                vec![space.outbox(partition), space.parcels(partition)],
-                vec![
-                    Value::from(LEASE.as_millis().to_string()),
-                    Value::from(PER_PARTITION.to_string()),
-                ],
-            )
-            .await
-            .map_err(|_| Error::Unavailable("redis"))?;
-        let parcels = answer.chunks_exact(4).map(Parcel::parse);
-        Ok(parcels.collect::<Option<_>>().unwrap_or_default())
-    }
-
-    /// See [`crate::store::Store::settle`].
-    pub(crate) async fn settle_parcel(
+    /// Hands a job back, to be taken again after `pause`, whatever the policy of its kind. Without effect when
+    /// somebody else has taken it meanwhile.
+    ///
+    /// # Errors
+    /// As [`Store::finish_job`].
+    pub async fn postpone_job(
         &self,
-        parcel: &Parcel,
-        later: Option<Duration>,
+        job: &LeasedJob,
+        pause: Duration,
+        failure: &str,
     ) -> Result<(), Error> {
-        let (partition, space) = (parcel.id.partition(), &self.redis.keys);
-        let later = later.map_or_else(|| "-".to_owned(), |later| later.as_millis().to_string());
-        let _: i64 = self
-            .redis
-            .run(
-                Op::Settle,
-                vec![space.outbox(partition), space.parcels(partition)],
-                vec![
-                    Value::from(parcel.id.to_string()),
-                    Value::from(parcel.attempt.to_string()),
-                    Value::from(later),
-                ],
-            )
-            .await?;
-        Ok(())
+        self.0.postpone_job(job, pause, failure).await
     }
-}
 
-impl Parcel {
-    fn parse(parts: &[String]) -> Option<Self> {
-        let [id, attempt, expires_at, content] = parts else {
-            return None;
-        };
-        Some(Self {
-            id: id.parse().ok()?,
-            attempt: attempt.parse().ok()?,
-            expires_at: Timestamp::from_micros(expires_at.parse().ok()?),
-            content: content.clone(),
-        })
+    /// Hands a job back that failed: the policy of its kind says when it is tried again, or gives it up.
+    ///
+    /// # Errors
+    /// As [`Store::finish_job`].
+    pub async fn fail_job(&self, job: &LeasedJob, failure: &str) -> Result<JobOutcome, Error> {
+        self.0.fail_job(job, failure).await
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_partition_that_is_never_empty_keeps_no_other_waiting() {
-        let outbox = Outbox::default();
-        let all: BTreeSet<Partition> = (0..=u8::MAX).map(Partition).collect();
-        for partition in &all {
-            outbox.is_due(*partition);
-        }
-        let mut served = BTreeSet::new();
-        for _ in 0..all.len() / ABREAST {
-            for partition in outbox.take() {
-                served.insert(partition);
-                outbox.is_due(partition);
-            }
-        }
-        assert_eq!(served, all);
-        assert_eq!(outbox.take()[0], Partition(0), "and begins anew");
+    /// Jobs that were given up, the newest first, at most `most`. They stay for a week.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn dead_jobs(&self, most: u32) -> Result<Vec<Job>, Error> {
+        self.0.postgres.dead_jobs(most).await
     }
 }

@@ -2,6 +2,7 @@
 
 mod connect;
 pub(crate) mod keys;
+mod scripts;
 pub(crate) mod tracking;
 
 use std::fmt::Debug;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use fred::clients::{Client, Pool};
 use fred::error::{Error as RedisError, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, HashesInterface, KeysInterface, LuaInterface};
-use fred::types::scripts::Script;
 use fred::types::{Expiration, FromValue, SetOptions, Value};
 
 use tokio::sync::Notify;
@@ -21,6 +21,8 @@ use crate::config;
 use crate::store::Error;
 use crate::telemetry::names;
 use keys::KeySpace;
+pub(crate) use scripts::Op;
+use scripts::Scripts;
 
 /// Redis with our scripts and our keys.
 #[derive(Debug)]
@@ -29,100 +31,6 @@ pub(crate) struct Redis {
     pub(crate) keys: KeySpace,
     scripts: Scripts,
     reconnected: Arc<Notify>,
-}
-
-/// The one registry of scripts.
-#[derive(Debug)]
-struct Scripts {
-    commit: Script,
-    hydrate: Script,
-    trim: Script,
-    sweep: Script,
-    incarnate: Script,
-    limit: Script,
-    give_back: Script,
-    release: Script,
-    collect: Script,
-    settle: Script,
-}
-
-/// Names a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op {
-    Commit,
-    Hydrate,
-    Trim,
-    Sweep,
-    Incarnate,
-    Limit,
-    GiveBack,
-    Release,
-    Collect,
-    Settle,
-}
-
-impl Op {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Commit => "commit",
-            Self::Hydrate => "hydrate",
-            Self::Trim => "trim",
-            Self::Sweep => "sweep",
-            Self::Incarnate => "incarnate",
-            Self::Limit => "limit",
-            Self::GiveBack => "give_back",
-            Self::Release => "release",
-            Self::Collect => "collect",
-            Self::Settle => "settle",
-        }
-    }
-}
-
-impl Scripts {
-    fn new() -> Self {
-        Self {
-            commit: Script::from_lua(include_str!("redis/scripts/commit.lua")),
-            hydrate: Script::from_lua(include_str!("redis/scripts/hydrate.lua")),
-            trim: Script::from_lua(include_str!("redis/scripts/trim.lua")),
-            sweep: Script::from_lua(include_str!("redis/scripts/sweep.lua")),
-            incarnate: Script::from_lua(include_str!("redis/scripts/incarnate.lua")),
-            limit: Script::from_lua(include_str!("redis/scripts/limit.lua")),
-            give_back: Script::from_lua(include_str!("redis/scripts/give_back.lua")),
-            release: Script::from_lua(include_str!("redis/scripts/release.lua")),
-            collect: Script::from_lua(include_str!("redis/scripts/collect.lua")),
-            settle: Script::from_lua(include_str!("redis/scripts/settle.lua")),
-        }
-    }
-
-    fn all(&self) -> [&Script; 10] {
-        [
-            &self.commit,
-            &self.hydrate,
-            &self.trim,
-            &self.sweep,
-            &self.incarnate,
-            &self.limit,
-            &self.give_back,
-            &self.release,
-            &self.collect,
-            &self.settle,
-        ]
-    }
-
-    fn of(&self, op: Op) -> &Script {
-        match op {
-            Op::Commit => &self.commit,
-            Op::Hydrate => &self.hydrate,
-            Op::Trim => &self.trim,
-            Op::Sweep => &self.sweep,
-            Op::Incarnate => &self.incarnate,
-            Op::Limit => &self.limit,
-            Op::GiveBack => &self.give_back,
-            Op::Release => &self.release,
-            Op::Collect => &self.collect,
-            Op::Settle => &self.settle,
-        }
-    }
 }
 
 impl Redis {

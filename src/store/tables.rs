@@ -5,6 +5,7 @@
 mod audit_log;
 mod challenge;
 mod enrolment;
+mod job;
 mod second_factors;
 mod sent_codes;
 mod session;
@@ -19,6 +20,7 @@ use futures_util::future::BoxFuture;
 
 use super::Error;
 use super::inner::Inner;
+use super::jobs::{JOB_KINDS, JobKind};
 use super::postgres::RowImage;
 use super::record::{RecordRef, Unique};
 use super::writeback::conflict;
@@ -33,6 +35,7 @@ pub static TABLES: &[&Table] = &[
     &second_factors::SECOND_FACTORS,
     &trusted_device::TRUSTED_DEVICES,
     &session::SESSIONS,
+    &job::JOBS,
     &audit_log::AUDIT_LOGS,
 ];
 
@@ -186,12 +189,15 @@ impl Table {
 pub struct Schema {
     /// Tables in the order in which a batch is written.
     pub(crate) tables: Vec<&'static Table>,
+    /// Kinds of jobs.
+    pub(crate) jobs: Vec<&'static JobKind>,
 }
 
 impl Default for Schema {
     fn default() -> Self {
         Self {
             tables: TABLES.to_vec(),
+            jobs: JOB_KINDS.to_vec(),
         }
     }
 }
@@ -202,6 +208,18 @@ impl Schema {
     pub fn with_table(mut self, table: &'static Table) -> Self {
         self.tables.push(table);
         self
+    }
+
+    /// Adds a kind of jobs.
+    #[must_use]
+    pub fn with_jobs(mut self, kind: &'static JobKind) -> Self {
+        self.jobs.push(kind);
+        self
+    }
+
+    /// The kind of jobs with a name; `None` for one that this version does not know.
+    pub(crate) fn job_kind(&self, name: &str) -> Option<&'static JobKind> {
+        self.jobs.iter().copied().find(|kind| kind.name == name)
     }
 
     /// The record of a name as [`RecordRef::name`] gives it; `None` for a kind that this version does not know.

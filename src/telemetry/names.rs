@@ -133,6 +133,9 @@ pub const STORE_REWINDS: &str = "sallyport_store_rewinds_total";
 /// Records brought back from PostgreSQL, by outcome.
 pub const STORE_HYDRATIONS: &str = "sallyport_store_hydrations_total";
 
+/// Attempts at jobs, by kind and outcome: `finished`, `delayed` or `dead`.
+pub const JOBS: &str = "sallyport_jobs_total";
+
 // Use cases
 
 /// Requests refused by a rate limit, by policy.
@@ -352,6 +355,11 @@ pub const METRICS: &[Metric] = &[
         name: STORE_HYDRATIONS,
         kind: Kind::Counter,
         help: "Records brought back from PostgreSQL, by outcome.",
+    },
+    Metric {
+        name: JOBS,
+        kind: Kind::Counter,
+        help: "Attempts at jobs, by kind and outcome.",
     },
     Metric {
         name: LIMIT_REFUSALS,

@@ -1,8 +1,8 @@
-//! What a commit promises while all is well, on a single Redis and on a cluster.
+//! Promises of a commit while all is well, on a single Redis and on a cluster.
 
 use std::time::Duration;
 
-use sallyport::model::{Action, Session, User};
+use sallyport::model::{Action, Job, Session, User};
 use sallyport::store::{self, Class, Durability, Error};
 
 use crate::lab::{self, BOTH, Kind, Lab};
@@ -299,6 +299,22 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
         (
             "trusted_devices",
             serde_json::to_value(lab.device(&user)).expect("device"),
+        ),
+        (
+            "jobs",
+            serde_json::to_value(Job {
+                id: lab.clock.new_id(),
+                kind: "delivery".to_owned(),
+                content: String::new(),
+                attempts: 0,
+                due_at: user.created_at,
+                expires_at: user.created_at,
+                created_at: user.created_at,
+                failed_at: None,
+                failure: None,
+                deleted_at: None,
+            })
+            .expect("job"),
         ),
         (
             "audit_logs",

@@ -23,7 +23,7 @@ const ABREAST: usize = 16;
 /// An incarnation waits this long for this process's own flush.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// What Redis says of a partition.
+/// Clock and incarnation of a partition, as Redis has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     pub(crate) gen_: i64,
@@ -44,7 +44,7 @@ impl Meta {
     }
 }
 
-/// What this process knows of one partition.
+/// This process's knowledge of one partition.
 #[derive(Debug, Default)]
 struct Known {
     /// Highest version seen in any incarnation.
@@ -55,7 +55,7 @@ struct Known {
     incarnating: Mutex<()>,
 }
 
-/// What this process knows of all partitions.
+/// This process's knowledge of all partitions.
 #[derive(Debug)]
 pub(crate) struct Partitions(Vec<Known>);
 
@@ -111,7 +111,7 @@ impl Inner {
         if now.map(|meta| meta.gen_) != found.map(|meta| meta.gen_) {
             return Ok(());
         }
-        // What this process still holds, what others do, and what the log still has must be in PostgreSQL
+        // Changes that this process or others still hold, and those of the log, must be in PostgreSQL
         // before it is asked.
         self.flush_within(FLUSH).await?;
         if found.is_some() {
@@ -196,20 +196,5 @@ impl Inner {
     /// Waits until a held partition takes mutations again.
     pub(crate) async fn wait_out_hold(&self) {
         clock::sleep(self.settings.loss_hold / 4).await;
-    }
-
-    /// Compares every partition's clock in Redis with PostgreSQL's; gives those that lag behind a new
-    /// incarnation. Runs on every reconnect and every few seconds.
-    pub(crate) async fn check_rewinds(self: &Arc<Self>) -> Result<(), Error> {
-        // PostgreSQL first: asked later, it might know of commits made after Redis answered.
-        for (partition, stored) in self.postgres.partitions().await? {
-            let floor = stored.max(self.partitions.high(partition));
-            let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
-            let meta = meta.as_deref().and_then(Meta::parse);
-            if meta.is_none_or(|meta| meta.ver < floor) {
-                Box::pin(self.incarnate(partition, meta)).await?;
-            }
-        }
-        Ok(())
     }
 }

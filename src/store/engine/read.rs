@@ -10,7 +10,7 @@ use crate::store::Error;
 use crate::store::engine::partition::Meta;
 use crate::store::image;
 use crate::store::inner::Inner;
-use crate::store::record::{Keys, Owned, RecordRef};
+use crate::store::record::{Keys, Owned, Record, RecordRef};
 use crate::store::redis::Op;
 use crate::telemetry::names;
 
@@ -52,7 +52,7 @@ impl Snapshot {
     }
 }
 
-/// What hydration came to.
+/// Outcome of a hydration.
 enum Hydrated {
     Found((i64, Arc<str>)),
     Absent,
@@ -210,7 +210,7 @@ impl Inner {
         ids.dedup();
         let mut records = Vec::new();
         for abreast in ids.chunks(ABREAST) {
-            let reads = abreast.iter().map(|id| self.one::<R>(*id));
+            let reads = abreast.iter().map(|id| self.one::<R>(R::Id::from(*id)));
             for record in futures_util::future::try_join_all(reads).await? {
                 records.extend(record.filter(|record| record.owner() == owner));
             }
@@ -220,8 +220,12 @@ impl Inner {
         Ok(records)
     }
 
-    async fn one<R: Owned>(self: &Arc<Self>, id: Id) -> Result<Option<R>, Error> {
-        let record = RecordRef::of::<R>(R::Id::from(id));
+    /// One record.
+    ///
+    /// # Errors
+    /// As [`Inner::snapshot`].
+    pub(crate) async fn one<R: Record>(self: &Arc<Self>, id: R::Id) -> Result<Option<R>, Error> {
+        let record = RecordRef::of::<R>(id);
         let snapshot = self.snapshot_of(&[record]).await?;
         let image = snapshot.stored.first().and_then(|one| one.found.as_ref());
         image.map(|(_, image)| image::decode(image)).transpose()

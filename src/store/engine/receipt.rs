@@ -1,4 +1,4 @@
-//! What a commit leaves in the hands of its caller: the means to wait until PostgreSQL has it.
+//! Receipts: the means to wait until PostgreSQL has a commit.
 
 use std::sync::Arc;
 use std::time::Duration;

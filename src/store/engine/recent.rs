@@ -2,7 +2,7 @@
 //! it a round trip.
 //!
 //! They may be out of date, and nothing is answered from them alone. The commit script compares every version,
-//! so a decision on records of yesterday ends in a conflict, and a decision that writes nothing or refuses is
+//! so a decision on outdated records ends in a conflict, and a decision that writes nothing or refuses is
 //! made again on records just read.
 
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::store::record::{Keys, RecordRef};
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 /// Guess at how many those are, for the size of the table.
 const ESTIMATED_RECORDS: usize = 16_384;
-/// What an entry weighs beside its image.
+/// Weight of an entry beside its image.
 const ENTRY_BYTES: u64 = 128;
 
 /// Kind and id.
 type Name = (&'static str, Id);
 
-/// What stood in a record, and in which incarnation of its partition.
+/// Image of a record as last seen, and the incarnation of its partition then.
 #[derive(Clone, Debug)]
 struct Seen {
     gen_: i64,
@@ -53,7 +53,7 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// Remembers what stands in a record, or that nothing does.
+    /// Remembers a record as it was found, or forgets it when it was not.
     pub(crate) fn note(&self, record: RecordRef, gen_: i64, found: Option<(i64, Arc<str>)>) {
         match found {
             Some((ver, image)) => self.0.insert(name(record), Seen { gen_, ver, image }),
@@ -61,7 +61,7 @@ impl Recent {
         }
     }
 
-    /// Remembers nothing of a record any more.
+    /// Forgets a record.
     pub(crate) fn forget(&self, record: RecordRef) {
         self.0.remove(&name(record));
     }

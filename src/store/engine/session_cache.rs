@@ -15,7 +15,7 @@
 //!
 //! # What is remembered
 //!
-//! A record is remembered when its read on the watched connection agrees with the snapshot that was answered
+//! A record is remembered when its read on the tracking connection agrees with the snapshot that was answered
 //! from, when nothing was told of it since before that read, and when neither the connection nor the
 //! partition's incarnation has changed since (see [`Validity`]). Memory only ever lets somebody in: what refuses was
 //! read just then.
@@ -42,14 +42,14 @@ use crate::telemetry::names;
 /// Records remembered; about 1.5 KiB each.
 const REMEMBERED: usize = 32_768;
 /// Questions in one lease: one that is late by two still comes in time.
-const BEATS: u32 = 4;
+const PINGS_PER_LEASE: u32 = 4;
 /// First and longest pause before a lost connection is looked at again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// A session and its account, as far as they are there.
 pub type Checked = (Option<Arc<Session>>, Option<Arc<User>>);
 
-/// What this process may check from memory.
+/// Sessions and accounts that this process may check from memory.
 #[derive(Debug)]
 pub(crate) struct SessionCache {
     tracking: TrackingClient,
@@ -58,9 +58,9 @@ pub(crate) struct SessionCache {
     began: Stopwatch,
     /// Until when memory may be believed, in µs since `began`; 0: it may not.
     until: AtomicU64,
-    /// Of the watched connections. Grows whenever they are others than before.
+    /// Number of the tracking connections. Grows whenever they are others than before.
     connection: AtomicU64,
-    /// Of each partition. Grows whenever it gets a new incarnation.
+    /// Number of each partition's incarnation. Grows whenever it gets a new one.
     incarnations: Vec<AtomicU64>,
     records: Cache<Name, Arc<Slot>>,
     /// Whether anybody checked anything since the last question.
@@ -74,7 +74,7 @@ pub(crate) struct SessionCache {
 /// Kind and id.
 type Name = (&'static str, Id);
 
-/// Under which connection and incarnation something was read. What is of another validity is forgotten.
+/// Connection and incarnation under which a record was read. It is believed while both are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Validity {
     connection: u64,
@@ -116,7 +116,7 @@ impl SessionCache {
         }
     }
 
-    /// What takes something away waits for this long before it is answered.
+    /// Time for which a change that takes something away waits before it is answered.
     pub(crate) fn lease(&self) -> Duration {
         self.lease
     }
@@ -149,7 +149,9 @@ impl SessionCache {
 
     /// Forgets a record, because it changed.
     pub(crate) fn forget(&self, record: RecordRef) {
-        self.records.remove(&(record.table.kind, record.id));
+        if record.table.ends_sessions {
+            self.records.remove(&(record.table.kind, record.id));
+        }
     }
 
     fn holds_lease(&self) -> bool {
@@ -177,7 +179,7 @@ impl SessionCache {
 
     /// Begins a read. From now on everything that is told of the records spoils it.
     fn begin(&self, records: [RecordRef; 2]) -> Option<Fill> {
-        // The validity first: a lease says nothing of connections that came after it.
+        // The connection first: a lease says nothing of connections that came after it.
         let validity = self.validity(records[0].id.partition());
         self.holds_lease().then(|| {
             records.map(|record| {
@@ -192,12 +194,12 @@ impl SessionCache {
         })
     }
 
-    /// Acts on what Redis told.
+    /// Forgets the records whose keys Redis has named.
     fn apply(&self, keys: &[Key]) {
         for key in keys {
             match key
                 .as_str()
-                .and_then(|key| self.tracking.keys().watched(key))
+                .and_then(|key| self.tracking.keys().tracked(key))
             {
                 Some(TrackedKey::Record(kind, id)) => {
                     self.records.remove(&(kind, id));
@@ -221,25 +223,25 @@ impl SessionCache {
     /// Watches one connection until it is another one, or something was missed.
     async fn keep(&self, changes: &mut Changes, connections: &Connections) -> Result<(), Missed> {
         metrics::gauge!(names::WATCH_UP).set(1.0);
-        let beat = self.lease / BEATS;
+        let pause = self.lease / PINGS_PER_LEASE;
         loop {
             let asked = self.now();
             if !self.tracking.are_still(connections).await {
                 return Ok(());
             }
-            // What was told before the answer waits in the channel by now.
+            // Invalidations sent before the answer wait in the channel by now.
             while let Some(keys) = changes.at_hand()? {
                 self.apply(&keys);
             }
             let lease = u64::try_from(self.lease.as_micros()).unwrap_or(0);
             self.until.store(asked + lease, Ordering::Release);
-            self.rest(changes, beat).await?;
+            self.rest(changes, pause).await?;
         }
     }
 
     /// Acts on changes until it is time to ask again. Nobody asks while nobody checks anything.
-    async fn rest(&self, changes: &mut Changes, beat: Duration) -> Result<(), Missed> {
-        let pause = clock::sleep(beat);
+    async fn rest(&self, changes: &mut Changes, pause: Duration) -> Result<(), Missed> {
+        let pause = clock::sleep(pause);
         tokio::pin!(pause);
         let mut rested = false;
         loop {
@@ -278,7 +280,7 @@ impl Inner {
             space.record(records[0]),
             space.record(records[1]),
         ];
-        // A line that stalls holds nobody up for longer than it may be believed.
+        // A connection that stalls holds nobody up for longer than it may be believed.
         let seen = tokio::time::timeout(
             self.session_cache.lease,
             self.session_cache.tracking.read(watched),
@@ -327,7 +329,7 @@ impl Inner {
     }
 }
 
-/// Whether the values read on the watched connection are those of the snapshot.
+/// Whether the values read on the tracking connection are those of the snapshot.
 fn agree(seen: &[Option<String>], snapshot: &Snapshot) -> bool {
     let same = |(value, stored): (&Option<String>, &Stored)| {
         let Some((ver, _)) = &stored.found else {

@@ -3,131 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::types::Value;
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Stopwatch};
-use crate::model::{AuditEvent, LetterId, Partition, Timestamp};
-use crate::store::engine::read::{Snapshot, Stored};
+use crate::store::engine::commit_input::CommitInput;
+use crate::store::engine::draft::{Draft, Write};
+use crate::store::engine::read::Snapshot;
 use crate::store::engine::receipt::Receipt;
-use crate::store::image;
 use crate::store::inner::Inner;
-use crate::store::jobs::Posted;
 use crate::store::postgres::RowImage;
-use crate::store::record::{Keys, Record, RecordRef};
+use crate::store::record::Keys;
 use crate::store::redis::Op;
-use crate::store::tables::{AUDIT_LOGS, Table};
-use crate::store::writeback::queue::{Change, Entry, Flag};
+use crate::store::writeback::queue::{Change, Entry};
 use crate::store::{Class, Error};
 use crate::telemetry::names;
 
 /// How often a transaction is decided again before it gives up.
 const ATTEMPTS: usize = 16;
 
-/// What a transaction will write.
-#[derive(Debug)]
-pub struct Draft {
-    now: Timestamp,
-    lost: Timestamp,
-    writes: Vec<Write>,
-    removed: Vec<RecordRef>,
-    audited: Vec<(RecordRef, String)>,
-    posted: Vec<Posted>,
-    failed: Option<Error>,
-}
-
-#[derive(Debug)]
-struct Write {
-    record: RecordRef,
-    image: Arc<str>,
-    stays: Duration,
-    deleted: bool,
-}
-
-impl Draft {
-    fn new(now: Timestamp, lost: Timestamp) -> Self {
-        Self {
-            now,
-            lost,
-            writes: Vec::new(),
-            removed: Vec::new(),
-            audited: Vec::new(),
-            posted: Vec::new(),
-            failed: None,
-        }
-    }
-
-    /// When Redis was last found to have lost state here. What was consumed shortly before may stand again:
-    /// whoever can tell by the time alone should not accept what is older.
-    #[must_use]
-    pub fn lost_at(&self) -> Timestamp {
-        self.lost
-    }
-
-    /// Writes a record: it goes to Redis, and to the log when it is durable, in one step. The last of several
-    /// puts of one record counts.
-    pub fn put<R: Record>(&mut self, record: &R) {
-        match image::encode(record) {
-            Ok(image) => {
-                let written = RecordRef::of::<R>(record.id());
-                self.writes.retain(|write| !write.record.is(written));
-                self.writes.push(Write {
-                    record: written,
-                    image: image.into(),
-                    stays: record.stays(self.now),
-                    deleted: record.is_deleted(),
-                });
-            }
-            Err(error) => self.failed = Some(error),
-        }
-    }
-
-    /// Removes a fleeting record. (A durable one is put with its tombstone.)
-    pub fn remove<R: Record>(&mut self, record: &R) {
-        if R::TABLE.durable {
-            self.failed = Some(Error::Corrupt(format!(
-                "{} cannot be removed",
-                R::TABLE.kind
-            )));
-        }
-        let removed = RecordRef::of::<R>(record.id());
-        self.writes.retain(|write| !write.record.is(removed));
-        self.removed.push(removed);
-    }
-
-    /// Posts a message with this commit: somebody takes it out of the outbox soon, until it expires.
-    /// `content` is not looked at; seal it.
-    pub fn post(&mut self, id: LetterId, content: String, expires_at: Timestamp) {
-        self.posted.push(Posted {
-            id,
-            content,
-            expires_at,
-        });
-    }
-
-    /// Writes an audit entry into the log of this commit.
-    pub fn audit(&mut self, event: &AuditEvent) {
-        match image::encode(event) {
-            Ok(image) => self.audited.push((
-                RecordRef {
-                    table: &AUDIT_LOGS,
-                    id: event.id.id(),
-                },
-                image,
-            )),
-            Err(error) => self.failed = Some(error),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.writes.is_empty()
-            && self.removed.is_empty()
-            && self.audited.is_empty()
-            && self.posted.is_empty()
-    }
-}
-
-/// What the commit script answered.
+/// Answer of the commit script.
 enum Answer {
     Committed(Receipt),
     Conflict,
@@ -162,7 +56,7 @@ impl Inner {
             let answer = decided?;
             if draft.is_empty() {
                 if class == Class::Restrict {
-                    // What was to be taken away may have been a moment ago, and not be refused everywhere yet.
+                    // The change that was to be made may have been made a moment ago, and not be known everywhere yet.
                     clock::sleep(self.session_cache.lease()).await;
                 }
                 return Ok((answer, Receipt::of_nothing(self)));
@@ -195,7 +89,7 @@ impl Inner {
         Err(Error::Contention.into())
     }
 
-    /// Refuses what the log has no room for.
+    /// Refuses a change for which the log is too full.
     fn admit(&self, class: Class) -> Result<(), Error> {
         let bytes = self
             .backlog
@@ -232,10 +126,15 @@ impl Inner {
             return Err(error);
         }
         let partition = snapshot.partition;
-        let (keys, args, changes) = self.script_input(snapshot, &draft)?;
+        let CommitInput {
+            keys,
+            args,
+            logged: changes,
+            ..
+        } = CommitInput::new(self, snapshot, &draft)?;
         let answer: Result<Vec<String>, Error> = self.redis.run(Op::Commit, keys, args).await;
         let answer = answer.inspect_err(|_| {
-            // Nobody knows whether it happened, so nothing that is remembered may be right.
+            // Nobody knows whether it happened, so no record that is remembered may be right.
             for write in &draft.writes {
                 self.session_cache.forget(write.record);
                 self.recent.forget(write.record);
@@ -264,8 +163,8 @@ impl Inner {
         for record in &draft.removed {
             self.recent.forget(*record);
         }
-        if !draft.posted.is_empty() {
-            self.outbox.is_due(partition);
+        for job in draft.jobs.iter().filter(|job| job.due_in.is_zero()) {
+            self.jobs.note(job.kind, partition);
         }
         if changes.is_empty() {
             return Ok(Answer::Committed(Receipt::of_nothing(self)));
@@ -302,111 +201,6 @@ impl Inner {
             inner: Arc::clone(self),
         }))
     }
-
-    /// Keys, arguments and logged changes as `commit.lua` wants them.
-    #[expect(
-        clippy::type_complexity,
-        reason = "three lists that belong together, used once"
-    )]
-    fn script_input(
-        &self,
-        snapshot: &Snapshot,
-        draft: &Draft,
-    ) -> Result<(Vec<String>, Vec<Value>, Vec<(RecordRef, Flag, Arc<str>)>), Error> {
-        let (partition, space) = (snapshot.partition, &self.redis.keys);
-        let mut keys = vec![
-            space.meta(partition),
-            space.log(partition),
-            space.pend(partition),
-        ];
-        let mut args = vec![Value::from(snapshot.meta.gen_.to_string()), Value::from("")];
-        let mut logged = Vec::new();
-        let mut items: Vec<Value> = Vec::new();
-        for stored in &snapshot.stored {
-            let record = stored.record;
-            if draft.writes.iter().any(|write| write.record.is(record)) {
-                continue;
-            }
-            keys.push(space.record(record));
-            if draft.removed.iter().any(|removed| removed.is(record)) {
-                args.extend([expected(stored), "x".into(), "-".into(), "".into()]);
-                continue;
-            }
-            let renewed = record
-                .table
-                .renewed_by_use
-                .filter(|_| stored.found.is_some());
-            let stays =
-                renewed.map_or_else(|| "-".to_owned(), |stays| stays.as_millis().to_string());
-            args.extend([expected(stored), "=".into(), Value::from(stays), "".into()]);
-        }
-        for write in &draft.writes {
-            let table = write.record.table;
-            let known = snapshot
-                .stored
-                .iter()
-                .find(|stored| stored.record.is(write.record));
-            keys.push(space.record(write.record));
-            args.push(known.map_or_else(|| Value::from(absent(table)), expected));
-            args.push("w".into());
-            args.push(Value::from(write.stays.as_millis().max(1).to_string()));
-            args.push(Value::from(&*write.image));
-            if table.durable {
-                let flag = if write.deleted {
-                    Flag::Deleted
-                } else {
-                    Flag::Record
-                };
-                items.push(Value::from(write.record.name()));
-                items.push(Value::from(flag.letter().to_string()));
-                items.push(Value::from(format!("#{}", keys.len() - 3)));
-                logged.push((write.record, flag, Arc::clone(&write.image)));
-            }
-        }
-        args[1] = Value::from(format!(
-            "{} {} {}",
-            self.settings.loss_hold.as_micros(),
-            self.partitions.high(partition),
-            keys.len() - 3
-        ));
-        for (record, image) in &draft.audited {
-            items.push(Value::from(record.name()));
-            items.push(Value::from(Flag::LogOnly.letter().to_string()));
-            items.push(Value::from(image.clone()));
-            logged.push((*record, Flag::LogOnly, Arc::from(image.as_str())));
-        }
-        if !draft.posted.is_empty() {
-            keys.extend([space.outbox(partition), space.parcels(partition)]);
-            items.extend(draft.posted.iter().flat_map(Posted::arguments));
-        }
-        let writes = draft.writes.iter().map(|write| write.record.id.partition());
-        let audited = draft
-            .audited
-            .iter()
-            .map(|(record, _)| record.id.partition());
-        let posted = draft.posted.iter().map(|one| one.id.partition());
-        if !all_in(partition, writes.chain(audited).chain(posted)) {
-            return Err(Error::Corrupt(
-                "a transaction reaches over its partition".to_owned(),
-            ));
-        }
-        args.extend(items);
-        Ok((keys, args, logged))
-    }
-}
-
-/// The version that a record must still have.
-fn expected(stored: &Stored) -> Value {
-    stored.found.as_ref().map_or_else(
-        || Value::from(absent(stored.record.table)),
-        |found| Value::from(found.0.to_string()),
-    )
-}
-
-/// How the absence of a record is told. A durable one of another incarnation may still come back; a fleeting
-/// one is gone.
-fn absent(table: &Table) -> &'static str {
-    if table.durable { "-" } else { "~" }
 }
 
 /// Whether a session that was live may be over now, or have less rights: it or its account was rewritten, and
@@ -419,8 +213,4 @@ fn takes_away(class: Class, snapshot: &Snapshot, draft: &Draft) -> bool {
     let mut writes = draft.writes.iter();
     matches!(class, Class::Grant | Class::Restrict)
         && writes.any(|write| write.record.table.ends_sessions && stood(write))
-}
-
-fn all_in(home: Partition, mut partitions: impl Iterator<Item = Partition>) -> bool {
-    partitions.all(|partition| partition == home)
 }

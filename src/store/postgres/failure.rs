@@ -1,6 +1,6 @@
-//! What an error of PostgreSQL means for a batch of changes.
+//! Errors of PostgreSQL, by their meaning for a batch of changes.
 
-/// What to do about a failed write.
+/// Remedy for a failed write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The primary is not there (or not a primary): wait and try all of it again.
@@ -16,7 +16,7 @@ pub(crate) enum Failure {
     Refused {
         /// SQLSTATE.
         code: String,
-        /// What PostgreSQL says.
+        /// Message of PostgreSQL.
         message: String,
     },
 }

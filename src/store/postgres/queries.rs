@@ -3,6 +3,7 @@
 mod accounts;
 mod dead_letters;
 pub(super) mod flush;
+mod jobs;
 mod partitions;
 mod purge;
 mod records;

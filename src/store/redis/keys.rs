@@ -2,10 +2,11 @@
 
 use crate::model::{Id, IdentifierKind, Partition};
 
+use crate::store::jobs::JobKind;
 use crate::store::record::RecordRef;
 use crate::store::tables::TABLES;
 
-/// A key of which somebody wants to know when it changes.
+/// A key whose changes end what the session cache remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TrackedKey {
     /// The incarnation of a partition.
@@ -46,18 +47,19 @@ impl KeySpace {
         self.tagged(partition, "pend")
     }
 
-    /// Who sweeps the partition at present.
+    /// Lease of the sweeper that has the partition at present.
     pub(crate) fn lease(&self, partition: Partition) -> String {
         self.tagged(partition, "lease")
     }
 
-    /// Sorted set of parcels, by when they are due.
-    pub(crate) fn outbox(&self, partition: Partition) -> String {
-        self.tagged(partition, "outbox")
+    /// Sorted set of jobs of a kind, by the time when they are due (ms).
+    pub(crate) fn due_jobs(&self, partition: Partition, kind: &JobKind) -> String {
+        self.tagged(partition, kind.queue)
     }
 
-    /// Hash of parcel to `attempts expires content`.
-    pub(crate) fn parcels(&self, partition: Partition) -> String {
+    /// Hash of job to `attempts expires content`. (The name is that of the first version, which this one may run
+    /// beside.)
+    pub(crate) fn job_bodies(&self, partition: Partition) -> String {
         self.tagged(partition, "parcels")
     }
 
@@ -71,8 +73,8 @@ impl KeySpace {
         self.tagged(partition, "era")
     }
 
-    /// What a key names, of those that are watched.
-    pub(crate) fn watched(&self, key: &str) -> Option<TrackedKey> {
+    /// The meaning of a tracked key; `None` for any other.
+    pub(crate) fn tracked(&self, key: &str) -> Option<TrackedKey> {
         let (partition, rest) = key
             .strip_prefix(&*self.prefix)?
             .strip_prefix('{')?
@@ -110,6 +112,7 @@ mod tests {
     use super::*;
     use crate::model::User;
     use crate::model::{Id, Timestamp};
+    use crate::store::jobs::LETTER;
     use crate::store::record::Record;
 
     #[test]
@@ -120,8 +123,8 @@ mod tests {
             keys.meta(id.partition()),
             keys.log(id.partition()),
             keys.pend(id.partition()),
-            keys.outbox(id.partition()),
-            keys.parcels(id.partition()),
+            keys.due_jobs(id.partition(), &LETTER),
+            keys.job_bodies(id.partition()),
             keys.record(RecordRef {
                 table: User::TABLE,
                 id,
@@ -134,17 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn watched_keys_are_understood_and_others_are_none() {
+    fn tracked_keys_are_understood_and_others_are_none() {
         let keys = KeySpace::new("t1:");
         let id = Id::new(Timestamp::from_micros(0), [1; 10]).in_partition(Partition(0x0f));
         let record = keys.record(RecordRef {
             table: User::TABLE,
             id,
         });
-        assert_eq!(keys.watched(&record), Some(TrackedKey::Record("user", id)));
+        assert_eq!(keys.tracked(&record), Some(TrackedKey::Record("user", id)));
         let era = keys.incarnation(Partition(0xfe));
         assert_eq!(
-            keys.watched(&era),
+            keys.tracked(&era),
             Some(TrackedKey::Incarnation(Partition(0xfe)))
         );
         for other in [
@@ -155,7 +158,7 @@ mod tests {
             "t1:{xx}:era",
             "t1:{0f}:user:x",
         ] {
-            assert_eq!(keys.watched(other), None, "{other}");
+            assert_eq!(keys.tracked(other), None, "{other}");
         }
     }
 }

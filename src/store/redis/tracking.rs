@@ -37,11 +37,11 @@ pub(crate) struct TrackingClient {
     keys: KeySpace,
 }
 
-/// What Redis tells.
+/// Invalidations that Redis sends.
 #[derive(Debug)]
 pub(crate) struct Changes(Receiver<Invalidation>);
 
-/// Some of it was missed.
+/// Some invalidations were missed.
 #[derive(Debug)]
 pub(crate) struct Missed;
 
@@ -82,7 +82,7 @@ impl TrackingClient {
         let _task = self.client.connect();
     }
 
-    /// What is told from now on.
+    /// Invalidations from now on.
     pub(crate) fn changes(&self) -> Changes {
         Changes(self.client.invalidation_rx())
     }

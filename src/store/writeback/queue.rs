@@ -21,7 +21,7 @@ pub(crate) enum FlushOutcome {
     Committed,
     /// A unique name in it belongs to another record; the change was withdrawn.
     Taken(&'static UniqueName),
-    /// A newer row of another incarnation stands in its record.
+    /// PostgreSQL has a newer row of another incarnation.
     Lost,
     /// PostgreSQL refuses the data; it was put aside.
     Refused,
@@ -46,7 +46,7 @@ pub(crate) struct Change {
     pub(crate) flag: Flag,
 }
 
-/// What a change does to Redis besides the log.
+/// Effect of a change on Redis beside its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flag {
     /// It has a record.
@@ -77,7 +77,7 @@ impl Flag {
 }
 
 impl Change {
-    /// What the log's byte count holds for it; the commit script counts the same.
+    /// Its bytes in the log's count; the commit script counts the same.
     pub(crate) fn cost(&self) -> usize {
         self.row.record.table.kind.len() + 1 + 36 + self.row.image.len() + 64
     }
@@ -163,7 +163,7 @@ impl Queue {
         lanes.urgent.len() + if lazy_too { lanes.lazy.len() } else { 0 }
     }
 
-    /// What waits.
+    /// Which lanes hold entries.
     pub(crate) fn waiting(&self) -> Waiting {
         let lanes = self.lock();
         Waiting {
@@ -184,7 +184,7 @@ impl Queue {
     }
 }
 
-/// What a [`Queue`] holds.
+/// The lanes of a [`Queue`] that hold entries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) urgent: bool,

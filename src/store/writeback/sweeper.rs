@@ -1,5 +1,5 @@
-//! The sweeper: takes over log entries that have waited too long, whoever wrote them, and keeps the
-//! books about what waits.
+//! The sweeper: takes over log entries that have waited too long, whoever wrote them, and counts those
+//! that wait.
 //!
 //! A lease per partition keeps two sweepers from doing the same work. It is not needed for safety: every
 //! write is guarded by `ver`, so doing work twice changes nothing.
@@ -30,17 +30,16 @@ const LEASE: Duration = Duration::from_secs(5);
 const PER_PARTITION: usize = 256;
 /// Partitions asked at the same time.
 const ABREAST: usize = 32;
-/// Between two comparisons of Redis's clocks with PostgreSQL's.
-const REWIND_CHECK: Duration = Duration::from_secs(5);
 
-/// What one look at a partition's log brought.
+/// State of one partition's log, with the entries that were taken from it.
 struct PartitionScan {
     waiting: u64,
     oldest_millis: u64,
     bytes: i64,
     entries: Vec<Entry>,
     moved: bool,
-    parcels_due: i64,
+    /// Kinds of which jobs are due, by their position in the schema.
+    due: Vec<usize>,
 }
 
 impl Inner {
@@ -57,30 +56,6 @@ impl Inner {
                     () = clock::sleep(ROUND) => {}
                     () = self.stop.cancelled() => {}
                 }
-            }
-        }
-    }
-
-    /// Watches for lost state, and for PostgreSQL's return while it is away.
-    pub(crate) async fn run_loss_detector(self: Arc<Self>) {
-        if let Err(error) = self.settle_new_ones().await {
-            tracing::warn!(%error, "some partitions are not settled yet");
-        }
-        while !self.stop.is_cancelled() {
-            let pause = if self.postgres.is_up() {
-                REWIND_CHECK
-            } else {
-                ROUND
-            };
-            tokio::select! {
-                () = clock::sleep(pause) => {}
-                () = self.redis.reconnected() => {}
-                () = self.stop.cancelled() => return,
-            }
-            let redis_up = self.redis.ping().await.is_ok();
-            metrics::gauge!(names::REDIS_UP).set(if redis_up { 1.0 } else { 0.0 });
-            if self.postgres.ping().await.is_ok() && redis_up {
-                let _ = self.check_rewinds().await;
             }
         }
     }
@@ -129,8 +104,8 @@ impl Inner {
                 bytes += scan.bytes;
                 entries.extend(scan.entries);
                 moved.extend(scan.moved.then_some(*partition));
-                if scan.parcels_due > 0 {
-                    self.outbox.is_due(*partition);
+                for kind in scan.due {
+                    self.jobs.note(self.schema.jobs[kind], *partition);
                 }
             }
         }
@@ -180,16 +155,22 @@ impl Inner {
         min_age: Duration,
     ) -> Result<PartitionScan, Error> {
         let space = &self.redis.keys;
+        let mut keys = vec![
+            space.meta(partition),
+            space.log(partition),
+            space.lease(partition),
+        ];
+        keys.extend(
+            self.schema
+                .jobs
+                .iter()
+                .map(|kind| space.due_jobs(partition, kind)),
+        );
         let answer: Vec<Value> = self
             .redis
             .run(
                 Op::Sweep,
-                vec![
-                    space.meta(partition),
-                    space.log(partition),
-                    space.lease(partition),
-                    space.outbox(partition),
-                ],
+                keys,
                 vec![
                     Value::from(sweeper),
                     Value::from(LEASE.as_millis().to_string()),
@@ -205,12 +186,22 @@ impl Inner {
             .cloned()
             .map(Value::into_array)
             .unwrap_or_default();
+        let due = answer
+            .get(5)
+            .cloned()
+            .map(Value::into_array)
+            .unwrap_or_default();
+        let due = due.iter().map(|count| count.as_i64().unwrap_or(0));
         Ok(PartitionScan {
             waiting: u64::try_from(number(0)).unwrap_or(0),
             oldest_millis: u64::try_from(number(1)).unwrap_or(0),
             bytes: number(2),
             moved: answer.get(4).and_then(Value::as_string).as_deref() == Some("1"),
-            parcels_due: number(5),
+            due: due
+                .enumerate()
+                .filter(|(_, count)| *count > 0)
+                .map(|(kind, _)| kind)
+                .collect(),
             entries: entries
                 .into_iter()
                 .filter_map(|entry| read_entry(&self.schema, partition, entry))
