@@ -9,6 +9,7 @@ mod enrolment;
 mod factors;
 mod id;
 mod identifier;
+mod job;
 mod network;
 mod password;
 mod phone_number;
@@ -29,10 +30,11 @@ pub use factors::{
     Authenticator, BackupCodes, Factors, Method, MethodKind, Removed, masked_email, masked_phone,
 };
 pub use id::{
-    AuditId, ChallengeId, CodesId, DeviceId, EnrolmentId, FactorsId, Id, IdError, LetterId,
-    MethodId, Partition, SessionId, UserId,
+    AuditId, ChallengeId, CodesId, DeviceId, EnrolmentId, FactorsId, Id, IdError, JobId, MethodId,
+    Partition, SessionId, UserId,
 };
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
+pub use job::Job;
 pub use network::Network;
 pub use password::{Password, PasswordError};
 pub use phone_number::{PhoneNumber, PhoneNumberError};

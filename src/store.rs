@@ -3,7 +3,7 @@
 //!
 //! # The promise
 //!
-//! What was answered with success is never lost or undone by the loss of any one process: this service,
+//! A change that was answered with success is never lost or undone by the loss of any one process: this service,
 //! Redis (even restarted empty), or PostgreSQL. A commit puts the new records and their log entry into
 //! Redis in one step; the committing process holds the same entry in memory until PostgreSQL has it.
 //! Losing it takes the death of both in between.
@@ -16,66 +16,68 @@
 //!         // Plain, synchronous Rust: look at what was read, decide, write into the draft.
 //!         // Runs again with fresh records when somebody else was faster.
 //!         draft.put(&session);
-//!         draft.trace(&audit_event);
+//!         draft.audit(&audit_event);
 //!         Ok::<_, auth::Error>(answer)
 //!     })
 //!     .await?;
 //! let durability = receipt.durable().await?;
 //! ```
 //!
-//! # The rooms
+//! # Parts
 //!
-//! | room | what it does |
+//! | module | subject |
 //! |---|---|
-//! | `record` | the register of record types: id, kind, table, columns |
-//! | `read`, `recent`, `transaction`, `receipt` | snapshots, hydration of cold records, commits |
-//! | `watch` | sessions checked from memory while Redis would tell of a change |
-//! | `partition` | incarnations and clocks; what happens after Redis lost state |
-//! | `queue`, `flusher`, `sweeper` | the way of a commit to PostgreSQL |
-//! | `purge` | rows that nobody needs any more |
-//! | `index`, `limits`, `pulse` | names to accounts, rate limits, health |
-//! | `outbox` | messages that wait to be delivered |
+//! | `record`, `tables`, `image` | types of records, all that is known of each, their encoding |
+//! | `engine` | reads, transactions, receipts; what this process remembers; lost state |
+//! | `writeback` | the way of a commit to PostgreSQL; names that it refuses; purge |
+//! | `jobs` | work that becomes due: taken, tried again, found again after a loss |
+//! | `index`, `limits`, `health` | login names to accounts, rate limits, health |
 //! | `redis`, `postgres` | the clients, the scripts, the statements |
 
+mod engine;
 mod error;
-mod flusher;
+mod health;
+mod image;
 mod index;
 mod inner;
+mod jobs;
 mod limits;
-mod outbox;
-mod partition;
 mod postgres;
-mod pulse;
-mod purge;
-mod queue;
-mod read;
-mod receipt;
-mod recent;
 mod record;
 mod redis;
-mod sweeper;
-mod transaction;
-mod watch;
+mod tables;
+mod writeback;
+
+pub use engine::draft::Draft;
+pub use engine::receipt::Receipt;
+pub use engine::session_cache::Checked;
 
 pub use error::Error;
+pub use health::{Backlog, Health};
 pub use index::Claim;
+pub use jobs::{JobKind, JobOutcome, LETTER, LeasedJob, NewJob, Retry};
 pub use limits::{Bucket, Subject, Taken, Verdict};
-pub use outbox::Parcel;
 pub use postgres::migrate;
-pub use pulse::{Backlog, Pulse};
-pub use receipt::Receipt;
-pub use record::{Keys, Owned, Record, TABLES, Table};
-pub use transaction::Draft;
-pub use watch::Checked;
+pub use record::{Keys, Owned, Record, RecordId, RecordRef, Unique};
+pub use tables::{EMAIL, Schema, TABLES, Table, USERNAME, UniqueName};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use inner::{Books, Inner};
+use quick_cache::sync::Cache;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use engine::partition::Partitions;
+use engine::recent::Recent;
+use engine::session_cache::SessionCache;
+use inner::{BacklogCounters, Inner};
+use jobs::DueJobs;
+use writeback::queue::Queue;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Identifier, Session, SessionId, User, UserId};
+use crate::model::{Factors, Id, Identifier, Session, SessionId, User, UserId};
 
 /// Both stores and the background work between them. Clones share everything.
 #[derive(Clone, Debug)]
@@ -120,7 +122,7 @@ const ABSENT_ENTRIES: usize = 10_000;
 
 impl Store {
     /// Connects to both stores, checks Redis's configuration and PostgreSQL's schema, and starts the
-    /// flusher, the sweeper and the watch.
+    /// flusher, the sweeper, the session cache and the detector of lost state.
     ///
     /// # Errors
     /// [`Error::Setup`] when a store is not what the promise needs, [`Error::Unavailable`] when one is
@@ -136,10 +138,11 @@ impl Store {
         let inner = &store.0;
         inner.tasks.spawn(Arc::clone(inner).run_flusher());
         inner.tasks.spawn(Arc::clone(inner).run_sweeper());
-        inner.tasks.spawn(Arc::clone(inner).run_watch());
-        inner.tasks.spawn(Arc::clone(inner).run_watcher());
+        inner.tasks.spawn(Arc::clone(inner).run_loss_detector());
+        inner.tasks.spawn(Arc::clone(inner).run_session_cache());
         if settings.workers {
             inner.tasks.spawn(Arc::clone(inner).run_purge());
+            inner.tasks.spawn(Arc::clone(inner).run_job_recovery());
         }
         Ok(store)
     }
@@ -150,18 +153,34 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn connect(
-        redis_settings: &config::Redis,
+        redis: &config::Redis,
         postgres: &config::Postgres,
         settings: &config::Store,
         index_key: [u8; 32],
         clock: Clock,
     ) -> Result<Self, Error> {
-        let postgres = postgres::Postgres::connect(postgres)?;
+        let schema = Schema::default();
+        Self::connect_with(schema, redis, postgres, settings, index_key, clock).await
+    }
+
+    /// As [`Store::connect`], with tables and kinds of jobs of the caller's own.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn connect_with(
+        schema: Schema,
+        redis: &config::Redis,
+        postgres: &config::Postgres,
+        settings: &config::Store,
+        index_key: [u8; 32],
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let postgres = postgres::Postgres::connect(postgres, &schema.tables)?;
         postgres.check_schema().await?;
-        let watcher = redis::watcher::Watcher::new(redis_settings)?;
-        let watch = watch::Watch::new(watcher, settings.session_lease);
-        let redis = redis::Redis::connect(redis_settings).await?;
-        let notes = pulse::examine(&redis).await?;
+        let tracking = redis::tracking::TrackingClient::new(redis)?;
+        let session_cache = SessionCache::new(tracking, settings.session_lease);
+        let redis = redis::Redis::connect(redis).await?;
+        let notes = health::examine(&redis).await?;
         for note in &notes {
             tracing::warn!("{note}");
         }
@@ -172,22 +191,23 @@ impl Store {
             index_key,
             name: clock.new_id(),
             clock,
-            partitions: partition::Partitions::new(),
-            queue: queue::Queue::default(),
+            jobs: DueJobs::new(&schema.jobs),
+            schema,
+            partitions: Partitions::new(),
+            queue: Queue::default(),
             flushing: tokio::sync::Mutex::new(()),
-            outbox: outbox::Outbox::default(),
-            absent: quick_cache::sync::Cache::new(ABSENT_ENTRIES),
-            recent: recent::Recent::default(),
-            watch,
-            books: Books::default(),
+            absent: Cache::new(ABSENT_ENTRIES),
+            recent: Recent::default(),
+            session_cache,
+            backlog: BacklogCounters::default(),
             notes,
-            stop: tokio_util::sync::CancellationToken::new(),
-            tasks: tokio_util::task::TaskTracker::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
         })))
     }
 
     /// A session and its account, when this process remembers both and Redis would have told it of a change
-    /// (`watch` says why that may be believed). They may let somebody in; what refuses asks
+    /// (`engine/session_cache.rs` says why that may be believed). They may let somebody in; what refuses asks
     /// [`Store::look_up`].
     #[must_use]
     pub fn remembered(
@@ -195,7 +215,7 @@ impl Store {
         session: SessionId,
         user: UserId,
     ) -> Option<(Arc<Session>, Arc<User>)> {
-        self.0.watch.known(session, user)
+        self.0.session_cache.known(session, user)
     }
 
     /// Reads a session and its account, and remembers them for [`Store::remembered`].
@@ -290,30 +310,10 @@ impl Store {
         version: i32,
         after: Option<UserId>,
     ) -> Result<Vec<UserId>, Error> {
-        self.0.postgres.sealed_before(version, after).await
-    }
-
-    /// Waits until parcels may be due. May be dropped half-way.
-    pub async fn parcels_due(&self) {
-        self.0.wait_for_parcels().await;
-    }
-
-    /// Takes some parcels that are due, for a minute: whoever took one must settle it by then, or somebody
-    /// else takes it too.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn collect(&self) -> Result<Vec<Parcel>, Error> {
-        self.0.collect().await
-    }
-
-    /// Ends the care for a parcel, or hands it back to be taken again after `later`. Without effect when
-    /// somebody else has taken it meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unknown`]: then it comes again.
-    pub async fn settle(&self, parcel: &Parcel, later: Option<Duration>) -> Result<(), Error> {
-        self.0.settle_parcel(parcel, later).await
+        let table = Factors::TABLE;
+        let after = after.map(Id::from);
+        let ids = self.0.postgres.sealed_before(table, version, after).await?;
+        Ok(ids.into_iter().map(UserId::from).collect())
     }
 
     /// Takes one from each bucket, or from none when one refuses.
@@ -329,23 +329,23 @@ impl Store {
         self.0.give_back(taken).await;
     }
 
-    /// Asks Redis for a sign of life.
-    pub async fn redis_pulse(&self) -> Pulse {
-        self.0.redis_pulse().await
+    /// Asks Redis for a sign of life, and how long it takes.
+    pub async fn redis_health(&self) -> Health {
+        self.0.redis_health().await
     }
 
     /// Asks PostgreSQL for a sign of life.
-    pub async fn postgres_pulse(&self) -> Pulse {
-        self.0.postgres_pulse().await
+    pub async fn postgres_health(&self) -> Health {
+        self.0.postgres_health().await
     }
 
-    /// What waits for PostgreSQL, as last counted.
+    /// Changes that wait for PostgreSQL, as last counted.
     #[must_use]
     pub fn backlog(&self) -> Backlog {
         self.0.backlog()
     }
 
-    /// What the promise amounts to with Redis's present configuration: notes for the log and `/health`.
+    /// Notes for the log and `/health` about the promise under Redis's present configuration.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.0.notes
@@ -367,8 +367,8 @@ impl Store {
         self.0.sweep_once(min_age).await
     }
 
-    /// One step of the purge: removes sessions and trusted devices from PostgreSQL that ended or expired a
-    /// week ago. Returns how many.
+    /// One step of the purge: removes rows from PostgreSQL that ended or expired as long ago as their tables say.
+    /// Returns how many.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when PostgreSQL is away.
@@ -376,13 +376,14 @@ impl Store {
         self.0.purge_once().await
     }
 
-    /// One step of the watch: asks PostgreSQL for a sign of life and looks for lost state.
+    /// One step of the loss detector: asks PostgreSQL for a sign of life, looks for lost state and for lost jobs.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when a store is away.
     pub async fn check(&self) -> Result<(), Error> {
         self.0.postgres.ping().await?;
-        self.0.check_rewinds().await
+        self.0.check_rewinds().await?;
+        self.0.requeue_lost_jobs().await
     }
 
     /// Stops the background work and flushes what waits in this process. What does not get through in

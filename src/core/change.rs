@@ -103,7 +103,7 @@ pub(crate) async fn record_event(
     let entry = context.entry(user_id.into(), event);
     let write = |user: Option<User>, draft: &mut Draft| {
         if user.is_some() {
-            draft.trace(&entry);
+            draft.audit(&entry);
         }
         Ok::<_, store::Error>(())
     };
@@ -128,7 +128,7 @@ impl<'a> Change<'a> {
         subject: impl Into<Subject>,
         event: &SecurityEvent,
     ) -> Recorded<'_, 'a> {
-        self.draft.trace(&self.context.entry(subject.into(), event));
+        self.draft.audit(&self.context.entry(subject.into(), event));
         Recorded { change: self }
     }
 

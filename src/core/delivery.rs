@@ -16,7 +16,7 @@ use crate::clock;
 use crate::model::SecurityEvent;
 use crate::outbound::undelivered::TIMEOUT;
 use crate::outbound::{Channel, Undelivered};
-use crate::store::Parcel;
+use crate::store::{LETTER, LeasedJob};
 use crate::telemetry::names;
 
 /// Most letters under way. So many that those of a provider that does not answer do not block those of the other;
@@ -25,10 +25,6 @@ const MAX_UNDER_WAY: usize = 256;
 /// Attempts after one in doubt. An SMS costs money, and one that was not answered in time has probably gone out:
 /// it is sent again once.
 const REPEATS_IN_DOUBT: u32 = 1;
-/// Pause after the first failure, and four times as long after each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// Pause after Redis could not be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -40,7 +36,7 @@ enum Outcome {
     /// No further attempt makes sense.
     Undeliverable(&'static str),
     /// Another attempt after a pause.
-    Delayed(Duration),
+    Delayed(Duration, &'static str),
 }
 
 /// Delivers letters until told to stop. Run by every process that has workers.
@@ -52,8 +48,8 @@ pub async fn deliver_letters(core: Arc<Core>, stop: CancellationToken) {
             () = stop.cancelled() => break,
             Some(()) = under_way.next(), if !under_way.is_empty() => {}
             // Collected letters must not be dropped, so nothing may interrupt the collecting.
-            () = core.store.parcels_due(), if has_capacity => match core.store.collect().await {
-                Ok(parcels) => under_way.extend(parcels.into_iter().map(|one| attempt_guarded(&core, one))),
+            () = core.store.jobs_due(&LETTER), if has_capacity => match core.store.take_jobs(&LETTER).await {
+                Ok(jobs) => under_way.extend(jobs.into_iter().map(|one| attempt_guarded(&core, one))),
                 Err(_) => clock::sleep(STORE_PAUSE).await,
             },
         }
@@ -63,38 +59,42 @@ pub async fn deliver_letters(core: Arc<Core>, stop: CancellationToken) {
 }
 
 /// One attempt at one letter. A panic ends this attempt alone; another worker tries again a minute later.
-async fn attempt_guarded(core: &Core, parcel: Parcel) {
-    let attempted = AssertUnwindSafe(attempt(core, parcel)).catch_unwind();
+async fn attempt_guarded(core: &Core, job: LeasedJob) {
+    let attempted = AssertUnwindSafe(attempt(core, job)).catch_unwind();
     if attempted.await.is_err() {
         metrics::counter!(names::PANICS, "place" => "letters").increment(1);
         tracing::error!("the delivery of a letter panicked");
     }
 }
 
-async fn attempt(core: &Core, parcel: Parcel) {
-    let envelope = open(core, &parcel);
-    let has_expired = core.clock.now() >= parcel.expires_at;
+async fn attempt(core: &Core, job: LeasedJob) {
+    let envelope = open(core, &job);
+    let has_expired = core.clock.now() >= job.expires_at;
     let outcome = match &envelope {
         Some(_) if has_expired => Outcome::Expired,
-        Some(envelope) => deliver(core, envelope, parcel.attempt).await,
+        Some(envelope) => deliver(core, envelope, job.attempt).await,
         None if has_expired => Outcome::Undeliverable("unreadable"),
         // An instance with newer keys, or a newer version, can open what this one cannot.
-        None => Outcome::Delayed(pause(parcel.attempt)),
+        None => Outcome::Delayed(pause(job.attempt), "unreadable"),
     };
     let channel = envelope
         .as_ref()
         .map_or("none", |one| one.letter.channel.label());
-    let (label, later) = match outcome {
-        Outcome::Delivered => ("delivered", None),
-        Outcome::Expired => ("expired", None),
-        Outcome::Undeliverable(reason) => (reason, None),
-        Outcome::Delayed(pause) => ("delayed", Some(pause)),
+    let label = match outcome {
+        Outcome::Delivered => "delivered",
+        Outcome::Expired => "expired",
+        Outcome::Undeliverable(reason) => reason,
+        Outcome::Delayed(..) => "delayed",
     };
     metrics::counter!(names::LETTERS, "channel" => channel, "outcome" => label).increment(1);
     if let (Outcome::Expired | Outcome::Undeliverable(_), Some(envelope)) = (&outcome, &envelope) {
         record_undelivered(core, envelope, label).await;
     }
-    if let Err(error) = core.store.settle(&parcel, later).await {
+    let settled = match outcome {
+        Outcome::Delayed(pause, reason) => core.store.postpone_job(&job, pause, reason).await,
+        _ => core.store.finish_job(&job).await,
+    };
+    if let Err(error) = settled {
         tracing::warn!(%error, "a letter could not be settled and will be taken again");
     }
 }
@@ -120,18 +120,18 @@ async fn deliver(core: &Core, envelope: &Envelope, attempt: u32) -> Outcome {
                 seconds = pause.as_secs(),
                 "a letter has to wait"
             );
-            Outcome::Delayed(pause.min(LONGEST_PAUSE))
+            Outcome::Delayed(pause.min(LETTER.retry.longest), reason)
         }
     }
 }
 
-fn open(core: &Core, parcel: &Parcel) -> Option<Envelope> {
-    let opened = sealing::unseal(core, sealing::letter(parcel.id), &parcel.content);
+fn open(core: &Core, job: &LeasedJob) -> Option<Envelope> {
+    let opened = sealing::unseal(core, sealing::letter(job.id), &job.content);
     let envelope = opened.map(|plain| serde_json::from_slice(&plain));
     if let Ok(Ok(envelope)) = envelope {
         return Some(envelope);
     }
-    tracing::error!(letter = %parcel.id, "a letter cannot be opened here and is left to others");
+    tracing::error!(letter = %job.id, "a letter cannot be opened here and is left to others");
     None
 }
 
@@ -154,19 +154,8 @@ fn in_doubt(envelope: &Envelope, reason: &'static str) -> bool {
     envelope.letter.channel == Channel::Sms && reason == TIMEOUT
 }
 
-/// Pause after this many attempts.
+/// Pause after this many attempts, by the policy of letters.
 fn pause(attempts: u32) -> Duration {
-    let factor = 4_u32.saturating_pow(attempts.saturating_sub(1).min(10));
-    FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_fourfold_up_to_an_hour() {
-        let pauses = [1, 2, 3, 4, 5, 6, 7, 40].map(|attempts| pause(attempts).as_secs());
-        assert_eq!(pauses, [2, 8, 32, 128, 512, 2048, 3600, 3600]);
-    }
+    let [jitter] = clock::random::<1>();
+    LETTER.retry.pause(attempts, jitter)
 }

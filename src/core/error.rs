@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::ProblemKind;
 use crate::crypto::HashError;
-use crate::model::{IdentifierError, IdentifierKind, PasswordError};
-use crate::store;
+use crate::model::{IdentifierError, PasswordError};
+use crate::store::{self, UniqueName};
 
 /// A refusal or a failure.
 #[derive(Debug, thiserror::Error)]
@@ -97,10 +97,7 @@ impl From<ProblemKind> for Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Taken(IdentifierKind::Email) => Self::Refused(ProblemKind::EmailTaken),
-            store::Error::Taken(IdentifierKind::Username) => {
-                Self::Refused(ProblemKind::UsernameTaken)
-            }
+            store::Error::Taken(name) => taken(name),
             store::Error::Busy | store::Error::Contention => Self::Overloaded {
                 retry_after: Duration::from_secs(1),
             },
@@ -112,11 +109,41 @@ impl From<store::Error> for Error {
     }
 }
 
+/// The refusal of a unique name: the row of the table of problems whose code is the name and `_taken`.
+fn taken(name: &UniqueName) -> Error {
+    let is_its = |kind: &&ProblemKind| kind.code().strip_suffix("_taken") == Some(name.label);
+    match ProblemKind::ALL.iter().find(is_its) {
+        Some(kind) => Error::Refused(*kind),
+        None => Error::Internal(format!("{name} is taken, and no problem says so")),
+    }
+}
+
 impl From<HashError> for Error {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Overloaded { retry_after } => Self::Overloaded { retry_after },
             HashError::Unusable | HashError::Failed => Self::Internal(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unique_name_has_its_refusal() {
+        let names: Vec<_> = store::TABLES
+            .iter()
+            .flat_map(|table| table.unique)
+            .collect();
+        assert!(!names.is_empty());
+        for name in names {
+            assert!(matches!(taken(name), Error::Refused(_)), "{name}");
+        }
+        assert!(matches!(
+            taken(store::EMAIL),
+            Error::Refused(ProblemKind::EmailTaken)
+        ));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Core;
 use crate::crypto::PoolState;
-use crate::store::{Backlog, Pulse};
+use crate::store::{Backlog, Health as StoreHealth};
 
 /// A store that has not answered by then counts as away.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -13,9 +13,9 @@ const PATIENCE: Duration = Duration::from_millis(900);
 #[derive(Clone, Debug)]
 pub struct Health {
     /// PostgreSQL.
-    pub database: Pulse,
+    pub database: StoreHealth,
     /// Redis.
-    pub redis: Pulse,
+    pub redis: StoreHealth,
     /// Changes on their way to PostgreSQL.
     pub backlog: Backlog,
     /// Passwords that wait to be hashed.
@@ -61,8 +61,8 @@ impl Health {
 
 /// Asks both stores for a sign of life. Answers within a second.
 pub async fn examine(core: &Core) -> Health {
-    let redis = tokio::time::timeout(PATIENCE, core.store.redis_pulse());
-    let database = tokio::time::timeout(PATIENCE, core.store.postgres_pulse());
+    let redis = tokio::time::timeout(PATIENCE, core.store.redis_health());
+    let database = tokio::time::timeout(PATIENCE, core.store.postgres_health());
     let (redis, database) = tokio::join!(redis, database);
     Health {
         database: database.unwrap_or_else(|_| silent()),
@@ -73,8 +73,8 @@ pub async fn examine(core: &Core) -> Health {
     }
 }
 
-fn silent() -> Pulse {
-    Pulse {
+fn silent() -> StoreHealth {
+    StoreHealth {
         up: false,
         response_millis: PATIENCE.as_secs_f64() * 1000.0,
     }
@@ -86,14 +86,14 @@ mod tests {
 
     #[test]
     fn redis_decides_over_life_and_postgres_over_comfort() {
-        let pulse = |up| Pulse {
+        let store = |up| StoreHealth {
             up,
             response_millis: 0.1,
         };
         let status = |redis, database| {
             Health {
-                database: pulse(database),
-                redis: pulse(redis),
+                database: store(database),
+                redis: store(redis),
                 backlog: Backlog::default(),
                 hash_pool: PoolState {
                     workers: 1,

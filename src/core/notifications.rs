@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::RequestContext;
 use super::{Core, Error, sealing};
-use crate::model::{Authenticator, LetterId, MethodKind, Timestamp, User, UserId, device_name};
+use crate::model::{Authenticator, JobId, MethodKind, Timestamp, User, UserId, device_name};
 use crate::outbound::{Channel, Event, Language, Letter, Message, Method, Notice};
-use crate::store::Draft;
+use crate::store::{Draft, LETTER, NewJob};
 
 /// Lifetime of a notice: it is of no use after that.
 const NOTICE_TTL: Duration = Duration::from_hours(24);
@@ -36,7 +36,7 @@ pub(super) fn enqueue(
     to: String,
     expires_at: Timestamp,
 ) -> Result<(), Error> {
-    let id = LetterId::from(letter.id);
+    let id = JobId::from(letter.id);
     let envelope = Envelope {
         user_id,
         to,
@@ -45,7 +45,13 @@ pub(super) fn enqueue(
     let plain = serde_json::to_vec(&envelope).map(zeroize::Zeroizing::new);
     let plain = plain.map_err(|error| Error::Internal(error.to_string()))?;
     let sealed = sealing::seal(core, sealing::letter(id), &plain)?;
-    draft.post(id, sealed, expires_at);
+    draft.enqueue(NewJob {
+        kind: &LETTER,
+        id,
+        content: sealed,
+        due_in: Duration::ZERO,
+        expires_at,
+    });
     Ok(())
 }
 
@@ -77,7 +83,7 @@ pub(super) fn letter(
     language: Language,
     message: Message,
 ) -> Letter {
-    let id: LetterId = core.clock.new_id_in(user_id.partition());
+    let id: JobId = core.clock.new_id_in(user_id.partition());
     Letter {
         id: id.id(),
         channel,

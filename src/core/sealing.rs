@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{Core, Error};
 use crate::crypto::SealContext;
-use crate::model::{EnrolmentId, LetterId, MethodId};
+use crate::model::{EnrolmentId, JobId, MethodId};
 
 /// The secret of a method: TOTP secret, number or address.
 pub(crate) fn method_secret(id: MethodId) -> SealContext {
@@ -25,7 +25,7 @@ pub(crate) fn shown_codes(id: EnrolmentId) -> SealContext {
 }
 
 /// A letter that waits for delivery.
-pub(crate) fn letter(id: LetterId) -> SealContext {
+pub(crate) fn letter(id: JobId) -> SealContext {
     SealContext {
         table: "outbox",
         row: id.id(),

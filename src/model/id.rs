@@ -136,6 +136,12 @@ macro_rules! id_types {
             }
         }
 
+        impl From<$name> for Id {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl FromStr for $name {
             type Err = IdError;
 
@@ -171,8 +177,8 @@ id_types! {
     EnrolmentId;
     /// Id of a trusted device, which is also the family of its tokens.
     DeviceId;
-    /// Id of a letter: an SMS or a mail to a user.
-    LetterId;
+    /// Id of a job; that of a letter is also the letter's id.
+    JobId;
 }
 
 impl UserId {

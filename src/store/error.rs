@@ -1,8 +1,8 @@
-//! What can go wrong between us and the stores.
+//! Errors of the store.
 
-use crate::model::IdentifierKind;
+use super::UniqueName;
 
-/// What can go wrong. None of these says more than is known.
+/// An error of the store. None of these says more than is known.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A store did not answer, and nothing was changed.
@@ -17,9 +17,9 @@ pub enum Error {
     /// Too many others changed the same records at the same time.
     #[error("too much contention on one record")]
     Contention,
-    /// An e-mail address or username already belongs to an account.
-    #[error("{0:?} is taken")]
-    Taken(IdentifierKind),
+    /// A unique name already belongs to another record.
+    #[error("{0} is taken")]
+    Taken(&'static UniqueName),
     /// The change was acknowledged by Redis and then lost with it before it reached PostgreSQL.
     #[error("the change was lost")]
     Lost,

@@ -11,11 +11,12 @@ use fred::types::Value;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::inner::Inner;
-use super::read::ABSENT;
-use super::redis::Op;
-use super::{Class, Error};
-use crate::model::{Id, Identifier, IdentifierKind, User, UserId};
+use super::Error;
+use super::tables::unique_name;
+use crate::model::{Id, Identifier, IdentifierKind, UserId};
+use crate::store::engine::read::ABSENT;
+use crate::store::inner::Inner;
+use crate::store::redis::Op;
 
 /// A claim whose registration dies goes away after this.
 const CLAIM: Duration = Duration::from_secs(30);
@@ -44,7 +45,7 @@ impl Claim {
                 .await?
                 .is_some_and(|owner| owner != self.owner)
             {
-                return Err(Error::Taken(name.kind));
+                return Err(Error::Taken(unique_name(name.kind)));
             }
         }
         Ok(())
@@ -64,13 +65,13 @@ impl Claim {
 
     /// Gives the names back.
     pub async fn release(self) {
-        self.inner.release(&self.names, self.owner).await;
+        self.inner.release(&self.names, self.owner.id()).await;
     }
 }
 
 impl Inner {
-    /// See [`super::Store::claim`].
-    pub(super) async fn claim(
+    /// See [`crate::store::Store::claim`].
+    pub(crate) async fn claim(
         self: &Arc<Self>,
         owner: UserId,
         names: &[Identifier],
@@ -82,10 +83,10 @@ impl Inner {
                 .store(key, format!("?{owner}"), Some(CLAIM), true)
                 .await;
             if !matches!(claimed, Ok(true)) {
-                self.release(&names[..index], owner).await;
+                self.release(&names[..index], owner.id()).await;
                 // A claim that may or may not stand expires by itself; nothing was registered.
                 claimed.map_err(|_| Error::Unavailable("redis"))?;
-                return Err(Error::Taken(name.kind));
+                return Err(Error::Taken(unique_name(name.kind)));
             }
         }
         Ok(Claim {
@@ -95,8 +96,8 @@ impl Inner {
         })
     }
 
-    /// See [`super::Store::find_indexed`].
-    pub(super) async fn find_indexed(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
+    /// See [`crate::store::Store::find_indexed`].
+    pub(crate) async fn find_indexed(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
         let entry = self.redis.fetch(self.index_key_of(name)).await?;
         let Some(id) = entry.filter(|entry| !entry.starts_with('?')) else {
             return Ok(None);
@@ -106,8 +107,8 @@ impl Inner {
             .map_err(|_| Error::Corrupt(format!("index entry {id}")))
     }
 
-    /// See [`super::Store::find_stored`].
-    pub(super) async fn find_stored(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
+    /// See [`crate::store::Store::find_stored`].
+    pub(crate) async fn find_stored(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
         let absent = self.absent_id(name);
         let now = self.clock.now();
         if self
@@ -134,41 +135,8 @@ impl Inner {
         Ok(Some(owner))
     }
 
-    /// Takes an account back that PostgreSQL refused, and frees its names. Where Redis has lost the
-    /// partition there is nothing left to take back.
-    pub(super) async fn withdraw(self: &Arc<Self>, id: UserId) -> Result<(), Error> {
-        if !self.is_intact(id.partition()).await? {
-            return Ok(());
-        }
-        let (user, _receipt) =
-            Box::pin(
-                self.transact(Class::Restrict, id, |user: Option<User>, draft| {
-                    let Some(mut user) = user else {
-                        return Ok::<_, Error>(None);
-                    };
-                    user.deleted_at.get_or_insert(self.clock.now());
-                    draft.put(&user);
-                    Ok(Some(user))
-                }),
-            )
-            .await?;
-        if let Some(user) = user {
-            let names = [
-                Identifier {
-                    kind: IdentifierKind::Email,
-                    key: user.email_key,
-                },
-                Identifier {
-                    kind: IdentifierKind::Username,
-                    key: user.username_key,
-                },
-            ];
-            self.release(&names, id).await;
-        }
-        Ok(())
-    }
-
-    async fn release(&self, names: &[Identifier], owner: UserId) {
+    /// Removes entries that are still their owner's.
+    pub(crate) async fn release(&self, names: &[Identifier], owner: Id) {
         for name in names {
             let key = self.index_key_of(name);
             let _ = self
@@ -197,7 +165,7 @@ impl Inner {
     }
 
     /// HMAC-SHA-256 under the index key: names do not stand in Redis's keys.
-    pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.index_key) else {
             unreachable!("HMAC takes keys of any length");
         };

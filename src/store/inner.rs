@@ -1,4 +1,4 @@
-//! What all clones of a [`super::Store`] share.
+//! The state that all clones of a [`crate::store::Store`] share.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
@@ -6,61 +6,62 @@ use quick_cache::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::outbox::Outbox;
-use super::partition::Partitions;
-use super::postgres::Postgres;
-use super::queue::Queue;
-use super::recent::Recent;
-use super::redis::Redis;
-use super::watch::Watch;
+use super::tables::Schema;
 use crate::clock::Clock;
 use crate::config;
 use crate::model::{Id, Timestamp};
+use crate::store::engine::partition::Partitions;
+use crate::store::engine::recent::Recent;
+use crate::store::engine::session_cache::SessionCache;
+use crate::store::jobs::DueJobs;
+use crate::store::postgres::Postgres;
+use crate::store::redis::Redis;
+use crate::store::writeback::queue::Queue;
 
-/// Both stores, this process's books about them, and its background tasks.
+/// Both stores, this process's knowledge of them, and its background tasks.
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) redis: Redis,
-    pub(super) postgres: Postgres,
-    pub(super) settings: config::Store,
-    pub(super) clock: Clock,
+pub(crate) struct Inner {
+    pub(crate) redis: Redis,
+    pub(crate) postgres: Postgres,
+    pub(crate) settings: config::Store,
+    pub(crate) schema: Schema,
+    pub(crate) clock: Clock,
     /// Key of the HMAC under which names stand in the index.
-    pub(super) index_key: [u8; 32],
+    pub(crate) index_key: [u8; 32],
     /// Names this process as a sweeper.
-    pub(super) name: Id,
-    pub(super) partitions: Partitions,
-    pub(super) queue: Queue,
+    pub(crate) name: Id,
+    pub(crate) partitions: Partitions,
+    pub(crate) queue: Queue,
     /// One flush at a time.
-    pub(super) flushing: tokio::sync::Mutex<()>,
-    /// Where parcels wait to be taken.
-    pub(super) outbox: Outbox,
-    /// What PostgreSQL did not have: until when that is believed, and in which incarnation of the
+    pub(crate) flushing: tokio::sync::Mutex<()>,
+    /// Partitions in which jobs are due.
+    pub(crate) jobs: DueJobs,
+    /// Records that PostgreSQL did not have: until when that is believed, and in which incarnation of the
     /// partition (0 for names). A commit of ours and a loss of Redis's state end the belief.
-    pub(super) absent: Cache<Id, (Timestamp, i64)>,
+    pub(crate) absent: Cache<Id, (Timestamp, i64)>,
     /// Records as last seen.
-    pub(super) recent: Recent,
-    /// What may be checked from memory.
-    pub(super) watch: Watch,
-    pub(super) books: Books,
-    pub(super) notes: Vec<String>,
-    pub(super) stop: CancellationToken,
-    pub(super) tasks: TaskTracker,
+    pub(crate) recent: Recent,
+    pub(crate) session_cache: SessionCache,
+    pub(crate) backlog: BacklogCounters,
+    pub(crate) notes: Vec<String>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
 }
 
-/// What the last round over all logs found.
+/// Counts of the last round over all logs.
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(crate) struct BacklogCounters {
     /// Commits that wait.
-    pub(super) pending: AtomicU64,
+    pub(crate) pending: AtomicU64,
     /// Age of the oldest, in milliseconds.
-    pub(super) oldest_millis: AtomicU64,
+    pub(crate) oldest_millis: AtomicU64,
     /// Bytes that wait, moved along by this process's own commits in between.
-    pub(super) bytes: AtomicI64,
+    pub(crate) bytes: AtomicI64,
 }
 
-impl Books {
+impl BacklogCounters {
     /// Moves the byte count along between two rounds.
-    pub(super) fn moved(&self, bytes: i64) {
+    pub(crate) fn moved(&self, bytes: i64) {
         self.bytes
             .fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
     }

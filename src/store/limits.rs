@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use fred::types::Value;
 
-use super::Error;
-use super::inner::Inner;
-use super::redis::Op;
 use crate::config::Quota;
 use crate::model::{Partition, Timestamp, UserId};
+use crate::store::Error;
+use crate::store::inner::Inner;
+use crate::store::redis::Op;
 
-/// Whom a limit counts.
+/// Subject that a limit counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// An account that exists: counted in its own partition.
@@ -27,11 +27,11 @@ pub struct Bucket {
     pub policy: &'static str,
     /// How many in how long.
     pub quota: Quota,
-    /// Whom it counts.
+    /// Subject that it counts.
     pub subject: Subject,
 }
 
-/// What a limit says after it was asked.
+/// State of a limit after it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Name of the policy.
@@ -48,7 +48,7 @@ pub struct Verdict {
     pub allowed: bool,
 }
 
-/// What was taken from several buckets, so that it can be given back.
+/// Takings from several buckets, which can be given back.
 #[derive(Debug)]
 pub struct Taken {
     /// One for each bucket, in the order asked. When one refuses, nothing is taken from any.
@@ -60,7 +60,7 @@ pub struct Taken {
 /// Buckets of one partition, which one script call takes from.
 #[derive(Clone, Debug, Default)]
 struct Group {
-    /// Their places in the question.
+    /// Their positions in the question.
     order: Vec<usize>,
     keys: Vec<String>,
     quotas: Vec<Quota>,
@@ -75,8 +75,8 @@ impl Taken {
 }
 
 impl Inner {
-    /// See [`super::Store::take`].
-    pub(super) async fn take(self: &Arc<Self>, buckets: &[Bucket]) -> Result<Taken, Error> {
+    /// See [`crate::store::Store::take`].
+    pub(crate) async fn take(self: &Arc<Self>, buckets: &[Bucket]) -> Result<Taken, Error> {
         let groups = self.group(buckets);
         let at = self.clock.now();
         let asked = groups
@@ -85,23 +85,23 @@ impl Inner {
         let answers = futures_util::future::try_join_all(asked).await?;
         let mut found: Vec<(usize, Verdict)> = Vec::with_capacity(buckets.len());
         for (group, rows) in groups.values().zip(&answers) {
-            for (place, row) in group.order.iter().zip(rows) {
-                found.push((*place, verdict(&buckets[*place], row)));
+            for (position, row) in group.order.iter().zip(rows) {
+                found.push((*position, verdict(&buckets[*position], row)));
             }
         }
-        found.sort_by_key(|(place, _)| *place);
+        found.sort_by_key(|(position, _)| *position);
         let mut taken = Taken {
             verdicts: found.into_iter().map(|(_, verdict)| verdict).collect(),
             at,
             groups,
         };
         if !taken.allowed() {
-            // Where a whole group passed it took; it gives back, because another one refused.
+            // A group that passed has taken; it gives back, because another one refused.
             let refused = |group: &Group| {
                 group
                     .order
                     .iter()
-                    .any(|place| !taken.verdicts[*place].allowed)
+                    .any(|position| !taken.verdicts[*position].allowed)
             };
             let mut passed = taken.groups.clone();
             passed.retain(|_, group| !refused(group));
@@ -111,8 +111,8 @@ impl Inner {
         Ok(taken)
     }
 
-    /// See [`super::Store::give_back`].
-    pub(super) async fn give_back(&self, taken: Taken) {
+    /// See [`crate::store::Store::give_back`].
+    pub(crate) async fn give_back(&self, taken: Taken) {
         self.give_back_groups(&taken.groups, taken.at).await;
     }
 
@@ -133,7 +133,7 @@ impl Inner {
 
     fn group(&self, buckets: &[Bucket]) -> BTreeMap<Partition, Group> {
         let mut groups: BTreeMap<Partition, Group> = BTreeMap::new();
-        for (place, bucket) in buckets.iter().enumerate() {
+        for (position, bucket) in buckets.iter().enumerate() {
             let (partition, name) = match &bucket.subject {
                 Subject::Account(user) => (user.partition(), user.to_string()),
                 Subject::Text(text) => {
@@ -142,7 +142,7 @@ impl Inner {
                 }
             };
             let group = groups.entry(partition).or_default();
-            group.order.push(place);
+            group.order.push(position);
             group
                 .keys
                 .push(self.redis.keys.bucket(partition, bucket.policy, &name));

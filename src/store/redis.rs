@@ -1,8 +1,9 @@
-//! Redis: connection, scripts, and the replies turned into Rust. The only place that knows fred.
+//! Redis: connection, scripts, and the replies turned into Rust. The only record that knows fred.
 
 mod connect;
 pub(crate) mod keys;
-pub(crate) mod watcher;
+mod scripts;
+pub(crate) mod tracking;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,17 +11,18 @@ use std::sync::Arc;
 use fred::clients::{Client, Pool};
 use fred::error::{Error as RedisError, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, HashesInterface, KeysInterface, LuaInterface};
-use fred::types::scripts::Script;
 use fred::types::{Expiration, FromValue, SetOptions, Value};
 
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Error;
 use crate::clock::Stopwatch;
 use crate::config;
+use crate::store::Error;
 use crate::telemetry::names;
 use keys::KeySpace;
+pub(crate) use scripts::Op;
+use scripts::Scripts;
 
 /// Redis with our scripts and our keys.
 #[derive(Debug)]
@@ -29,100 +31,6 @@ pub(crate) struct Redis {
     pub(crate) keys: KeySpace,
     scripts: Scripts,
     reconnected: Arc<Notify>,
-}
-
-/// The one registry of scripts.
-#[derive(Debug)]
-struct Scripts {
-    commit: Script,
-    hydrate: Script,
-    trim: Script,
-    sweep: Script,
-    incarnate: Script,
-    limit: Script,
-    give_back: Script,
-    release: Script,
-    collect: Script,
-    settle: Script,
-}
-
-/// Names a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op {
-    Commit,
-    Hydrate,
-    Trim,
-    Sweep,
-    Incarnate,
-    Limit,
-    GiveBack,
-    Release,
-    Collect,
-    Settle,
-}
-
-impl Op {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Commit => "commit",
-            Self::Hydrate => "hydrate",
-            Self::Trim => "trim",
-            Self::Sweep => "sweep",
-            Self::Incarnate => "incarnate",
-            Self::Limit => "limit",
-            Self::GiveBack => "give_back",
-            Self::Release => "release",
-            Self::Collect => "collect",
-            Self::Settle => "settle",
-        }
-    }
-}
-
-impl Scripts {
-    fn new() -> Self {
-        Self {
-            commit: Script::from_lua(include_str!("redis/scripts/commit.lua")),
-            hydrate: Script::from_lua(include_str!("redis/scripts/hydrate.lua")),
-            trim: Script::from_lua(include_str!("redis/scripts/trim.lua")),
-            sweep: Script::from_lua(include_str!("redis/scripts/sweep.lua")),
-            incarnate: Script::from_lua(include_str!("redis/scripts/incarnate.lua")),
-            limit: Script::from_lua(include_str!("redis/scripts/limit.lua")),
-            give_back: Script::from_lua(include_str!("redis/scripts/give_back.lua")),
-            release: Script::from_lua(include_str!("redis/scripts/release.lua")),
-            collect: Script::from_lua(include_str!("redis/scripts/collect.lua")),
-            settle: Script::from_lua(include_str!("redis/scripts/settle.lua")),
-        }
-    }
-
-    fn all(&self) -> [&Script; 10] {
-        [
-            &self.commit,
-            &self.hydrate,
-            &self.trim,
-            &self.sweep,
-            &self.incarnate,
-            &self.limit,
-            &self.give_back,
-            &self.release,
-            &self.collect,
-            &self.settle,
-        ]
-    }
-
-    fn of(&self, op: Op) -> &Script {
-        match op {
-            Op::Commit => &self.commit,
-            Op::Hydrate => &self.hydrate,
-            Op::Trim => &self.trim,
-            Op::Sweep => &self.sweep,
-            Op::Incarnate => &self.incarnate,
-            Op::Limit => &self.limit,
-            Op::GiveBack => &self.give_back,
-            Op::Release => &self.release,
-            Op::Collect => &self.collect,
-            Op::Settle => &self.settle,
-        }
-    }
 }
 
 impl Redis {
@@ -162,7 +70,7 @@ impl Redis {
         args: Vec<Value>,
     ) -> Result<T, Error> {
         let client = self.client()?;
-        let watch = Stopwatch::start();
+        let stopwatch = Stopwatch::start();
         let script = self.scripts.of(op);
         let mut answer = client
             .evalsha(script.sha1().clone(), keys.clone(), args.clone())
@@ -178,23 +86,25 @@ impl Redis {
             answer = client.evalsha(script.sha1().clone(), keys, args).await;
         }
         metrics::histogram!(names::REDIS_COMMAND, "operation" => op.label())
-            .record(watch.seconds());
+            .record(stopwatch.seconds());
         answer.map_err(|error| uncertain(op.label(), &error))
     }
 
     /// Several keys of one slot.
     pub(crate) async fn mget(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, Error> {
-        let watch = Stopwatch::start();
+        let stopwatch = Stopwatch::start();
         let answer = self.client()?.mget(keys).await;
-        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read").record(watch.seconds());
+        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read")
+            .record(stopwatch.seconds());
         answer.map_err(|error| refused("read", &error))
     }
 
     /// One key.
     pub(crate) async fn fetch(&self, key: String) -> Result<Option<String>, Error> {
-        let watch = Stopwatch::start();
+        let stopwatch = Stopwatch::start();
         let answer = self.client()?.get(key).await;
-        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read").record(watch.seconds());
+        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read")
+            .record(stopwatch.seconds());
         answer.map_err(|error| refused("read", &error))
     }
 

@@ -151,6 +151,8 @@ metrics! {
         STORE_REWINDS: Counter = "sallyport_store_rewinds_total", ["seen"];
         /// Records brought back from PostgreSQL, by outcome.
         STORE_HYDRATIONS: Counter = "sallyport_store_hydrations_total", ["outcome"];
+        /// Attempts at jobs, by kind and outcome: `finished`, `delayed` or `dead`.
+        JOBS: Counter = "sallyport_jobs_total", ["kind", "outcome"];
     }
     "Use cases" {
         /// Requests refused by a rate limit, by policy.

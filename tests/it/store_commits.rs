@@ -1,9 +1,9 @@
-//! What a commit promises while all is well, on a single Redis and on a cluster.
+//! Promises of a commit while all is well, on a single Redis and on a cluster.
 
 use std::time::Duration;
 
-use sallyport::model::{Action, Session, User};
-use sallyport::store::{Class, Durability, Error};
+use sallyport::model::{Action, Job, Session, User};
+use sallyport::store::{self, Class, Durability, Error};
 
 use crate::lab::{self, BOTH, Kind, Lab};
 
@@ -143,10 +143,7 @@ async fn a_name_that_postgres_refuses_withdraws_the_account_and_frees_its_other_
         let receipt = lab::add(&store, &lab, &second).await.expect("commit");
         let refused = receipt.durable_patiently().await;
         assert!(
-            matches!(
-                refused,
-                Err(Error::Taken(sallyport::model::IdentifierKind::Email))
-            ),
+            matches!(refused, Err(Error::Taken(store::EMAIL))),
             "{kind:?}: {refused:?}"
         );
         drop(claim);
@@ -199,7 +196,7 @@ async fn one_bad_image_is_put_aside_and_the_others_go_through() {
     bad.user_agent = "nul \0 byte".to_owned();
     let put_bad = store.transact(Class::Session, bad.id, |_, draft| {
         draft.put(&bad);
-        draft.trace(&lab.event(&user, Action::UserLogin));
+        draft.audit(&lab.event(&user, Action::UserLogin));
         Ok::<_, Error>(())
     });
     let _ = put_bad.await.expect("commit");
@@ -302,6 +299,22 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
         (
             "trusted_devices",
             serde_json::to_value(lab.device(&user)).expect("device"),
+        ),
+        (
+            "jobs",
+            serde_json::to_value(Job {
+                id: lab.clock.new_id(),
+                kind: "delivery".to_owned(),
+                content: String::new(),
+                attempts: 0,
+                due_at: user.created_at,
+                expires_at: user.created_at,
+                created_at: user.created_at,
+                failed_at: None,
+                failure: None,
+                deleted_at: None,
+            })
+            .expect("job"),
         ),
         (
             "audit_logs",

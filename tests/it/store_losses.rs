@@ -1,4 +1,4 @@
-//! What holds when a store or a process loses its memory.
+//! Promises that hold when a store or a process loses its memory.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ async fn a_rewound_redis_is_noticed_and_postgres_wins() {
             "{kind:?}: the process that saw the newer version"
         );
 
-        // A process that saw nothing yet learns it from PostgreSQL's books.
+        // A process that saw nothing yet learns it from PostgreSQL.
         lab.rewind(old).await;
         let newcomer = lab.stepped().await;
         newcomer.check().await.expect("check");

@@ -61,7 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What was acknowledged.
+/// Everything that was acknowledged.
 #[derive(Default)]
 struct Expected {
     users: BTreeMap<usize, User>,
@@ -254,7 +254,7 @@ impl World {
         }
     }
 
-    /// What every process does within the hold: it flushes what it has. It looks for what was lost when
+    /// Every process flushes what it has within the hold. It looks for what was lost when
     /// it reconnects, which may be after somebody else has committed already.
     async fn others_flush(&mut self) -> Result<(), Error> {
         for process in &self.processes {

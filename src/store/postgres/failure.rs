@@ -1,6 +1,6 @@
-//! What an error of PostgreSQL means for a batch of changes.
+//! Errors of PostgreSQL, by their meaning for a batch of changes.
 
-/// What to do about a failed write.
+/// Remedy for a failed write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The primary is not there (or not a primary): wait and try all of it again.
@@ -16,14 +16,14 @@ pub(crate) enum Failure {
     Refused {
         /// SQLSTATE.
         code: String,
-        /// What PostgreSQL says.
+        /// Message of PostgreSQL.
         message: String,
     },
 }
 
 impl Failure {
     /// Judges an error by its class (PostgreSQL, appendix A).
-    pub(super) fn of(error: &sqlx::Error) -> Self {
+    pub(crate) fn of(error: &sqlx::Error) -> Self {
         let sqlx::Error::Database(database) = error else {
             // A value that does not fit a parameter is ours to put aside; all else is the connection.
             return match error {
@@ -58,7 +58,7 @@ impl Failure {
     }
 
     /// For metrics.
-    pub(super) fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Away => "away",
             Self::Collision => "collision",

@@ -10,14 +10,14 @@ use fred::types::config::{
 };
 use fred::types::{Builder, ConnectHandle};
 
-use super::super::Error;
 use crate::config;
+use crate::store::Error;
 
 /// Commands that wait for a connection at most; more are refused at once.
 const BUFFERED_COMMANDS: usize = 20_000;
 
 /// Connects and waits until the first connection stands.
-pub(super) async fn pool(settings: &config::Redis) -> Result<Pool, Error> {
+pub(crate) async fn pool(settings: &config::Redis) -> Result<Pool, Error> {
     let pool = builder(settings)?
         .build_pool(settings.connections.max(1))
         .map_err(|error| Error::Setup(format!("REDIS_URL: {error}")))?;
@@ -29,7 +29,7 @@ pub(super) async fn pool(settings: &config::Redis) -> Result<Pool, Error> {
     }
 }
 
-pub(super) fn builder(settings: &config::Redis) -> Result<Builder, Error> {
+pub(crate) fn builder(settings: &config::Redis) -> Result<Builder, Error> {
     let mut config = Config::from_url(&settings.url)
         .map_err(|error| Error::Setup(format!("REDIS_URL: {error}")))?;
     config.version = RespVersion::RESP3;

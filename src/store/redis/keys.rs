@@ -2,13 +2,15 @@
 
 use crate::model::{Id, IdentifierKind, Partition};
 
-use super::super::record::{self, Place};
+use crate::store::jobs::JobKind;
+use crate::store::record::RecordRef;
+use crate::store::tables::TABLES;
 
-/// A key of which somebody wants to know when it changes.
+/// A key whose changes end what the session cache remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watched {
+pub(crate) enum TrackedKey {
     /// The incarnation of a partition.
-    Era(Partition),
+    Incarnation(Partition),
     /// A record, by kind and id.
     Record(&'static str, Id),
 }
@@ -45,46 +47,46 @@ impl KeySpace {
         self.tagged(partition, "pend")
     }
 
-    /// Who sweeps the partition at present.
+    /// Lease of the sweeper that has the partition at present.
     pub(crate) fn lease(&self, partition: Partition) -> String {
         self.tagged(partition, "lease")
     }
 
-    /// Sorted set of parcels, by when they are due.
-    pub(crate) fn outbox(&self, partition: Partition) -> String {
-        self.tagged(partition, "outbox")
+    /// Sorted set of jobs of a kind, by the time when they are due (ms).
+    pub(crate) fn due_jobs(&self, partition: Partition, kind: &JobKind) -> String {
+        self.tagged(partition, kind.queue)
     }
 
-    /// Hash of parcel to `attempts expires content`.
-    pub(crate) fn parcels(&self, partition: Partition) -> String {
+    /// Hash of job to `attempts expires content`. (The name is that of the first version, which this one may run
+    /// beside.)
+    pub(crate) fn job_bodies(&self, partition: Partition) -> String {
         self.tagged(partition, "parcels")
     }
 
     /// A record: `gen ver image`.
-    pub(crate) fn record(&self, place: Place) -> String {
-        self.tagged(
-            place.id.partition(),
-            &format!("{}:{}", place.table.kind, place.id),
-        )
+    pub(crate) fn record(&self, record: RecordRef) -> String {
+        self.tagged(record.id.partition(), &record.name())
     }
 
     /// The partition's incarnation alone: changes only with it.
-    pub(crate) fn era(&self, partition: Partition) -> String {
+    pub(crate) fn incarnation(&self, partition: Partition) -> String {
         self.tagged(partition, "era")
     }
 
-    /// What a key names, of those that are watched.
-    pub(crate) fn watched(&self, key: &str) -> Option<Watched> {
+    /// The meaning of a tracked key; `None` for any other.
+    pub(crate) fn tracked(&self, key: &str) -> Option<TrackedKey> {
         let (partition, rest) = key
             .strip_prefix(&*self.prefix)?
             .strip_prefix('{')?
             .split_once("}:")?;
         if rest == "era" {
             let partition = u8::from_str_radix(partition, 16).ok()?;
-            return Some(Watched::Era(Partition(partition)));
+            return Some(TrackedKey::Incarnation(Partition(partition)));
         }
-        let (table, id) = record::parse_name(rest)?;
-        Some(Watched::Record(table.kind, id))
+        let (kind, id) = rest.split_once(':')?;
+        let mut tables = TABLES.iter().filter(|table| table.ends_sessions);
+        let table = tables.find(|table| table.kind == kind)?;
+        Some(TrackedKey::Record(table.kind, id.parse().ok()?))
     }
 
     /// A rate-limit bucket; `digest` names the subject.
@@ -108,8 +110,10 @@ impl KeySpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::User;
     use crate::model::{Id, Timestamp};
-    use crate::store::record::USERS;
+    use crate::store::jobs::LETTER;
+    use crate::store::record::Record;
 
     #[test]
     fn all_keys_of_one_partition_carry_one_hash_tag() {
@@ -119,24 +123,33 @@ mod tests {
             keys.meta(id.partition()),
             keys.log(id.partition()),
             keys.pend(id.partition()),
-            keys.outbox(id.partition()),
-            keys.parcels(id.partition()),
-            keys.record(Place { table: &USERS, id }),
+            keys.due_jobs(id.partition(), &LETTER),
+            keys.job_bodies(id.partition()),
+            keys.record(RecordRef {
+                table: User::TABLE,
+                id,
+            }),
             keys.bucket(id.partition(), "login", "ab"),
-            keys.era(id.partition()),
+            keys.incarnation(id.partition()),
         ] {
             assert!(key.starts_with("t1:{0f}:"), "{key}");
         }
     }
 
     #[test]
-    fn watched_keys_are_understood_and_others_are_none() {
+    fn tracked_keys_are_understood_and_others_are_none() {
         let keys = KeySpace::new("t1:");
         let id = Id::new(Timestamp::from_micros(0), [1; 10]).in_partition(Partition(0x0f));
-        let record = keys.record(Place { table: &USERS, id });
-        assert_eq!(keys.watched(&record), Some(Watched::Record("user", id)));
-        let era = keys.era(Partition(0xfe));
-        assert_eq!(keys.watched(&era), Some(Watched::Era(Partition(0xfe))));
+        let record = keys.record(RecordRef {
+            table: User::TABLE,
+            id,
+        });
+        assert_eq!(keys.tracked(&record), Some(TrackedKey::Record("user", id)));
+        let era = keys.incarnation(Partition(0xfe));
+        assert_eq!(
+            keys.tracked(&era),
+            Some(TrackedKey::Incarnation(Partition(0xfe)))
+        );
         for other in [
             "",
             "t1:",
@@ -145,7 +158,7 @@ mod tests {
             "t1:{xx}:era",
             "t1:{0f}:user:x",
         ] {
-            assert_eq!(keys.watched(other), None, "{other}");
+            assert_eq!(keys.tracked(other), None, "{other}");
         }
     }
 }

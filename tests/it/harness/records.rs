@@ -146,7 +146,7 @@ pub async fn add(store: &Store, stores: &TestStores, user: &User) -> Result<Rece
         .transact(Class::Grant, user.id, |found: Option<User>, draft| {
             assert!(found.is_none(), "a new id is free");
             draft.put(user);
-            draft.trace(&stores.event(user, Action::UserRegistered));
+            draft.audit(&stores.event(user, Action::UserRegistered));
             Ok::<_, Error>(())
         })
         .await?;

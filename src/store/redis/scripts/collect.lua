@@ -1,6 +1,6 @@
--- Takes parcels that are due, and leaves them alone for the time of a lease.
+-- Leases jobs that are due: nobody else gets them for a while.
 --
--- KEYS  1 outbox, 2 parcels
+-- KEYS  1 due times of the kind, 2 bodies of jobs
 -- ARGV  1 lease in ms, 2 at most this many
 -- Returns for each: its id, the number of this attempt, when it expires (µs), its content
 

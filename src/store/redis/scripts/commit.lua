@@ -1,7 +1,7 @@
 -- Commits a transaction: all of it or nothing.
 --
 -- KEYS  1 meta, 2 log, 3 pend, 4… the records that were read or are written,
---       then outbox and parcels, where there are parcels
+--       then, where there are jobs, bodies of jobs and due times of each kind
 -- ARGV  1 incarnation that the reader saw
 --       2 how long after a loss mutations wait, in µs, highest version seen by the caller, number of records
 --       3… for each record: expected version ('-' absent; '~' absent or of another incarnation, which for
@@ -9,7 +9,8 @@
 --          time to live in ms ('0' for ever, '-' leave; of a check: renewed when a thirtieth is over), image ('' for a check or a removal)
 --       then for each logged change: name, flag ('r' record, 'd' deleted record, 't' trace), image,
 --          or '#n' for the image of record n
---       and for each parcel: its id, 'p', when it expires (µs), a space, its content
+--       and for each job that enters its queue, unless it is there: its id, 'p', 'k t body' with the number of
+--          its kind's due times, the time until it is due (ms), and `attempts expires content`
 -- Returns {'ok', ver, log id} | {'conflict', n} | {'stale', gen} | {'moved', gen} | {'held'}
 
 local meta = redis.call('GET', KEYS[1])
@@ -77,8 +78,11 @@ end
 for i = first_change, #ARGV, 3 do
     local flag = ARGV[i + 1]
     if flag == 'p' then
-        redis.call('ZADD', KEYS[records + 4], math.floor(now / 1000), ARGV[i])
-        redis.call('HSET', KEYS[records + 5], ARGV[i], '0 ' .. ARGV[i + 2])
+        local kind, due_in, body = string.match(ARGV[i + 2], '^(%d+) (%d+) (.*)$')
+        local due = math.floor(now / 1000) + due_in
+        if redis.call('ZADD', KEYS[records + 4 + kind], 'NX', due, ARGV[i]) == 1 then
+            redis.call('HSET', KEYS[records + 4], ARGV[i], body)
+        end
     elseif flag ~= 't' then
         redis.call('HSET', KEYS[3], ARGV[i], next_ver)
     end

@@ -1,7 +1,7 @@
 -- Gives a partition a new incarnation, after which every record in it counts as cold; or, where nothing
 -- was lost, takes it over as it is for the server that holds it now.
 --
--- KEYS  1 meta, 2 era
+-- KEYS  1 meta, 2 incarnation alone
 -- ARGV  1 incarnation that the caller found lacking ('0': there was none), 2 version to stay above
 --       3 'lost' state, 'born' for the first time, or 'kept': nothing is missing
 -- Returns {gen, ver} as they stand now; somebody else may have been first

@@ -1,9 +1,9 @@
 -- Tells how much of a partition's log waits, and hands out what is old to whoever holds the lease.
 --
--- KEYS  1 meta, 2 log, 3 lease, 4 outbox
+-- KEYS  1 meta, 2 log, 3 lease, 4… due times of each kind of jobs
 -- ARGV  1 name of the sweeper ('' takes without a lease), 2 lease in ms, 3 minimum age in ms, 4 at most this many ('0': only tell)
 -- Returns {entries waiting, age of the oldest in ms, bytes waiting, {entry…}, '1' when another server
---         wrote here last, number of parcels that are due}
+--         wrote here last, {number of jobs that are due, for each kind}}
 
 local length = redis.call('XLEN', KEYS[2])
 local bytes, run = string.match(redis.call('GET', KEYS[1]) or '', '^%d+ %d+ (%-?%d+) %d+ (%x+)$')
@@ -12,7 +12,8 @@ local moved = run and run ~= server and '1' or '0'
 bytes = bytes or '0'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = redis.call('ZCOUNT', KEYS[4], '-inf', now)
+local due = {}
+for n = 4, #KEYS do due[n - 3] = redis.call('ZCOUNT', KEYS[n], '-inf', now) end
 if length == 0 then return {0, 0, tonumber(bytes), {}, moved, due} end
 
 local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]

@@ -11,11 +11,11 @@ use std::time::Duration;
 use fred::types::Value;
 use tokio::sync::Mutex;
 
-use super::Error;
-use super::inner::Inner;
-use super::redis::Op;
 use crate::clock;
 use crate::model::{Partition, Timestamp};
+use crate::store::Error;
+use crate::store::inner::Inner;
+use crate::store::redis::Op;
 use crate::telemetry::names;
 
 /// Partitions settled at the same time.
@@ -23,18 +23,18 @@ const ABREAST: usize = 16;
 /// An incarnation waits this long for this process's own flush.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// What Redis says of a partition.
+/// Clock and incarnation of a partition, as Redis has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Meta {
-    pub(super) gen_: i64,
-    pub(super) ver: i64,
+pub(crate) struct Meta {
+    pub(crate) gen_: i64,
+    pub(crate) ver: i64,
     /// When it was last found to have lost state; 0 for never.
-    pub(super) lost: Timestamp,
+    pub(crate) lost: Timestamp,
 }
 
 impl Meta {
     /// Reads `gen ver bytes lost run`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         Some(Self {
             gen_: words.next()?.parse().ok()?,
@@ -44,7 +44,7 @@ impl Meta {
     }
 }
 
-/// What this process knows of one partition.
+/// This process's knowledge of one partition.
 #[derive(Debug, Default)]
 struct Known {
     /// Highest version seen in any incarnation.
@@ -55,22 +55,22 @@ struct Known {
     incarnating: Mutex<()>,
 }
 
-/// What this process knows of all partitions.
+/// This process's knowledge of all partitions.
 #[derive(Debug)]
-pub(super) struct Partitions(Vec<Known>);
+pub(crate) struct Partitions(Vec<Known>);
 
 impl Partitions {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self((0..Partition::COUNT).map(|_| Known::default()).collect())
     }
 
     /// Highest version seen. Read it *before* asking Redis: a lower answer then proves a loss.
-    pub(super) fn high(&self, partition: Partition) -> i64 {
+    pub(crate) fn high(&self, partition: Partition) -> i64 {
         self.0[usize::from(partition.0)].high.load(Ordering::SeqCst)
     }
 
     /// The partition as it was last read.
-    pub(super) fn last(&self, partition: Partition) -> Option<Meta> {
+    pub(crate) fn last(&self, partition: Partition) -> Option<Meta> {
         *self.0[usize::from(partition.0)]
             .last
             .lock()
@@ -78,14 +78,14 @@ impl Partitions {
     }
 
     /// Remembers the partition as it was read.
-    pub(super) fn saw_meta(&self, partition: Partition, meta: Meta) {
+    pub(crate) fn saw_meta(&self, partition: Partition, meta: Meta) {
         self.saw(partition, meta.ver);
         let known = &self.0[usize::from(partition.0)];
         *known.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(meta);
     }
 
     /// Remembers a version seen.
-    pub(super) fn saw(&self, partition: Partition, ver: i64) {
+    pub(crate) fn saw(&self, partition: Partition, ver: i64) {
         self.0[usize::from(partition.0)]
             .high
             .fetch_max(ver, Ordering::SeqCst);
@@ -99,7 +99,7 @@ impl Inner {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when either store is away: without PostgreSQL nobody knows what was lost.
-    pub(super) async fn incarnate(
+    pub(crate) async fn incarnate(
         self: &Arc<Self>,
         partition: Partition,
         found: Option<Meta>,
@@ -111,7 +111,7 @@ impl Inner {
         if now.map(|meta| meta.gen_) != found.map(|meta| meta.gen_) {
             return Ok(());
         }
-        // What this process still holds, what others do, and what the log still has must be in PostgreSQL
+        // Changes that this process or others still hold, and those of the log, must be in PostgreSQL
         // before it is asked.
         self.flush_within(FLUSH).await?;
         if found.is_some() {
@@ -132,7 +132,7 @@ impl Inner {
                 Op::Incarnate,
                 vec![
                     self.redis.keys.meta(partition),
-                    self.redis.keys.era(partition),
+                    self.redis.keys.incarnation(partition),
                 ],
                 vec![
                     Value::from(found.map_or(0, |meta| meta.gen_).to_string()),
@@ -152,7 +152,7 @@ impl Inner {
     }
 
     /// Settles partitions that another server holds now than the one that wrote last.
-    pub(super) async fn take_over(self: &Arc<Self>, moved: Vec<Partition>) {
+    pub(crate) async fn take_over(self: &Arc<Self>, moved: Vec<Partition>) {
         let settled = moved.into_iter().map(async |partition| {
             let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
             match meta.as_deref().and_then(Meta::parse) {
@@ -168,7 +168,7 @@ impl Inner {
 
     /// Gives every partition that has none its first incarnation, while PostgreSQL can be asked: later, when
     /// it is away, nobody could tell a partition that is new from one that was lost.
-    pub(super) async fn settle_new_ones(self: &Arc<Self>) -> Result<(), Error> {
+    pub(crate) async fn settle_new_ones(self: &Arc<Self>) -> Result<(), Error> {
         let partitions: Vec<Partition> = Partition::all().collect();
         for abreast in partitions.chunks(ABREAST) {
             let settled = abreast.iter().map(async |partition| {
@@ -184,7 +184,7 @@ impl Inner {
     }
 
     /// Whether Redis still stands where this process last saw the partition.
-    pub(super) async fn is_intact(&self, partition: Partition) -> Result<bool, Error> {
+    pub(crate) async fn is_intact(&self, partition: Partition) -> Result<bool, Error> {
         let high = self.partitions.high(partition);
         let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
         Ok(meta
@@ -194,22 +194,7 @@ impl Inner {
     }
 
     /// Waits until a held partition takes mutations again.
-    pub(super) async fn wait_out_hold(&self) {
+    pub(crate) async fn wait_out_hold(&self) {
         clock::sleep(self.settings.loss_hold / 4).await;
-    }
-
-    /// Compares every partition's clock in Redis with PostgreSQL's; gives those that lag behind a new
-    /// incarnation. Runs on every reconnect and every few seconds.
-    pub(super) async fn check_rewinds(self: &Arc<Self>) -> Result<(), Error> {
-        // PostgreSQL first: asked later, it might know of commits made after Redis answered.
-        for (partition, stored) in self.postgres.partitions().await? {
-            let floor = stored.max(self.partitions.high(partition));
-            let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
-            let meta = meta.as_deref().and_then(Meta::parse);
-            if meta.is_none_or(|meta| meta.ver < floor) {
-                Box::pin(self.incarnate(partition, meta)).await?;
-            }
-        }
-        Ok(())
     }
 }

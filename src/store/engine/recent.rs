@@ -2,7 +2,7 @@
 //! it a round trip.
 //!
 //! They may be out of date, and nothing is answered from them alone. The commit script compares every version,
-//! so a decision on records of yesterday ends in a conflict, and a decision that writes nothing or refuses is
+//! so a decision on outdated records ends in a conflict, and a decision that writes nothing or refuses is
 //! made again on records just read.
 
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::inner::Inner;
-use super::read::{Snapshot, Stored, one_partition};
-use super::record::{Keys, Place};
 use crate::model::Id;
+use crate::store::engine::read::{Snapshot, Stored, one_partition};
+use crate::store::inner::Inner;
+use crate::store::record::{Keys, RecordRef};
 
 /// Images remembered, in bytes: some ten thousand accounts with their sessions.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 /// Guess at how many those are, for the size of the table.
 const ESTIMATED_RECORDS: usize = 16_384;
-/// What an entry weighs beside its image.
+/// Weight of an entry beside its image.
 const ENTRY_BYTES: u64 = 128;
 
 /// Kind and id.
 type Name = (&'static str, Id);
 
-/// What stood in a place, and in which incarnation of its partition.
+/// Image of a record as last seen, and the incarnation of its partition then.
 #[derive(Clone, Debug)]
 struct Seen {
     gen_: i64,
@@ -44,7 +44,7 @@ impl Weighter<Name, Seen> for ByBytes {
 
 /// The records last seen. Bounded; what was not used for long goes first.
 #[derive(Debug)]
-pub(super) struct Recent(Cache<Name, Seen, ByBytes>);
+pub(crate) struct Recent(Cache<Name, Seen, ByBytes>);
 
 impl Default for Recent {
     fn default() -> Self {
@@ -53,40 +53,40 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// Remembers what stands in a place, or that nothing does.
-    pub(super) fn note(&self, place: Place, gen_: i64, found: Option<(i64, Arc<str>)>) {
+    /// Remembers a record as it was found, or forgets it when it was not.
+    pub(crate) fn note(&self, record: RecordRef, gen_: i64, found: Option<(i64, Arc<str>)>) {
         match found {
-            Some((ver, image)) => self.0.insert(name(place), Seen { gen_, ver, image }),
-            None => self.forget(place),
+            Some((ver, image)) => self.0.insert(name(record), Seen { gen_, ver, image }),
+            None => self.forget(record),
         }
     }
 
-    /// Remembers nothing of a place any more.
-    pub(super) fn forget(&self, place: Place) {
-        self.0.remove(&name(place));
+    /// Forgets a record.
+    pub(crate) fn forget(&self, record: RecordRef) {
+        self.0.remove(&name(record));
     }
 }
 
-fn name(place: Place) -> Name {
-    (place.table.kind, place.id)
+fn name(record: RecordRef) -> Name {
+    (record.table.kind, record.id)
 }
 
 impl Inner {
     /// The records as last seen, when all of them were in the present incarnation. What is fleeting and was
     /// not seen is taken to be absent.
-    pub(super) fn recall<K: Keys>(&self, keys: &K) -> Option<Snapshot> {
-        let mut places = Vec::with_capacity(4);
-        keys.places(&mut places);
-        let partition = one_partition(&places).ok()?;
+    pub(crate) fn recall<K: Keys>(&self, keys: &K) -> Option<Snapshot> {
+        let mut records = Vec::with_capacity(4);
+        keys.append_to(&mut records);
+        let partition = one_partition(&records).ok()?;
         let meta = self.partitions.last(partition)?;
-        let stored = places.into_iter().map(|place| {
-            let seen = self.recent.0.get(&name(place));
+        let stored = records.into_iter().map(|record| {
+            let seen = self.recent.0.get(&name(record));
             let found = match seen.filter(|seen| seen.gen_ == meta.gen_) {
                 Some(seen) => Some((seen.ver, seen.image)),
-                None if place.table.durable => return None,
+                None if record.table.durable => return None,
                 None => None,
             };
-            Some(Stored { place, found })
+            Some(Stored { record, found })
         });
         let stored = stored.collect::<Option<Vec<_>>>()?;
         Some(Snapshot {
@@ -96,16 +96,16 @@ impl Inner {
         })
     }
 
-    /// See [`super::Store::last_seen`].
-    pub(super) fn last_seen<K: Keys>(&self, keys: K) -> Option<K::Records> {
+    /// See [`crate::store::Store::last_seen`].
+    pub(crate) fn last_seen<K: Keys>(&self, keys: K) -> Option<K::Records> {
         self.recall(&keys)?.records(&keys).ok()
     }
 
     /// Remembers what was just read.
-    pub(super) fn remember(&self, snapshot: &Snapshot) {
+    pub(crate) fn remember(&self, snapshot: &Snapshot) {
         for stored in &snapshot.stored {
             self.recent
-                .note(stored.place, snapshot.meta.gen_, stored.found.clone());
+                .note(stored.record, snapshot.meta.gen_, stored.found.clone());
         }
     }
 }

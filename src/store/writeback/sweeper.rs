@@ -1,5 +1,5 @@
-//! The sweeper: takes over log entries that have waited too long, whoever wrote them, and keeps the
-//! books about what waits.
+//! The sweeper: takes over log entries that have waited too long, whoever wrote them, and counts those
+//! that wait.
 //!
 //! A lease per partition keeps two sweepers from doing the same work. It is not needed for safety: every
 //! write is guarded by `ver`, so doing work twice changes nothing.
@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use fred::types::Value;
 
-use super::Error;
-use super::flusher::BATCH;
-use super::inner::Inner;
-use super::postgres::RowImage;
-use super::queue::{Change, Entry, Flag};
-use super::record::{self, Place};
-use super::redis::Op;
 use crate::clock::{self, Stopwatch};
 use crate::model::Partition;
+use crate::store::inner::Inner;
+use crate::store::postgres::RowImage;
+use crate::store::redis::Op;
+use crate::store::writeback::flusher::BATCH;
+use crate::store::writeback::queue::{Change, Entry, Flag};
+use crate::store::{Error, Schema};
 use crate::telemetry::names;
 
 /// Between two rounds over all partitions.
@@ -31,22 +30,21 @@ const LEASE: Duration = Duration::from_secs(5);
 const PER_PARTITION: usize = 256;
 /// Partitions asked at the same time.
 const ABREAST: usize = 32;
-/// Between two comparisons of Redis's clocks with PostgreSQL's.
-const REWIND_CHECK: Duration = Duration::from_secs(5);
 
-/// What one look at a partition's log brought.
-struct Glance {
+/// State of one partition's log, with the entries that were taken from it.
+struct PartitionScan {
     waiting: u64,
     oldest_millis: u64,
     bytes: i64,
     entries: Vec<Entry>,
     moved: bool,
-    parcels_due: i64,
+    /// Kinds of which jobs are due, by their position in the schema.
+    due: Vec<usize>,
 }
 
 impl Inner {
     /// Sweeps until told to stop.
-    pub(super) async fn run_sweeper(self: Arc<Self>) {
+    pub(crate) async fn run_sweeper(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
             let swept = if self.settings.workers {
                 self.sweep_once(MIN_AGE).await
@@ -62,35 +60,11 @@ impl Inner {
         }
     }
 
-    /// Watches for lost state, and for PostgreSQL's return while it is away.
-    pub(super) async fn run_watch(self: Arc<Self>) {
-        if let Err(error) = self.settle_new_ones().await {
-            tracing::warn!(%error, "some partitions are not settled yet");
-        }
-        while !self.stop.is_cancelled() {
-            let pause = if self.postgres.is_up() {
-                REWIND_CHECK
-            } else {
-                ROUND
-            };
-            tokio::select! {
-                () = clock::sleep(pause) => {}
-                () = self.redis.reconnected() => {}
-                () = self.stop.cancelled() => return,
-            }
-            let redis_up = self.redis.ping().await.is_ok();
-            metrics::gauge!(names::REDIS_UP).set(if redis_up { 1.0 } else { 0.0 });
-            if self.postgres.ping().await.is_ok() && redis_up {
-                let _ = self.check_rewinds().await;
-            }
-        }
-    }
-
     /// One round over all partitions: takes entries older than `min_age` to PostgreSQL. Returns how many.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when either store is away.
-    pub(super) async fn sweep_once(self: &Arc<Self>, min_age: Duration) -> Result<usize, Error> {
+    pub(crate) async fn sweep_once(self: &Arc<Self>, min_age: Duration) -> Result<usize, Error> {
         if !self.postgres.is_up() {
             return self.count_once().await;
         }
@@ -119,19 +93,19 @@ impl Inner {
         let sweeper = self.name.to_string();
         let partitions: Vec<Partition> = Partition::all().collect();
         for abreast in partitions.chunks(ABREAST) {
-            let glances = abreast
+            let scans = abreast
                 .iter()
-                .map(|partition| self.glance(&sweeper, *partition, most, min_age));
-            let glances = futures_util::future::join_all(glances).await;
-            for (partition, glance) in abreast.iter().zip(glances) {
-                let glance = glance?;
-                waiting += glance.waiting;
-                oldest = oldest.max(glance.oldest_millis);
-                bytes += glance.bytes;
-                entries.extend(glance.entries);
-                moved.extend(glance.moved.then_some(*partition));
-                if glance.parcels_due > 0 {
-                    self.outbox.is_due(*partition);
+                .map(|partition| self.scan_partition(&sweeper, *partition, most, min_age));
+            let scans = futures_util::future::join_all(scans).await;
+            for (partition, scan) in abreast.iter().zip(scans) {
+                let scan = scan?;
+                waiting += scan.waiting;
+                oldest = oldest.max(scan.oldest_millis);
+                bytes += scan.bytes;
+                entries.extend(scan.entries);
+                moved.extend(scan.moved.then_some(*partition));
+                for kind in scan.due {
+                    self.jobs.note(self.schema.jobs[kind], *partition);
                 }
             }
         }
@@ -147,21 +121,21 @@ impl Inner {
 
     #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
     fn note(&self, waiting: u64, oldest_millis: u64, bytes: i64) {
-        self.books.pending.store(waiting, Ordering::Relaxed);
-        self.books
+        self.backlog.pending.store(waiting, Ordering::Relaxed);
+        self.backlog
             .oldest_millis
             .store(oldest_millis, Ordering::Relaxed);
-        self.books.bytes.store(bytes, Ordering::Relaxed);
+        self.backlog.bytes.store(bytes, Ordering::Relaxed);
         metrics::gauge!(names::STORE_PENDING).set(waiting as f64);
         metrics::gauge!(names::STORE_OLDEST).set(oldest_millis as f64 / 1000.0);
         metrics::gauge!(names::STORE_LOG_BYTES).set(bytes as f64);
     }
 
     /// Takes everything in one partition's log to PostgreSQL, whoever else may be at it.
-    pub(super) async fn drain(self: &Arc<Self>, partition: Partition) -> Result<(), Error> {
+    pub(crate) async fn drain(self: &Arc<Self>, partition: Partition) -> Result<(), Error> {
         loop {
             let entries = self
-                .glance("", partition, PER_PARTITION, Duration::ZERO)
+                .scan_partition("", partition, PER_PARTITION, Duration::ZERO)
                 .await?
                 .entries;
             if entries.is_empty() {
@@ -173,24 +147,30 @@ impl Inner {
         }
     }
 
-    async fn glance(
+    async fn scan_partition(
         &self,
         sweeper: &str,
         partition: Partition,
         most: usize,
         min_age: Duration,
-    ) -> Result<Glance, Error> {
+    ) -> Result<PartitionScan, Error> {
         let space = &self.redis.keys;
+        let mut keys = vec![
+            space.meta(partition),
+            space.log(partition),
+            space.lease(partition),
+        ];
+        keys.extend(
+            self.schema
+                .jobs
+                .iter()
+                .map(|kind| space.due_jobs(partition, kind)),
+        );
         let answer: Vec<Value> = self
             .redis
             .run(
                 Op::Sweep,
-                vec![
-                    space.meta(partition),
-                    space.log(partition),
-                    space.lease(partition),
-                    space.outbox(partition),
-                ],
+                keys,
                 vec![
                     Value::from(sweeper),
                     Value::from(LEASE.as_millis().to_string()),
@@ -206,22 +186,32 @@ impl Inner {
             .cloned()
             .map(Value::into_array)
             .unwrap_or_default();
-        Ok(Glance {
+        let due = answer
+            .get(5)
+            .cloned()
+            .map(Value::into_array)
+            .unwrap_or_default();
+        let due = due.iter().map(|count| count.as_i64().unwrap_or(0));
+        Ok(PartitionScan {
             waiting: u64::try_from(number(0)).unwrap_or(0),
             oldest_millis: u64::try_from(number(1)).unwrap_or(0),
             bytes: number(2),
             moved: answer.get(4).and_then(Value::as_string).as_deref() == Some("1"),
-            parcels_due: number(5),
+            due: due
+                .enumerate()
+                .filter(|(_, count)| *count > 0)
+                .map(|(kind, _)| kind)
+                .collect(),
             entries: entries
                 .into_iter()
-                .filter_map(|entry| read_entry(partition, entry))
+                .filter_map(|entry| read_entry(&self.schema, partition, entry))
                 .collect(),
         })
     }
 }
 
 /// Reads `[id, [g, gen, v, ver, name, flag ‖ image, …]]`.
-fn read_entry(partition: Partition, entry: Value) -> Option<Entry> {
+fn read_entry(schema: &Schema, partition: Partition, entry: Value) -> Option<Entry> {
     let mut parts = entry.into_array().into_iter();
     let log_id = parts.next()?.into_string()?;
     let mut fields = parts
@@ -238,10 +228,10 @@ fn read_entry(partition: Partition, entry: Value) -> Option<Entry> {
     let (gen_, ver) = (gen_.parse().ok()?, ver.parse().ok()?);
     let mut changes = Vec::new();
     while let (Some(Some(name)), Some(Some(flagged))) = (fields.next(), fields.next()) {
-        let (table, id) = record::parse_name(&name)?;
+        let record = schema.parse_name(&name)?;
         let flag = Flag::from_letter(*flagged.as_bytes().first()?)?;
         let row = RowImage {
-            place: Place { table, id },
+            record,
             gen_,
             ver,
             image: flagged.get(1..)?.into(),

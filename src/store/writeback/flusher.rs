@@ -10,14 +10,13 @@ use std::time::Duration;
 use fred::types::Value;
 use futures_util::future::BoxFuture;
 
-use super::Error;
-use super::inner::Inner;
-use super::postgres::{Failure, RowImage};
-use super::queue::{Entry, Fate, Flag};
-use super::record::{self, Record};
-use super::redis::Op;
 use crate::clock::{self, Stopwatch};
-use crate::model::{IdentifierKind, Partition, User, UserId};
+use crate::model::Partition;
+use crate::store::Error;
+use crate::store::inner::Inner;
+use crate::store::postgres::{Failure, RowImage};
+use crate::store::redis::Op;
+use crate::store::writeback::queue::{Entry, Flag, FlushOutcome};
 use crate::telemetry::names;
 
 /// How long an urgent change waits for company.
@@ -25,7 +24,7 @@ const GATHER: Duration = Duration::from_millis(2);
 /// How long a lazy change waits for a newer image of its record.
 const LAZY: Duration = Duration::from_millis(200);
 /// Changes in one transaction.
-pub(super) const BATCH: usize = 2048;
+pub(crate) const BATCH: usize = 2048;
 /// First and longest pause while PostgreSQL is away.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Attempts at a batch that collides with another one.
@@ -33,7 +32,7 @@ const COLLISIONS: usize = 5;
 
 impl Inner {
     /// Flushes until told to stop, and once more then.
-    pub(super) async fn run_flusher(self: Arc<Self>) {
+    pub(crate) async fn run_flusher(self: Arc<Self>) {
         let mut pause = BACK_OFF.0;
         let mut lazy_since = None;
         while !self.stop.is_cancelled() {
@@ -78,12 +77,12 @@ impl Inner {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when PostgreSQL is away; nothing is lost by it.
-    pub(super) async fn flush_once(self: &Arc<Self>) -> Result<(), Error> {
+    pub(crate) async fn flush_once(self: &Arc<Self>) -> Result<(), Error> {
         self.flush(true).await
     }
 
     /// As [`Inner::flush_once`], but gives up waiting; the flush itself goes on.
-    pub(super) async fn flush_within(self: &Arc<Self>, limit: Duration) -> Result<(), Error> {
+    pub(crate) async fn flush_within(self: &Arc<Self>, limit: Duration) -> Result<(), Error> {
         let flushed = tokio::time::timeout(limit, self.flush_once()).await;
         flushed.unwrap_or(Err(Error::Unavailable("postgres")))
     }
@@ -118,11 +117,11 @@ impl Inner {
 
     /// Writes entries, whoever committed them, and settles each. Gives back those that PostgreSQL was
     /// not there to take.
-    pub(super) async fn persist(self: &Arc<Self>, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+    pub(crate) async fn persist(self: &Arc<Self>, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
         let mut batches = vec![entries];
         while let Some(mut batch) = batches.pop() {
             match self.write(&batch).await {
-                Ok(fates) => self.settle(batch, &fates).await,
+                Ok(outcomes) => self.settle(batch, &outcomes).await,
                 Err(Failure::Taken { .. } | Failure::Refused { .. }) if batch.len() > 1 => {
                     // One of them is bad: halve until it stands alone.
                     let rest = batch.split_off(batch.len() / 2);
@@ -130,7 +129,7 @@ impl Inner {
                 }
                 Err(Failure::Taken { .. } | Failure::Refused { .. }) => {
                     match self.write_singly(&batch[0]).await {
-                        Ok(fate) => self.settle(batch, &[fate]).await,
+                        Ok(outcome) => self.settle(batch, &[outcome]).await,
                         Err(_) => return Err(batches.into_iter().flatten().chain(batch).collect()),
                     }
                 }
@@ -143,14 +142,14 @@ impl Inner {
     }
 
     /// Writes a batch in one transaction.
-    async fn write(&self, batch: &[Entry]) -> Result<Vec<Fate>, Failure> {
+    async fn write(&self, batch: &[Entry]) -> Result<Vec<FlushOutcome>, Failure> {
         let rows: Vec<RowImage> = batch
             .iter()
             .flat_map(|entry| entry.changes.iter().map(|change| change.row.clone()))
             .collect();
-        let watch = Stopwatch::start();
+        let stopwatch = Stopwatch::start();
         let lost = self.write_patiently(&rows).await?;
-        metrics::histogram!(names::STORE_FLUSH).record(watch.seconds());
+        metrics::histogram!(names::STORE_FLUSH).record(stopwatch.seconds());
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!(names::STORE_BATCH).record(rows.len() as f64);
         let mut first = 0;
@@ -160,9 +159,9 @@ impl Inner {
                 let own = first..first + entry.changes.len();
                 first = own.end;
                 if lost.iter().any(|index| own.contains(index)) {
-                    Fate::Lost
+                    FlushOutcome::Lost
                 } else {
-                    Fate::Committed
+                    FlushOutcome::Committed
                 }
             })
             .collect())
@@ -182,86 +181,46 @@ impl Inner {
     }
 
     /// Writes the changes of a bad entry one by one: the bad one is put aside, the others go through.
-    async fn write_singly(self: &Arc<Self>, entry: &Entry) -> Result<Fate, Failure> {
-        let mut fate = Fate::Committed;
+    async fn write_singly(self: &Arc<Self>, entry: &Entry) -> Result<FlushOutcome, Failure> {
+        let mut outcome = FlushOutcome::Committed;
         for change in &entry.changes {
             match self
                 .write_patiently(std::slice::from_ref(&change.row))
                 .await
             {
                 Ok(lost) if lost.is_empty() => {}
-                Ok(_) => fate = Fate::Lost,
+                Ok(_) => outcome = FlushOutcome::Lost,
                 Err(Failure::Taken { constraint }) => {
-                    fate = self.name_taken(&change.row, &constraint).await?;
+                    outcome = self.refuse_name(&change.row, &constraint).await?;
                 }
                 Err(Failure::Refused { code, message }) => {
-                    self.put_aside(&change.row, &code, &message).await?;
-                    fate = Fate::Refused;
+                    outcome = self.put_aside(&change.row, &code, &message).await?;
                 }
                 Err(failure) => return Err(failure),
             }
         }
-        Ok(fate)
-    }
-
-    /// PostgreSQL's unique indexes are the last word: a new account that they refuse is withdrawn.
-    async fn name_taken(
-        self: &Arc<Self>,
-        row: &RowImage,
-        constraint: &str,
-    ) -> Result<Fate, Failure> {
-        let kind = if constraint == "users_email_key" {
-            IdentifierKind::Email
-        } else {
-            IdentifierKind::Username
-        };
-        let exists = self
-            .postgres
-            .row(row.place)
-            .await
-            .map_err(|_| Failure::Away)?
-            .is_some();
-        if exists || row.place.table.name != User::TABLE.name {
-            self.put_aside(row, "23505", constraint).await?;
-            return Ok(Fate::Refused);
-        }
-        self.withdraw(UserId::from(row.place.id))
-            .await
-            .map_err(|_| Failure::Away)?;
-        metrics::counter!(names::STORE_WITHDRAWN).increment(1);
-        tracing::warn!(user = %row.place.id, constraint, "account withdrawn: its name is taken");
-        Ok(Fate::Taken(kind))
-    }
-
-    async fn put_aside(&self, row: &RowImage, code: &str, message: &str) -> Result<(), Failure> {
-        self.postgres
-            .bury(row, code, message)
-            .await
-            .map_err(|_| Failure::Away)?;
-        metrics::counter!(names::STORE_DEAD_LETTERS).increment(1);
-        tracing::error!(record = %record::name(row.place.table, row.place.id), code, message, "dead letter");
-        Ok(())
+        Ok(outcome)
     }
 
     /// Forgets entries that are done with, and tells whoever waits for them.
-    async fn settle(&self, batch: Vec<Entry>, fates: &[Fate]) {
-        self.trim(&batch, fates).await;
-        for (entry, fate) in batch.into_iter().zip(fates) {
+    async fn settle(&self, batch: Vec<Entry>, outcomes: &[FlushOutcome]) {
+        self.trim(&batch, outcomes).await;
+        for (entry, outcome) in batch.into_iter().zip(outcomes) {
             metrics::histogram!(names::STORE_LAG).record(entry.age.seconds());
             if let Some(done) = entry.done {
-                let _ = done.send(*fate);
+                let _ = done.send(*outcome);
             }
         }
     }
 
     /// Removes entries from their logs. When Redis is away they stay, are swept and written again, and
     /// the version guard makes nothing of it.
-    async fn trim(&self, batch: &[Entry], fates: &[Fate]) {
+    async fn trim(&self, batch: &[Entry], outcomes: &[FlushOutcome]) {
         let mut partitions: Vec<Partition> = batch.iter().map(|entry| entry.partition).collect();
         partitions.sort_unstable();
         partitions.dedup();
         let trims = partitions.into_iter().map(|partition| {
-            let settled = batch.iter().zip(fates.iter().copied());
+            let settled = batch.iter().zip(outcomes.iter().copied());
             self.trim_partition(
                 partition,
                 settled
@@ -272,7 +231,7 @@ impl Inner {
         futures_util::future::join_all(trims).await;
     }
 
-    async fn trim_partition(&self, partition: Partition, entries: Vec<(&Entry, Fate)>) {
+    async fn trim_partition(&self, partition: Partition, entries: Vec<(&Entry, FlushOutcome)>) {
         let space = &self.redis.keys;
         let mut keys = vec![
             space.meta(partition),
@@ -286,12 +245,14 @@ impl Inner {
             args.push(Value::from(entry.log_id.clone()));
             args.push(Value::from(entry.cost().to_string()));
         }
-        let written = entries.iter().filter(|(_, fate)| *fate != Fate::Refused);
+        let written = entries
+            .iter()
+            .filter(|(_, outcome)| *outcome != FlushOutcome::Refused);
         let records = written.flat_map(|(entry, _)| &entry.changes);
-        for change in records.filter(|change| change.flag != Flag::Trace) {
+        for change in records.filter(|change| change.flag != Flag::LogOnly) {
             let row = &change.row;
-            keys.push(space.record(row.place));
-            args.push(Value::from(record::name(row.place.table, row.place.id)));
+            keys.push(space.record(row.record));
+            args.push(Value::from(row.record.name()));
             args.push(Value::from(row.ver.to_string()));
             args.push(Value::from(row.gen_.to_string()));
             args.push(Value::from(if change.flag == Flag::Deleted {
@@ -301,7 +262,7 @@ impl Inner {
             }));
         }
         if self.redis.run::<i64>(Op::Trim, keys, args).await.is_ok() {
-            self.books.moved(-i64::try_from(freed).unwrap_or(0));
+            self.backlog.moved(-i64::try_from(freed).unwrap_or(0));
         }
     }
 }

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use fred::types::Value;
 
-use super::Error;
-use super::inner::Inner;
-use super::partition::Meta;
-use super::record::{self, Keys, Owned, Place};
-use super::redis::Op;
 use crate::model::{Id, Partition, UserId};
+use crate::store::Error;
+use crate::store::engine::partition::Meta;
+use crate::store::image;
+use crate::store::inner::Inner;
+use crate::store::record::{Keys, Owned, Record, RecordRef};
+use crate::store::redis::Op;
 use crate::telemetry::names;
 
 /// How often a read starts over because the partition changed under it.
 const ATTEMPTS: usize = 12;
 /// How long it is believed that PostgreSQL does not have a record.
-pub(super) const ABSENT: Duration = Duration::from_secs(2);
+pub(crate) const ABSENT: Duration = Duration::from_secs(2);
 /// Redis keeps a hydrated record for a day, unless a commit says otherwise.
 const HYDRATED_STAYS: Duration = Duration::from_secs(24 * 3600);
 
@@ -27,22 +28,22 @@ const ABREAST: usize = 32;
 
 /// Records of one partition at one moment.
 #[derive(Debug)]
-pub(super) struct Snapshot {
-    pub(super) partition: Partition,
-    pub(super) meta: Meta,
-    pub(super) stored: Vec<Stored>,
+pub(crate) struct Snapshot {
+    pub(crate) partition: Partition,
+    pub(crate) meta: Meta,
+    pub(crate) stored: Vec<Stored>,
 }
 
 /// One record of a snapshot: its version and image, when there is one.
 #[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) place: Place,
-    pub(super) found: Option<(i64, Arc<str>)>,
+pub(crate) struct Stored {
+    pub(crate) record: RecordRef,
+    pub(crate) found: Option<(i64, Arc<str>)>,
 }
 
 impl Snapshot {
     /// The records in the shape that was asked for.
-    pub(super) fn records<K: Keys>(&self, keys: &K) -> Result<K::Records, Error> {
+    pub(crate) fn records<K: Keys>(&self, keys: &K) -> Result<K::Records, Error> {
         let mut images = self
             .stored
             .iter()
@@ -51,7 +52,7 @@ impl Snapshot {
     }
 }
 
-/// What hydration came to.
+/// Outcome of a hydration.
 enum Hydrated {
     Found((i64, Arc<str>)),
     Absent,
@@ -68,16 +69,16 @@ impl Inner {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when Redis is away, or PostgreSQL while a record is cold.
-    pub(super) async fn snapshot<K: Keys>(self: &Arc<Self>, keys: &K) -> Result<Snapshot, Error> {
-        let mut places = Vec::with_capacity(2);
-        keys.places(&mut places);
-        self.snapshot_of(&places).await
+    pub(crate) async fn snapshot<K: Keys>(self: &Arc<Self>, keys: &K) -> Result<Snapshot, Error> {
+        let mut records = Vec::with_capacity(2);
+        keys.append_to(&mut records);
+        self.snapshot_of(&records).await
     }
 
-    async fn snapshot_of(self: &Arc<Self>, places: &[Place]) -> Result<Snapshot, Error> {
-        let partition = one_partition(places)?;
+    async fn snapshot_of(self: &Arc<Self>, records: &[RecordRef]) -> Result<Snapshot, Error> {
+        let partition = one_partition(records)?;
         for _ in 0..ATTEMPTS {
-            if let Some(snapshot) = self.try_snapshot(partition, places).await? {
+            if let Some(snapshot) = self.try_snapshot(partition, records).await? {
                 self.remember(&snapshot);
                 return Ok(snapshot);
             }
@@ -89,12 +90,12 @@ impl Inner {
     async fn try_snapshot(
         self: &Arc<Self>,
         partition: Partition,
-        places: &[Place],
+        records: &[RecordRef],
     ) -> Result<Option<Snapshot>, Error> {
         let high = self.partitions.high(partition);
-        let mut keys = Vec::with_capacity(places.len() + 1);
+        let mut keys = Vec::with_capacity(records.len() + 1);
         keys.push(self.redis.keys.meta(partition));
-        keys.extend(places.iter().map(|place| self.redis.keys.record(*place)));
+        keys.extend(records.iter().map(|record| self.redis.keys.record(*record)));
         let mut values = self.redis.mget(keys).await?.into_iter();
         let meta = values.next().flatten().as_deref().and_then(Meta::parse);
         let Some(meta) = meta.filter(|meta| meta.ver >= high) else {
@@ -102,12 +103,12 @@ impl Inner {
             return Ok(None);
         };
         self.partitions.saw_meta(partition, meta);
-        let mut stored = Vec::with_capacity(places.len());
-        for (place, value) in places.iter().zip(values) {
+        let mut stored = Vec::with_capacity(records.len());
+        for (record, value) in records.iter().zip(values) {
             let found = match value.and_then(|value| warm(&value, meta.gen_)) {
                 Some(found) => Some(found),
-                None if !place.table.durable => None,
-                None => match Box::pin(self.hydrate(meta, *place)).await? {
+                None if !record.table.durable => None,
+                None => match Box::pin(self.hydrate(meta, *record)).await? {
                     Hydrated::Found(found) => Some(found),
                     Hydrated::Absent => None,
                     Hydrated::Again => return Ok(None),
@@ -122,7 +123,7 @@ impl Inner {
                 },
             };
             stored.push(Stored {
-                place: *place,
+                record: *record,
                 found,
             });
         }
@@ -134,16 +135,16 @@ impl Inner {
     }
 
     /// Brings a cold record back from PostgreSQL.
-    async fn hydrate(&self, meta: Meta, place: Place) -> Result<Hydrated, Error> {
+    async fn hydrate(&self, meta: Meta, record: RecordRef) -> Result<Hydrated, Error> {
         let now = self.clock.now();
         if self
             .absent
-            .get(&place.id)
+            .get(&record.id)
             .is_some_and(|(until, gen_)| now < until && gen_ == meta.gen_)
         {
             return Ok(Hydrated::Absent);
         }
-        let (ver, image) = match self.postgres.row(place).await? {
+        let (ver, image) = match self.postgres.row(record).await? {
             Some(row) => (row.ver.to_string(), row.image),
             None => ("-".to_owned(), String::new()),
         };
@@ -152,14 +153,14 @@ impl Inner {
             .run(
                 Op::Hydrate,
                 vec![
-                    self.redis.keys.meta(place.id.partition()),
-                    self.redis.keys.pend(place.id.partition()),
-                    self.redis.keys.record(place),
+                    self.redis.keys.meta(record.id.partition()),
+                    self.redis.keys.pend(record.id.partition()),
+                    self.redis.keys.record(record),
                 ],
                 vec![
                     Value::from(meta.gen_.to_string()),
                     Value::from(self.settings.loss_hold.as_micros().to_string()),
-                    Value::from(record::name(place.table, place.id)),
+                    Value::from(record.name()),
                     Value::from(ver),
                     Value::from(image),
                     Value::from(HYDRATED_STAYS.as_millis().to_string()),
@@ -174,7 +175,8 @@ impl Inner {
                 Err(_) => return Err(Error::Corrupt(format!("version {ver}"))),
             },
             (Some("absent"), ..) => {
-                self.absent.insert(place.id, (now.after(ABSENT), meta.gen_));
+                self.absent
+                    .insert(record.id, (now.after(ABSENT), meta.gen_));
                 Hydrated::Absent
             }
             (Some("rewound" | "moved"), ..) => Hydrated::Rewound,
@@ -187,8 +189,8 @@ impl Inner {
 }
 
 impl Inner {
-    /// See [`super::Store::owned_by`].
-    pub(super) async fn owned_by<R: Owned>(
+    /// See [`crate::store::Store::owned_by`].
+    pub(crate) async fn owned_by<R: Owned>(
         self: &Arc<Self>,
         owner: UserId,
     ) -> Result<Vec<R>, Error> {
@@ -200,15 +202,15 @@ impl Inner {
             .await?;
         let mut ids: Vec<Id> = pend
             .iter()
-            .filter_map(|name| record::parse_name(name))
-            .filter_map(|(table, id)| (table.kind == R::TABLE.kind).then_some(id))
+            .filter_map(|name| self.schema.parse_name(name))
+            .filter_map(|record| (record.table.kind == R::TABLE.kind).then_some(record.id))
             .collect();
-        ids.extend(self.postgres.live::<R>(owner, now, MOST_OWNED).await?);
+        ids.extend(self.postgres.live(R::TABLE, owner, now, MOST_OWNED).await?);
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.dedup();
         let mut records = Vec::new();
         for abreast in ids.chunks(ABREAST) {
-            let reads = abreast.iter().map(|id| self.one::<R>(*id));
+            let reads = abreast.iter().map(|id| self.one::<R>(R::Id::from(*id)));
             for record in futures_util::future::try_join_all(reads).await? {
                 records.extend(record.filter(|record| record.owner() == owner));
             }
@@ -218,14 +220,15 @@ impl Inner {
         Ok(records)
     }
 
-    async fn one<R: Owned>(self: &Arc<Self>, id: Id) -> Result<Option<R>, Error> {
-        let places = [Place {
-            table: R::TABLE,
-            id,
-        }];
-        let snapshot = self.snapshot_of(&places).await?;
+    /// One record.
+    ///
+    /// # Errors
+    /// As [`Inner::snapshot`].
+    pub(crate) async fn one<R: Record>(self: &Arc<Self>, id: R::Id) -> Result<Option<R>, Error> {
+        let record = RecordRef::of::<R>(id);
+        let snapshot = self.snapshot_of(&[record]).await?;
         let image = snapshot.stored.first().and_then(|one| one.found.as_ref());
-        image.map(|(_, image)| record::decode(image)).transpose()
+        image.map(|(_, image)| image::decode(image)).transpose()
     }
 }
 
@@ -249,10 +252,14 @@ fn warm(value: &str, gen_: i64) -> Option<(i64, Arc<str>)> {
     Some((ver.parse().ok()?, image.into()))
 }
 
-pub(super) fn one_partition(places: &[Place]) -> Result<Partition, Error> {
-    let partition = places.first().map(|place| place.id.partition());
+pub(crate) fn one_partition(records: &[RecordRef]) -> Result<Partition, Error> {
+    let partition = records.first().map(|record| record.id.partition());
     match partition {
-        Some(partition) if places.iter().all(|place| place.id.partition() == partition) => {
+        Some(partition)
+            if records
+                .iter()
+                .all(|record| record.id.partition() == partition) =>
+        {
             Ok(partition)
         }
         _ => Err(Error::Corrupt(

@@ -19,12 +19,12 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use super::super::Error;
 use super::keys::KeySpace;
 use super::{connect, refused};
 use crate::clock;
 use crate::config;
 use crate::model::Partition;
+use crate::store::Error;
 
 /// Invalidations that wait to be looked at; when there are more, everything counts as changed. The client
 /// makes eight channels of this size at once, so it costs a megabyte a thousand.
@@ -32,16 +32,16 @@ const BUFFERED: usize = 1024;
 
 /// The connection.
 #[derive(Debug)]
-pub(crate) struct Watcher {
+pub(crate) struct TrackingClient {
     client: Client,
     keys: KeySpace,
 }
 
-/// What Redis tells.
+/// Invalidations that Redis sends.
 #[derive(Debug)]
 pub(crate) struct Changes(Receiver<Invalidation>);
 
-/// Some of it was missed.
+/// Some invalidations were missed.
 #[derive(Debug)]
 pub(crate) struct Missed;
 
@@ -49,18 +49,18 @@ pub(crate) struct Missed;
 #[derive(Debug)]
 pub(crate) struct Connections {
     name: String,
-    posts: Vec<Post>,
+    primaries: Vec<Primary>,
 }
 
 /// A primary (`None`: the only one), and what stood there in a key that only a new incarnation or a flush changes.
 #[derive(Debug)]
-struct Post {
+struct Primary {
     server: Option<Server>,
-    era: String,
+    incarnation_key: String,
     mark: Option<String>,
 }
 
-impl Watcher {
+impl TrackingClient {
     /// Not connected yet.
     pub(crate) fn new(settings: &config::Redis) -> Result<Self, Error> {
         let mut builder = connect::builder(settings)?;
@@ -82,7 +82,7 @@ impl Watcher {
         let _task = self.client.connect();
     }
 
-    /// What is told from now on.
+    /// Invalidations from now on.
     pub(crate) fn changes(&self) -> Changes {
         Changes(self.client.invalidation_rx())
     }
@@ -90,11 +90,11 @@ impl Watcher {
     /// Switches tracking on and names the connections.
     pub(crate) async fn begin(&self) -> Result<Connections, Error> {
         let name = format!("sallyport-{}", hex::encode(clock::random::<12>()));
-        let posts = self.posts().into_iter();
-        let begun = posts.map(|post| self.begin_at(post, &name));
-        let posts = try_join_all(begun).await;
-        let posts = posts.map_err(|error| refused("watch", &error))?;
-        let connections = Connections { name, posts };
+        let primaries = self.primaries().into_iter();
+        let begun = primaries.map(|primary| self.begin_at(primary, &name));
+        let primaries = try_join_all(begun).await;
+        let primaries = primaries.map_err(|error| refused("watch", &error))?;
+        let connections = Connections { name, primaries };
         if self.are_still(&connections).await {
             Ok(connections)
         } else {
@@ -102,8 +102,8 @@ impl Watcher {
         }
     }
 
-    async fn begin_at(&self, mut post: Post, name: &str) -> Result<Post, RedisError> {
-        let client = self.at(&post);
+    async fn begin_at(&self, mut primary: Primary, name: &str) -> Result<Primary, RedisError> {
+        let client = self.at(&primary);
         let prefixes = Vec::<String>::new();
         client
             .client_tracking::<(), _, _>(Toggle::On, None, prefixes, false, false, false, false)
@@ -116,25 +116,31 @@ impl Watcher {
         }
         // Redis of before this key was thought of has none.
         let _: Option<String> = client
-            .set(post.era.as_str(), name, None, Some(SetOptions::NX), false)
+            .set(
+                primary.incarnation_key.as_str(),
+                name,
+                None,
+                Some(SetOptions::NX),
+                false,
+            )
             .await?;
-        post.mark = client.get(post.era.as_str()).await?;
-        Ok(post)
+        primary.mark = client.get(primary.incarnation_key.as_str()).await?;
+        Ok(primary)
     }
 
     /// Whether these are still the connections, all of them to primaries, and Redis has not been flushed. (A
     /// primary that was made a replica answers as before, and hears of changes late or never.)
     pub(crate) async fn are_still(&self, connections: &Connections) -> bool {
-        let known = connections.posts.iter().map(|post| &post.server);
-        if !known.eq(self.posts().iter().map(|post| &post.server)) {
+        let known = connections.primaries.iter().map(|primary| &primary.server);
+        if !known.eq(self.primaries().iter().map(|primary| &primary.server)) {
             return false;
         }
-        let asked = connections.posts.iter().map(async |post| {
-            let client = self.at(post);
+        let asked = connections.primaries.iter().map(async |primary| {
+            let client = self.at(primary);
             let role = CustomCommand::new_static("ROLE", ClusterHash::FirstKey, false);
             let (called, mark, role) = tokio::join!(
                 client.client_getname::<Option<String>>(),
-                client.get::<Option<String>, _>(post.era.as_str()),
+                client.get::<Option<String>, _>(primary.incarnation_key.as_str()),
                 client.custom::<Vec<Value>, Value>(role, Vec::new()),
             );
             let is_primary = |role: Vec<Value>| {
@@ -144,7 +150,7 @@ impl Watcher {
                 role.as_deref() == Some("master")
             };
             called.is_ok_and(|called| called.as_ref() == Some(&connections.name))
-                && mark.is_ok_and(|mark| mark.is_some() && mark == post.mark)
+                && mark.is_ok_and(|mark| mark.is_some() && mark == primary.mark)
                 && role.is_ok_and(is_primary)
         });
         join_all(asked).await.into_iter().all(|still| still)
@@ -171,30 +177,30 @@ impl Watcher {
     }
 
     /// Every primary that holds one of our partitions.
-    fn posts(&self) -> Vec<Post> {
-        let post = |server, partition| Post {
+    fn primaries(&self) -> Vec<Primary> {
+        let primary = |server, partition| Primary {
             server,
-            era: self.keys.era(partition),
+            incarnation_key: self.keys.incarnation(partition),
             mark: None,
         };
         let Some(routing) = self.client.cached_cluster_state() else {
-            return vec![post(None, Partition(0))];
+            return vec![primary(None, Partition(0))];
         };
-        let mut posts: Vec<Post> = Vec::new();
+        let mut primaries: Vec<Primary> = Vec::new();
         for partition in Partition::all() {
-            let slot = redis_keyslot(self.keys.era(partition).as_bytes());
+            let slot = redis_keyslot(self.keys.incarnation(partition).as_bytes());
             let server = routing.get_server(slot).cloned();
-            if server.is_some() && posts.iter().all(|post| post.server != server) {
-                posts.push(post(server, partition));
+            if server.is_some() && primaries.iter().all(|primary| primary.server != server) {
+                primaries.push(primary(server, partition));
             }
         }
-        posts
+        primaries
     }
 
-    /// The connection of a post.
-    fn at(&self, post: &Post) -> WithOptions<Client> {
+    /// The connection of a primary.
+    fn at(&self, primary: &Primary) -> WithOptions<Client> {
         self.client.with_options(&Options {
-            cluster_node: post.server.clone(),
+            cluster_node: primary.server.clone(),
             ..Options::default()
         })
     }

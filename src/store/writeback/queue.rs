@@ -6,21 +6,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::postgres::RowImage;
 use crate::clock::Stopwatch;
-use crate::model::{IdentifierKind, Partition};
+use crate::model::Partition;
+use crate::store::UniqueName;
+use crate::store::postgres::RowImage;
 
 /// Beyond this the queue leaves new commits to the sweeper, which finds them in the log.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// How a commit ended in PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum FlushOutcome {
     /// It is there.
     Committed,
-    /// A name in it belongs to somebody else; its account was withdrawn.
-    Taken(IdentifierKind),
-    /// A newer row of another incarnation stands in its place.
+    /// A unique name in it belongs to another record; the change was withdrawn.
+    Taken(&'static UniqueName),
+    /// PostgreSQL has a newer row of another incarnation.
     Lost,
     /// PostgreSQL refuses the data; it was put aside.
     Refused,
@@ -28,69 +29,69 @@ pub(super) enum Fate {
 
 /// One entry of a partition's log.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) partition: Partition,
-    pub(super) log_id: String,
-    pub(super) changes: Vec<Change>,
-    /// May wait a little, for a newer image of the same record to take its place.
-    pub(super) lazy: bool,
-    pub(super) age: Stopwatch,
-    pub(super) done: Option<oneshot::Sender<Fate>>,
+pub(crate) struct Entry {
+    pub(crate) partition: Partition,
+    pub(crate) log_id: String,
+    pub(crate) changes: Vec<Change>,
+    /// May wait a little, for a newer image of the same record to take its record.
+    pub(crate) lazy: bool,
+    pub(crate) age: Stopwatch,
+    pub(crate) done: Option<oneshot::Sender<FlushOutcome>>,
 }
 
 /// One row image of an entry.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
-    pub(super) row: RowImage,
-    pub(super) flag: Flag,
+pub(crate) struct Change {
+    pub(crate) row: RowImage,
+    pub(crate) flag: Flag,
 }
 
-/// What a change does to Redis besides the log.
+/// Effect of a change on Redis beside its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flag {
+pub(crate) enum Flag {
     /// It has a record.
     Record,
     /// Its record is a tombstone.
     Deleted,
     /// It stands in the log alone.
-    Trace,
+    LogOnly,
 }
 
 impl Flag {
-    pub(super) fn letter(self) -> char {
+    pub(crate) fn letter(self) -> char {
         match self {
             Self::Record => 'r',
             Self::Deleted => 'd',
-            Self::Trace => 't',
+            Self::LogOnly => 't',
         }
     }
 
-    pub(super) fn from_letter(letter: u8) -> Option<Self> {
+    pub(crate) fn from_letter(letter: u8) -> Option<Self> {
         match letter {
             b'r' => Some(Self::Record),
             b'd' => Some(Self::Deleted),
-            b't' => Some(Self::Trace),
+            b't' => Some(Self::LogOnly),
             _ => None,
         }
     }
 }
 
 impl Change {
-    /// What the log's byte count holds for it; the commit script counts the same.
-    pub(super) fn cost(&self) -> usize {
-        self.row.place.table.kind.len() + 1 + 36 + self.row.image.len() + 64
+    /// Its bytes in the log's count; the commit script counts the same.
+    pub(crate) fn cost(&self) -> usize {
+        self.row.record.table.kind.len() + 1 + 36 + self.row.image.len() + 64
     }
 }
 
 impl Entry {
-    pub(super) fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         self.changes.iter().map(Change::cost).sum()
     }
 }
 
 /// Entries that wait for the flusher.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     lanes: Mutex<Lanes>,
     bytes: AtomicUsize,
     arrived: Notify,
@@ -114,7 +115,7 @@ impl Lanes {
 
 impl Queue {
     /// Takes an entry in. When the queue is full it stays in the log alone, and `done` is dropped.
-    pub(super) fn push(&self, entry: Entry) {
+    pub(crate) fn push(&self, entry: Entry) {
         if self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
             return;
         }
@@ -126,7 +127,7 @@ impl Queue {
     }
 
     /// Puts back what could not be written, in front.
-    pub(super) fn put_back(&self, entries: Vec<Entry>) {
+    pub(crate) fn put_back(&self, entries: Vec<Entry>) {
         self.bytes
             .fetch_add(entries.iter().map(Entry::cost).sum(), Ordering::Relaxed);
         let mut lanes = self.lock();
@@ -136,7 +137,7 @@ impl Queue {
     }
 
     /// Takes out about `most` changes: what cannot wait first, then, where wished, the lazy ones.
-    pub(super) fn take(&self, most: usize, lazy_too: bool) -> Vec<Entry> {
+    pub(crate) fn take(&self, most: usize, lazy_too: bool) -> Vec<Entry> {
         let mut lanes = self.lock();
         let (mut taken, mut changes) = (Vec::new(), 0);
         while changes < most {
@@ -157,13 +158,13 @@ impl Queue {
     }
 
     /// How many entries wait, with or without the lazy ones.
-    pub(super) fn len(&self, lazy_too: bool) -> usize {
+    pub(crate) fn len(&self, lazy_too: bool) -> usize {
         let lanes = self.lock();
         lanes.urgent.len() + if lazy_too { lanes.lazy.len() } else { 0 }
     }
 
-    /// What waits.
-    pub(super) fn waiting(&self) -> Waiting {
+    /// Which lanes hold entries.
+    pub(crate) fn waiting(&self) -> Waiting {
         let lanes = self.lock();
         Waiting {
             urgent: !lanes.urgent.is_empty(),
@@ -172,7 +173,7 @@ impl Queue {
     }
 
     /// Completes when something has arrived.
-    pub(super) async fn arrival(&self) {
+    pub(crate) async fn arrival(&self) {
         self.arrived.notified().await;
     }
 
@@ -183,9 +184,9 @@ impl Queue {
     }
 }
 
-/// What a [`Queue`] holds.
+/// The lanes of a [`Queue`] that hold entries.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    pub(super) urgent: bool,
-    pub(super) lazy: bool,
+pub(crate) struct Waiting {
+    pub(crate) urgent: bool,
+    pub(crate) lazy: bool,
 }

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Error;
-use super::inner::Inner;
-use super::redis::Redis;
 use crate::clock::Stopwatch;
+use crate::store::Error;
+use crate::store::inner::Inner;
+use crate::store::redis::Redis;
 
 /// State of one store, for `/health`.
 #[derive(Clone, Debug)]
-pub struct Pulse {
+pub struct Health {
     /// Whether it answered.
     pub up: bool,
     /// How long it took, in milliseconds.
@@ -26,30 +26,30 @@ pub struct Backlog {
 }
 
 impl Inner {
-    pub(super) async fn redis_pulse(&self) -> Pulse {
-        let watch = Stopwatch::start();
+    pub(crate) async fn redis_health(&self) -> Health {
+        let stopwatch = Stopwatch::start();
         let up = self.redis.ping().await.is_ok();
-        Pulse {
+        Health {
             up,
-            response_millis: watch.seconds() * 1000.0,
+            response_millis: stopwatch.seconds() * 1000.0,
         }
     }
 
-    pub(super) async fn postgres_pulse(&self) -> Pulse {
-        let watch = Stopwatch::start();
-        // A primary known to be away is asked by the watch; a health check does not wait for it.
+    pub(crate) async fn postgres_health(&self) -> Health {
+        let stopwatch = Stopwatch::start();
+        // A primary known to be away is asked by the loss detector; a health check does not wait for it.
         let up = self.postgres.is_up() && self.postgres.ping().await.is_ok();
-        Pulse {
+        Health {
             up,
-            response_millis: watch.seconds() * 1000.0,
+            response_millis: stopwatch.seconds() * 1000.0,
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    pub(super) fn backlog(&self) -> Backlog {
+    pub(crate) fn backlog(&self) -> Backlog {
         Backlog {
-            pending: self.books.pending.load(Ordering::Relaxed),
-            oldest_seconds: self.books.oldest_millis.load(Ordering::Relaxed) as f64 / 1000.0,
+            pending: self.backlog.pending.load(Ordering::Relaxed),
+            oldest_seconds: self.backlog.oldest_millis.load(Ordering::Relaxed) as f64 / 1000.0,
         }
     }
 }
@@ -58,7 +58,7 @@ impl Inner {
 ///
 /// # Errors
 /// [`Error::Setup`] when Redis may throw away what it acknowledged, is a replica, or is too old.
-pub(super) async fn examine(redis: &Redis) -> Result<Vec<String>, Error> {
+pub(crate) async fn examine(redis: &Redis) -> Result<Vec<String>, Error> {
     let info = redis.info().await?;
     let field = |name: &str| {
         info.lines()

@@ -1,15 +1,15 @@
-//! What a commit leaves in the hands of its caller: the means to wait until PostgreSQL has it.
+//! Receipts: the means to wait until PostgreSQL has a commit.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::inner::Inner;
-use super::queue::Fate;
-use super::{Durability, Error};
 use crate::clock;
 use crate::config;
+use crate::store::inner::Inner;
+use crate::store::writeback::queue::FlushOutcome;
+use crate::store::{Durability, Error};
 
 /// How long a patient receipt waits for a PostgreSQL that is not known to be away.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,17 +18,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 #[must_use = "a grant is answered when its receipt is durable"]
 pub struct Receipt {
-    pub(super) fate: Option<oneshot::Receiver<Fate>>,
+    pub(crate) outcome: Option<oneshot::Receiver<FlushOutcome>>,
     /// Somebody may have been logged in by what stood there before.
-    pub(super) takes_away: bool,
-    pub(super) inner: Arc<Inner>,
+    pub(crate) takes_away: bool,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl Receipt {
     /// Of what PostgreSQL need not know.
-    pub(super) fn of_nothing(inner: &Arc<Inner>) -> Self {
+    pub(crate) fn of_nothing(inner: &Arc<Inner>) -> Self {
         Self {
-            fate: None,
+            outcome: None,
             takes_away: false,
             inner: Arc::clone(inner),
         }
@@ -37,7 +37,7 @@ impl Receipt {
     /// Waits as `DURABILITY` says.
     ///
     /// # Errors
-    /// [`Error::Taken`] when PostgreSQL's unique indexes refused a new user (who is then withdrawn),
+    /// [`Error::Taken`] when a unique index of PostgreSQL refused the change (which is then withdrawn),
     /// [`Error::Lost`], and in strict mode [`Error::Unavailable`].
     pub async fn durable(self) -> Result<Durability, Error> {
         let up = self.inner.postgres.is_up();
@@ -66,19 +66,21 @@ impl Receipt {
 
     async fn wait(self, patience: Duration) -> Result<Durability, Error> {
         let strict = self.inner.settings.durability == config::Durability::Strict;
-        let Some(fate) = self.fate else {
+        let Some(outcome) = self.outcome else {
             return Ok(Durability::Committed);
         };
         let known = tokio::select! {
-            fate = fate => fate.ok(),
+            outcome = outcome => outcome.ok(),
             () = clock::sleep(patience) => None,
             () = self.inner.postgres.gone(), if !strict => None,
         };
         match known {
-            Some(Fate::Committed) => Ok(Durability::Committed),
-            Some(Fate::Taken(kind)) => Err(Error::Taken(kind)),
-            Some(Fate::Lost) => Err(Error::Lost),
-            Some(Fate::Refused) => Err(Error::Corrupt("PostgreSQL refused the change".to_owned())),
+            Some(FlushOutcome::Committed) => Ok(Durability::Committed),
+            Some(FlushOutcome::Taken(name)) => Err(Error::Taken(name)),
+            Some(FlushOutcome::Lost) => Err(Error::Lost),
+            Some(FlushOutcome::Refused) => {
+                Err(Error::Corrupt("PostgreSQL refused the change".to_owned()))
+            }
             None if strict => Err(Error::Unavailable("postgres")),
             None => Ok(Durability::Pending),
         }

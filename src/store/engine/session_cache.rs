@@ -15,9 +15,9 @@
 //!
 //! # What is remembered
 //!
-//! A record is remembered when its read on the watched connection agrees with the snapshot that was answered
+//! A record is remembered when its read on the tracking connection agrees with the snapshot that was answered
 //! from, when nothing was told of it since before that read, and when neither the connection nor the
-//! partition's incarnation has changed since (see [`Era`]). Memory only ever lets somebody in: what refuses was
+//! partition's incarnation has changed since (see [`Validity`]). Memory only ever lets somebody in: what refuses was
 //! read just then.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,38 +29,38 @@ use metrics::Counter;
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
-use super::Error;
-use super::inner::Inner;
-use super::read::{Snapshot, Stored};
-use super::record::{Place, Record};
-use super::redis::keys::Watched;
-use super::redis::watcher::{Changes, Connections, Missed, Watcher};
 use crate::clock::{self, Stopwatch};
 use crate::model::{Id, Partition, Session, SessionId, User, UserId};
+use crate::store::Error;
+use crate::store::engine::read::{Snapshot, Stored};
+use crate::store::inner::Inner;
+use crate::store::record::{Record, RecordRef};
+use crate::store::redis::keys::TrackedKey;
+use crate::store::redis::tracking::{Changes, Connections, Missed, TrackingClient};
 use crate::telemetry::names;
 
 /// Records remembered; about 1.5 KiB each.
 const REMEMBERED: usize = 32_768;
 /// Questions in one lease: one that is late by two still comes in time.
-const BEATS: u32 = 4;
+const PINGS_PER_LEASE: u32 = 4;
 /// First and longest pause before a lost connection is looked at again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// A session and its account, as far as they are there.
 pub type Checked = (Option<Arc<Session>>, Option<Arc<User>>);
 
-/// What this process may check from memory.
+/// Sessions and accounts that this process may check from memory.
 #[derive(Debug)]
-pub(super) struct Watch {
-    watcher: Watcher,
+pub(crate) struct SessionCache {
+    tracking: TrackingClient,
     lease: Duration,
     /// When this was made; leases are counted from here.
     began: Stopwatch,
     /// Until when memory may be believed, in µs since `began`; 0: it may not.
     until: AtomicU64,
-    /// Of the watched connections. Grows whenever they are others than before.
+    /// Number of the tracking connections. Grows whenever they are others than before.
     connection: AtomicU64,
-    /// Of each partition. Grows whenever it gets a new incarnation.
+    /// Number of each partition's incarnation. Grows whenever it gets a new one.
     incarnations: Vec<AtomicU64>,
     records: Cache<Name, Arc<Slot>>,
     /// Whether anybody checked anything since the last question.
@@ -74,18 +74,18 @@ pub(super) struct Watch {
 /// Kind and id.
 type Name = (&'static str, Id);
 
-/// Under which connection and incarnation something was read. What is of another era is forgotten.
+/// Connection and incarnation under which a record was read. It is believed while both are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Era {
+struct Validity {
     connection: u64,
     incarnation: u64,
 }
 
-/// A place that is read, or was. Whoever hears of a change takes the slot out of the table, and a reader who
+/// A record that is read, or was. Whoever hears of a change takes the slot out of the table, and a reader who
 /// fills it after that fills it for nobody.
 #[derive(Debug)]
 struct Slot {
-    era: Era,
+    validity: Validity,
     known: OnceLock<Known>,
 }
 
@@ -98,11 +98,11 @@ enum Known {
 /// The slots of a session and its account while they are read.
 type Fill = [Arc<Slot>; 2];
 
-impl Watch {
+impl SessionCache {
     /// Remembers nothing yet, and nothing ever with a lease of zero.
-    pub(super) fn new(watcher: Watcher, lease: Duration) -> Self {
+    pub(crate) fn new(tracking: TrackingClient, lease: Duration) -> Self {
         Self {
-            watcher,
+            tracking,
             lease,
             began: Stopwatch::start(),
             until: AtomicU64::new(0),
@@ -116,13 +116,13 @@ impl Watch {
         }
     }
 
-    /// What takes something away waits for this long before it is answered.
-    pub(super) fn lease(&self) -> Duration {
+    /// Time for which a change that takes something away waits before it is answered.
+    pub(crate) fn lease(&self) -> Duration {
         self.lease
     }
 
     /// The session and its account, when both are remembered and may be believed.
-    pub(super) fn known(
+    pub(crate) fn known(
         &self,
         session: SessionId,
         user: UserId,
@@ -130,9 +130,9 @@ impl Watch {
         if !self.holds_lease() {
             return None;
         }
-        let era = self.era(user.partition());
-        let session = self.slot_of::<Session>(session.id(), era)?;
-        let user = self.slot_of::<User>(user.id(), era)?;
+        let validity = self.validity(user.partition());
+        let session = self.slot_of::<Session>(session.id(), validity)?;
+        let user = self.slot_of::<User>(user.id(), validity)?;
         match (session.known.get()?, user.known.get()?) {
             (Known::Session(session), Known::User(user)) => {
                 self.from_memory.increment(1);
@@ -142,14 +142,16 @@ impl Watch {
         }
     }
 
-    fn slot_of<R: Record>(&self, id: Id, era: Era) -> Option<Arc<Slot>> {
+    fn slot_of<R: Record>(&self, id: Id, validity: Validity) -> Option<Arc<Slot>> {
         let slot = self.records.get(&(R::TABLE.kind, id))?;
-        (slot.era == era).then_some(slot)
+        (slot.validity == validity).then_some(slot)
     }
 
     /// Forgets a record, because it changed.
-    pub(super) fn forget(&self, place: Place) {
-        self.records.remove(&(place.table.kind, place.id));
+    pub(crate) fn forget(&self, record: RecordRef) {
+        if record.table.ends_sessions {
+            self.records.remove(&(record.table.kind, record.id));
+        }
     }
 
     fn holds_lease(&self) -> bool {
@@ -168,41 +170,41 @@ impl Watch {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    fn era(&self, partition: Partition) -> Era {
-        Era {
+    fn validity(&self, partition: Partition) -> Validity {
+        Validity {
             connection: self.connection.load(Ordering::Acquire),
             incarnation: self.incarnations[usize::from(partition.0)].load(Ordering::Acquire),
         }
     }
 
     /// Begins a read. From now on everything that is told of the records spoils it.
-    fn begin(&self, places: [Place; 2]) -> Option<Fill> {
-        // The era first: a lease says nothing of connections that came after it.
-        let era = self.era(places[0].id.partition());
+    fn begin(&self, records: [RecordRef; 2]) -> Option<Fill> {
+        // The connection first: a lease says nothing of connections that came after it.
+        let validity = self.validity(records[0].id.partition());
         self.holds_lease().then(|| {
-            places.map(|place| {
+            records.map(|record| {
                 let slot = Arc::new(Slot {
-                    era,
+                    validity,
                     known: OnceLock::new(),
                 });
-                let name = (place.table.kind, place.id);
+                let name = (record.table.kind, record.id);
                 self.records.insert(name, Arc::clone(&slot));
                 slot
             })
         })
     }
 
-    /// Acts on what Redis told.
+    /// Forgets the records whose keys Redis has named.
     fn apply(&self, keys: &[Key]) {
         for key in keys {
             match key
                 .as_str()
-                .and_then(|key| self.watcher.keys().watched(key))
+                .and_then(|key| self.tracking.keys().tracked(key))
             {
-                Some(Watched::Record(kind, id)) => {
+                Some(TrackedKey::Record(kind, id)) => {
                     self.records.remove(&(kind, id));
                 }
-                Some(Watched::Era(partition)) => {
+                Some(TrackedKey::Incarnation(partition)) => {
                     self.incarnations[usize::from(partition.0)].fetch_add(1, Ordering::AcqRel);
                 }
                 None => {}
@@ -221,25 +223,25 @@ impl Watch {
     /// Watches one connection until it is another one, or something was missed.
     async fn keep(&self, changes: &mut Changes, connections: &Connections) -> Result<(), Missed> {
         metrics::gauge!(names::WATCH_UP).set(1.0);
-        let beat = self.lease / BEATS;
+        let pause = self.lease / PINGS_PER_LEASE;
         loop {
             let asked = self.now();
-            if !self.watcher.are_still(connections).await {
+            if !self.tracking.are_still(connections).await {
                 return Ok(());
             }
-            // What was told before the answer waits in the channel by now.
+            // Invalidations sent before the answer wait in the channel by now.
             while let Some(keys) = changes.at_hand()? {
                 self.apply(&keys);
             }
             let lease = u64::try_from(self.lease.as_micros()).unwrap_or(0);
             self.until.store(asked + lease, Ordering::Release);
-            self.rest(changes, beat).await?;
+            self.rest(changes, pause).await?;
         }
     }
 
     /// Acts on changes until it is time to ask again. Nobody asks while nobody checks anything.
-    async fn rest(&self, changes: &mut Changes, beat: Duration) -> Result<(), Missed> {
-        let pause = clock::sleep(beat);
+    async fn rest(&self, changes: &mut Changes, pause: Duration) -> Result<(), Missed> {
+        let pause = clock::sleep(pause);
         tokio::pin!(pause);
         let mut rested = false;
         loop {
@@ -256,30 +258,33 @@ impl Watch {
 }
 
 impl Inner {
-    /// See [`super::Store::look_up`].
-    pub(super) async fn look_up(
+    /// See [`crate::store::Store::look_up`].
+    pub(crate) async fn look_up(
         self: &Arc<Self>,
         session: SessionId,
         user: UserId,
     ) -> Result<Checked, Error> {
-        self.watch.from_redis.increment(1);
+        self.session_cache.from_redis.increment(1);
         let keys = (session, user);
-        let places = [
-            Place::of::<Session>(session.id()),
-            Place::of::<User>(user.id()),
+        let records = [
+            RecordRef::of::<Session>(session),
+            RecordRef::of::<User>(user),
         ];
-        let Some(fill) = self.watch.begin(places) else {
+        let Some(fill) = self.session_cache.begin(records) else {
             let (session, user) = self.snapshot(&keys).await?.records(&keys)?;
             return Ok((session.map(Arc::new), user.map(Arc::new)));
         };
         let space = &self.redis.keys;
         let watched = vec![
-            space.era(user.partition()),
-            space.record(places[0]),
-            space.record(places[1]),
+            space.incarnation(user.partition()),
+            space.record(records[0]),
+            space.record(records[1]),
         ];
-        // A line that stalls holds nobody up for longer than it may be believed.
-        let seen = tokio::time::timeout(self.watch.lease, self.watch.watcher.read(watched));
+        // A connection that stalls holds nobody up for longer than it may be believed.
+        let seen = tokio::time::timeout(
+            self.session_cache.lease,
+            self.session_cache.tracking.read(watched),
+        );
         let (seen, snapshot) = tokio::join!(seen, self.snapshot(&keys));
         let snapshot = snapshot?;
         let (session, user) = snapshot.records(&keys)?;
@@ -296,21 +301,21 @@ impl Inner {
     }
 
     /// Watches until told to stop.
-    pub(super) async fn run_watcher(self: Arc<Self>) {
-        if self.watch.lease.is_zero() {
+    pub(crate) async fn run_session_cache(self: Arc<Self>) {
+        if self.session_cache.lease.is_zero() {
             return;
         }
-        self.watch.watcher.connect();
+        self.session_cache.tracking.connect();
         let mut pause = PAUSE.0;
         loop {
-            let mut changes = self.watch.watcher.changes();
+            let mut changes = self.session_cache.tracking.changes();
             let watched = async {
-                if let Ok(connections) = self.watch.watcher.begin().await {
+                if let Ok(connections) = self.session_cache.tracking.begin().await {
                     pause = PAUSE.0;
-                    let _ = self.watch.keep(&mut changes, &connections).await;
+                    let _ = self.session_cache.keep(&mut changes, &connections).await;
                     metrics::counter!(names::WATCH_RESETS).increment(1);
                 }
-                self.watch.end();
+                self.session_cache.end();
                 clock::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE.1);
             };
@@ -319,12 +324,12 @@ impl Inner {
                 () = self.stop.cancelled() => break,
             }
         }
-        self.watch.end();
-        self.watch.watcher.quit().await;
+        self.session_cache.end();
+        self.session_cache.tracking.quit().await;
     }
 }
 
-/// Whether the values read on the watched connection are those of the snapshot.
+/// Whether the values read on the tracking connection are those of the snapshot.
 fn agree(seen: &[Option<String>], snapshot: &Snapshot) -> bool {
     let same = |(value, stored): (&Option<String>, &Stored)| {
         let Some((ver, _)) = &stored.found else {

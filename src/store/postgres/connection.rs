@@ -1,0 +1,98 @@
+//! Connections to PostgreSQL: their options, the pool, and one lent for an operation.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+
+use super::MIGRATIONS;
+use crate::store::Error;
+
+/// A connection lent for one operation. Where the answer does not come in time, or nobody waits for it any
+/// more, it is closed: given back it would keep its place in the pool for as long as its peer is silent.
+pub(super) struct LentConnection {
+    connection: PoolConnection<sqlx::Postgres>,
+    answered: bool,
+}
+
+impl LentConnection {
+    pub(super) async fn take(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            connection: pool.acquire().await?,
+            answered: false,
+        })
+    }
+
+    /// Runs statements, and waits at most `limit` for their answer.
+    pub(super) async fn run<T>(
+        &mut self,
+        limit: Duration,
+        statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let answer = tokio::time::timeout(limit, statements(&mut self.connection)).await;
+        self.answered = answer.is_ok();
+        answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+}
+
+impl Drop for LentConnection {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+/// Brings the schema up to date (`sallyport migrate`). Needs nothing but the database.
+///
+/// # Errors
+/// [`Error::Setup`].
+pub async fn migrate(url: &str) -> Result<(), Error> {
+    let pool = pool(url, 1)?;
+    let outcome = MIGRATIONS.run(&pool).await;
+    pool.close().await;
+    outcome.map_err(|error| Error::Setup(format!("migrations: {error}")))
+}
+
+/// A pool that connects when it is first asked.
+pub(super) fn pool(url: &str, connections: u32) -> Result<PgPool, Error> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| Error::Setup(format!("DATABASE_URL: {error}")))?
+        .application_name("sallyport")
+        .options([
+            ("TimeZone", "UTC"),
+            // "Committed" must survive a crash of the server, whatever the role's default.
+            ("synchronous_commit", "on"),
+            ("statement_timeout", "30s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+        ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(connections.max(2))
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(2))
+        .max_lifetime(Duration::from_secs(1800))
+        .connect_lazy_with(verified(options)))
+}
+
+/// Over a network the server's certificate is verified, unless the URL says otherwise in so many words
+/// (`sslmode=disable`, `allow`, `require`). The client's own default would fall back to plain text.
+fn verified(options: PgConnectOptions) -> PgConnectOptions {
+    let host = options.get_host();
+    let loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let local =
+        options.get_socket().is_some() || host.starts_with('/') || host == "localhost" || loopback;
+    match options.get_ssl_mode() {
+        PgSslMode::Prefer if !local => options.ssl_mode(PgSslMode::VerifyFull),
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Require if !local => {
+            tracing::warn!("DATABASE_URL switches off the check of PostgreSQL's certificate");
+            options
+        }
+        _ => options,
+    }
+}

@@ -1,0 +1,145 @@
+//! A batch of row images into their tables, guarded by version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnection;
+use sqlx::types::Uuid;
+use sqlx::{Connection, Transaction};
+
+use crate::store::postgres::statements::{Statements, TableStatements};
+use crate::store::postgres::{Failure, Postgres, WRITE};
+use crate::store::record::RecordRef;
+use crate::store::tables::Table;
+
+/// One row as the log holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct RowImage {
+    pub(crate) record: RecordRef,
+    pub(crate) gen_: i64,
+    pub(crate) ver: i64,
+    pub(crate) image: Arc<str>,
+}
+
+impl Postgres {
+    /// Writes row images in one transaction. Returns the indices of those that are lost: a newer row stands in their
+    /// place that was not built upon them.
+    pub(crate) async fn write(&self, rows: &[RowImage]) -> Result<Vec<usize>, Failure> {
+        let written = self.run("write", WRITE, async |connection| {
+            write(connection, &self.statements, rows).await
+        });
+        written.await.map_err(|error| Failure::of(&error))
+    }
+}
+
+/// Writes all of it or nothing.
+async fn write(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    rows: &[RowImage],
+) -> Result<Vec<usize>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let mut lost = Vec::new();
+    for statements in statements.all() {
+        let table = statements.table;
+        let newest = newest_of(table, rows);
+        if newest.is_empty() {
+            continue;
+        }
+        let written = upsert(&mut transaction, statements, &newest, rows).await?;
+        if written < newest.len() {
+            let overtaken = overtaken(&mut transaction, statements, &newest, rows).await?;
+            let is_lost = |row: &RowImage| {
+                row.record.table.name == table.name && overtaken.contains(&row.record.id.uuid())
+            };
+            lost.extend((0..rows.len()).filter(|index| is_lost(&rows[*index])));
+        }
+    }
+    advance(&mut transaction, rows).await?;
+    transaction.commit().await?;
+    Ok(lost)
+}
+
+/// Indices of the newest image of each record of a table, sorted by id so that concurrent batches lock
+/// rows in the same order.
+fn newest_of(table: &Table, rows: &[RowImage]) -> Vec<usize> {
+    let mut newest: BTreeMap<Uuid, usize> = BTreeMap::new();
+    for (index, row) in rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| row.record.table.name == table.name)
+    {
+        newest
+            .entry(row.record.id.uuid())
+            .and_modify(|known| {
+                if rows[*known].ver < row.ver {
+                    *known = index;
+                }
+            })
+            .or_insert(index);
+    }
+    newest.into_values().collect()
+}
+
+async fn upsert(
+    transaction: &mut Transaction<'_, sqlx::Postgres>,
+    statements: &TableStatements,
+    newest: &[usize],
+    rows: &[RowImage],
+) -> Result<usize, sqlx::Error> {
+    let picked = || newest.iter().map(|index| &rows[*index]);
+    let done = sqlx::query(statements.upsert.clone())
+        .bind(picked().map(|row| row.ver).collect::<Vec<_>>())
+        .bind(picked().map(|row| row.gen_).collect::<Vec<_>>())
+        .bind(
+            picked()
+                .map(|row| i16::from(row.record.id.partition().0))
+                .collect::<Vec<_>>(),
+        )
+        .bind(picked().map(|row| &*row.image).collect::<Vec<&str>>())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+}
+
+async fn overtaken(
+    transaction: &mut Transaction<'_, sqlx::Postgres>,
+    statements: &TableStatements,
+    newest: &[usize],
+    rows: &[RowImage],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let picked = || newest.iter().map(|index| &rows[*index]);
+    sqlx::query_scalar(statements.overtaken.clone())
+        .bind(picked().map(|row| row.record.id.uuid()).collect::<Vec<_>>())
+        .bind(picked().map(|row| row.ver).collect::<Vec<_>>())
+        .bind(picked().map(|row| row.gen_).collect::<Vec<_>>())
+        .bind(picked().map(|row| &*row.image).collect::<Vec<&str>>())
+        .fetch_all(&mut **transaction)
+        .await
+}
+
+/// Records how far each partition has come.
+async fn advance(
+    transaction: &mut Transaction<'_, sqlx::Postgres>,
+    rows: &[RowImage],
+) -> Result<(), sqlx::Error> {
+    let mut furthest: BTreeMap<i16, (i64, i64)> = BTreeMap::new();
+    for row in rows {
+        let at = furthest
+            .entry(i16::from(row.record.id.partition().0))
+            .or_insert((row.ver, row.gen_));
+        *at = (*at).max((row.ver, row.gen_));
+    }
+    sqlx::query(
+        "INSERT INTO partitions AS t (partition, ver, gen) \
+         SELECT * FROM UNNEST($1::smallint[], $2::bigint[], $3::bigint[]) \
+         ON CONFLICT (partition) DO UPDATE SET ver = excluded.ver, gen = excluded.gen \
+         WHERE t.ver < excluded.ver",
+    )
+    .bind(furthest.keys().copied().collect::<Vec<_>>())
+    .bind(furthest.values().map(|at| at.0).collect::<Vec<_>>())
+    .bind(furthest.values().map(|at| at.1).collect::<Vec<_>>())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}

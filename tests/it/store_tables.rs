@@ -1,0 +1,258 @@
+//! The promises that hold for every table, shown with one of the test's own.
+
+use std::time::Duration;
+
+use sallyport::model::{Id, Timestamp, UserId};
+use sallyport::store::{
+    Class, Error, Owned, Receipt, Record, RecordId, Schema, Store, TABLES, Table, Unique,
+    UniqueName,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::lab::{INDEX_KEY, Kind, Lab};
+
+/// A record with a unique name, as a feature would add it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Badge {
+    id: BadgeId,
+    user_id: UserId,
+    label: String,
+    colour: String,
+    deleted_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct BadgeId(Id);
+
+const LABEL: &UniqueName = &UniqueName {
+    index: "badges_label",
+    label: "label",
+};
+
+static BADGES: Table = Table::durable(
+    "badge",
+    "badges",
+    &["id", "user_id", "label", "colour", "deleted_at"],
+)
+.owned_by("user_id")
+.purged_after(Duration::from_hours(24))
+.unique::<Badge>(&[LABEL]);
+
+const MIGRATION: &str = "CREATE TABLE badges (id uuid PRIMARY KEY, ver bigint NOT NULL, \
+     gen bigint NOT NULL, partition smallint NOT NULL, user_id uuid NOT NULL, label text NOT NULL, \
+     colour text NOT NULL, deleted_at timestamptz); \
+     CREATE UNIQUE INDEX badges_label ON badges (label) WHERE deleted_at IS NULL";
+
+impl From<Id> for BadgeId {
+    fn from(id: Id) -> Self {
+        Self(id)
+    }
+}
+
+impl From<BadgeId> for Id {
+    fn from(id: BadgeId) -> Self {
+        id.0
+    }
+}
+
+impl RecordId for BadgeId {
+    type Record = Badge;
+}
+
+impl Record for Badge {
+    type Id = BadgeId;
+
+    const TABLE: &'static Table = &BADGES;
+
+    fn id(&self) -> BadgeId {
+        self.id
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+
+    fn stays(&self, _now: Timestamp) -> Duration {
+        Duration::from_hours(1)
+    }
+}
+
+impl Owned for Badge {
+    fn owner(&self) -> UserId {
+        self.user_id
+    }
+}
+
+impl Unique for Badge {
+    fn withdraw(&mut self, now: Timestamp) {
+        self.deleted_at.get_or_insert(now);
+    }
+
+    fn restore(&mut self, _name: &UniqueName, stored: &Self) {
+        self.label.clone_from(&stored.label);
+    }
+}
+
+async fn store_with_badges(lab: &Lab) -> Store {
+    sqlx::raw_sql(MIGRATION)
+        .execute(&lab.pool)
+        .await
+        .expect("table");
+    let schema = Schema::default().with_table(&BADGES);
+    let clock = lab.clock.clone();
+    Store::connect_with(
+        schema,
+        &lab.redis,
+        &lab.postgres,
+        &lab.settings,
+        INDEX_KEY,
+        clock,
+    )
+    .await
+    .expect("store")
+}
+
+fn badge(lab: &Lab, label: &str) -> Badge {
+    let user_id: UserId = lab.clock.new_id();
+    Badge {
+        id: lab.clock.new_id_in(user_id.partition()),
+        user_id,
+        label: label.to_owned(),
+        colour: "red".to_owned(),
+        deleted_at: None,
+    }
+}
+
+async fn put(store: &Store, badge: &Badge) -> Receipt {
+    let put = store.transact(Class::Grant, badge.id, |_: Option<Badge>, draft| {
+        draft.put(badge);
+        Ok::<_, Error>(())
+    });
+    put.await.expect("commit").1
+}
+
+/// Flushes while somebody waits on the receipt.
+async fn settled(store: &Store, receipt: Receipt) -> Result<(), Error> {
+    let (outcome, flushed) = tokio::join!(receipt.durable_patiently(), store.flush());
+    flushed.expect("flush");
+    outcome.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_new_record_whose_name_is_taken_is_withdrawn_and_its_owner_is_told_which() {
+    let lab = Lab::new(Kind::Single).await;
+    let store = store_with_badges(&lab).await;
+    let (first, second, other) = (badge(&lab, "x"), badge(&lab, "x"), badge(&lab, "y"));
+    let receipt = put(&store, &first).await;
+    settled(&store, receipt).await.expect("free");
+    let refused = put(&store, &second).await;
+    let passed = put(&store, &other).await;
+    let (refused, passed, flushed) = tokio::join!(
+        refused.durable_patiently(),
+        passed.durable_patiently(),
+        store.flush()
+    );
+    flushed.expect("flush");
+    assert!(
+        matches!(refused, Err(Error::Taken(LABEL))),
+        "{refused:?}: a name is taken"
+    );
+    passed.expect("another record of the same batch goes through");
+    let withdrawn = store.read(second.id).await.expect("read");
+    assert!(withdrawn.expect("a tombstone").is_deleted());
+    assert_eq!(store.owned_by::<Badge>(second.user_id).await.unwrap(), []);
+    assert_eq!(
+        store.owned_by::<Badge>(other.user_id).await.unwrap(),
+        [other]
+    );
+    store.flush().await.expect("flush");
+    lab.empty_redis().await;
+    store.check().await.expect("checked");
+    assert_eq!(store.read(first.id).await.expect("read"), Some(first));
+    let withdrawn = store.read(second.id).await.expect("read");
+    assert!(withdrawn.expect("a tombstone").is_deleted());
+    assert_eq!(lab.count("SELECT count(*) FROM dead_letters").await, 0);
+    lab.clock.advance(Duration::from_hours(25));
+    assert_eq!(store.purge().await.expect("purged"), 1, "the tombstone");
+}
+
+#[tokio::test]
+async fn a_record_renamed_to_a_taken_name_keeps_its_own_and_every_other_change() {
+    let lab = Lab::new(Kind::Single).await;
+    let store = store_with_badges(&lab).await;
+    let (first, mut second) = (badge(&lab, "x"), badge(&lab, "y"));
+    for badge in [&first, &second] {
+        let receipt = put(&store, badge).await;
+        settled(&store, receipt).await.expect("free");
+    }
+    second.label = "x".to_owned();
+    second.colour = "green".to_owned();
+    let renamed = put(&store, &second).await;
+    second.colour = "blue".to_owned();
+    let recoloured = put(&store, &second).await;
+    let refused = settled(&store, renamed).await;
+    assert!(matches!(refused, Err(Error::Taken(LABEL))), "{refused:?}");
+    drop(recoloured);
+    store.flush().await.expect("flush");
+    second.label = "y".to_owned();
+    assert_eq!(
+        store.read(second.id).await.expect("read"),
+        Some(second.clone())
+    );
+    lab.empty_redis().await;
+    store.check().await.expect("checked");
+    assert_eq!(
+        store.read(second.id).await.expect("read"),
+        Some(second),
+        "PostgreSQL has the same"
+    );
+    assert_eq!(lab.count("SELECT count(*) FROM dead_letters").await, 0);
+}
+
+/// A unique index that no table declares would end in a dead letter.
+#[tokio::test]
+async fn every_unique_index_is_declared_by_its_table_and_leaves_tombstones_out() {
+    let lab = Lab::new(Kind::Single).await;
+    for table in TABLES {
+        let indexes: Vec<(String, String)> = sqlx::query_as(
+            "SELECT c.relname::text, pg_get_indexdef(i.indexrelid) FROM pg_index i \
+             JOIN pg_class c ON c.oid = i.indexrelid \
+             WHERE i.indrelid = $1::regclass AND i.indisunique AND NOT i.indisprimary",
+        )
+        .bind(table.name)
+        .fetch_all(&lab.pool)
+        .await
+        .expect("indexes");
+        let mut found: Vec<&str> = indexes.iter().map(|(name, _)| name.as_str()).collect();
+        let mut declared: Vec<&str> = table.unique.iter().map(|name| name.index).collect();
+        found.sort_unstable();
+        declared.sort_unstable();
+        assert_eq!(found, declared, "{}", table.name);
+        for (name, definition) in &indexes {
+            assert!(definition.contains("deleted_at IS NULL"), "{name}");
+        }
+    }
+}
+
+/// The purge compares exactly the expression of an index, or it reads the whole table.
+#[tokio::test]
+async fn every_table_that_is_purged_has_an_index_for_it() {
+    let lab = Lab::new(Kind::Single).await;
+    for table in TABLES.iter().filter(|table| table.kept_after_end.is_some()) {
+        let ends = ["deleted_at"].iter().chain(table.ends).copied();
+        let ends = ends.collect::<Vec<_>>().join(", ");
+        let definitions: Vec<String> = sqlx::query_scalar(
+            "SELECT indexdef FROM pg_indexes WHERE tablename = $1 AND indexname = $1 || '_end'",
+        )
+        .bind(table.name)
+        .fetch_all(&lab.pool)
+        .await
+        .expect("indexes");
+        let wanted = format!("LEAST({ends})");
+        assert!(
+            definitions.iter().any(|one| one.contains(&wanted)),
+            "{}: {wanted}: {definitions:?}",
+            table.name
+        );
+    }
+}
