@@ -24,7 +24,8 @@ impl Retry {
     pub fn pause(&self, attempt: u32, jitter: u8) -> Duration {
         let factor = self.factor.saturating_pow(attempt.saturating_sub(1));
         let whole = self.first.saturating_mul(factor).min(self.longest);
-        whole - whole / (4 * u32::from(u8::MAX)) * u32::from(jitter)
+        let share = whole / (4 * u32::from(u8::MAX));
+        whole.saturating_sub(share * u32::from(jitter))
     }
 
     /// Pause before the next attempt; `None` when there is none.

@@ -136,16 +136,13 @@ impl Inner {
     ) -> Result<JobOutcome, Error> {
         let [jitter] = clock::random::<1>();
         let retry = leased.kind.retry;
-        match retry.next(leased.attempt, self.clock.now(), leased.expires_at, jitter) {
-            Some(pause) => {
-                self.postpone_job(leased, pause, failure).await?;
-                Ok(JobOutcome::Delayed(pause))
-            }
-            None => {
-                self.give_up(leased, failure).await?;
-                Ok(JobOutcome::Dead)
-            }
-        }
+        let now = self.clock.now();
+        let Some(pause) = retry.next(leased.attempt, now, leased.expires_at, jitter) else {
+            self.give_up(leased, failure).await?;
+            return Ok(JobOutcome::Dead);
+        };
+        self.postpone_job(leased, pause, failure).await?;
+        Ok(JobOutcome::Delayed(pause))
     }
 
     /// Moves a job to the dead ones, whatever its kind.

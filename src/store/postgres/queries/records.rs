@@ -43,7 +43,7 @@ impl Postgres {
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<Id>, Error> {
-        let live = declared(&self.statements_of(table)?.live, table, "owner")?;
+        let live = declared(self.statements_of(table)?.live.as_ref(), table, "owner")?;
         let ids = self.ask_if_up("live", async |connection| {
             sqlx::query_scalar::<_, Uuid>(live)
                 .bind(owner.id().uuid())
@@ -64,7 +64,7 @@ impl Postgres {
         after: Option<Id>,
     ) -> Result<Vec<Id>, Error> {
         let statements = self.statements_of(table)?;
-        let sealed_before = declared(&statements.sealed_before, table, "sealed secret")?;
+        let sealed_before = declared(statements.sealed_before.as_ref(), table, "sealed secret")?;
         let ids = self.ask_if_up("sealed_before", async |connection| {
             sqlx::query_scalar::<_, Uuid>(sealed_before)
                 .bind(version)
@@ -82,7 +82,7 @@ impl Postgres {
 }
 
 /// The statement, where the table declares what it needs.
-fn declared(statement: &Option<SqlStr>, table: &Table, what: &str) -> Result<SqlStr, Error> {
+fn declared(statement: Option<&SqlStr>, table: &Table, what: &str) -> Result<SqlStr, Error> {
     let missing = || Error::Corrupt(format!("table {} declares no {what}", table.name));
-    statement.clone().ok_or_else(missing)
+    statement.cloned().ok_or_else(missing)
 }
