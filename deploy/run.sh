@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs everything on this machine: installs what is missing, builds, starts `sallyport dev`.
-# Arguments go to `sallyport dev`; settings are environment variables (see README.md).
+# Arguments go to `sallyport dev`; settings are environment variables (see docs/settings.md).
 set -eu
 . "$(dirname "$0")/setup.sh"
 
