@@ -1,22 +1,24 @@
 //! Sallyport: login and two-factor service. Redis first for latency, PostgreSQL behind it for durability.
 //!
-//! # The map of the house
+//! # Map
 //!
-//! | room | what lives there | may know |
+//! | module | subject | imports |
 //! |---|---|---|
-//! | [`cli`] | subcommands of the one binary | everything |
-//! | [`app`] | wiring, start order, two-stage shutdown | everything below |
-//! | [`http`] | the only place that knows hyper: server, route table, dispatch, handlers | `auth`, `model`, `clock` |
-//! | [`auth`] | use cases: register, login, refresh, sessions | `crypto`, `store`, `outbound`, `model`, `clock` |
-//! | [`crypto`] | CPU only: password hashing and its pool, tokens, keys, sealing | `model`, `clock` |
-//! | [`store`] | the only place that knows Redis and PostgreSQL clients | `model`, `clock` |
-//! | [`outbound`] | what leaves the house: SMS, mail, their words; the only place that knows SMTP and Twilio | `model`, `clock` |
-//! | [`dev`] | private Redis and PostgreSQL for one machine, tests and benches | `clock` |
-//! | [`model`] | plain data and its legal transitions | nobody |
-//! | [`config`], [`telemetry`], [`clock`] | leaves: environment, metric names, time and randomness | nobody |
+//! | [`cli`] | subcommands of the one program | everything |
+//! | [`app`] | wiring, order of start, two-stage shutdown | everything below |
+//! | [`http`] | listeners, dispatch, contract of a route, API; the only module that knows hyper | `auth`, `core`, `model` |
+//! | [`auth`] | use cases of authentication, a module a feature | `core`, `store`, `crypto`, `outbound`, `model` |
+//! | [`core`] | the parts of a use case that no feature owns: change, audit, limits, notifications, errors | `store`, `crypto`, `outbound`, `model` |
+//! | [`store`] | transactions, write-behind, tables, jobs; the only module that knows Redis and PostgreSQL clients | `model` |
+//! | [`crypto`] | CPU only: hash pool, tokens, keys, TOTP, sealing | `model` |
+//! | [`outbound`] | SMS and mail, and their texts; the only module that opens connections to others | `model` |
+//! | [`dev`] | private Redis and PostgreSQL of one machine, for development and tests | |
+//! | [`model`] | plain data and its legal transitions | |
+//! | [`config`], [`telemetry`], [`clock`] | settings; logs and metrics; time and randomness | |
 //!
-//! A request travels: listener, dispatch, route table, policy, handler, use case, one or two store
-//! transactions, reply. `tests/it/tidy.rs` reads `src/` and fails where a room reaches past its neighbours.
+//! All but `model` may import `clock`, `config` and `telemetry`. A request travels: listener, dispatch, route table,
+//! handler, use case, one or two store transactions, reply. `tests/it/tidy.rs` reads `src/` and fails where a rule is
+//! broken; `docs/architecture.md` gives the reasons.
 
 pub mod app;
 pub mod auth;

@@ -16,7 +16,6 @@ mod generated_docs;
 mod guessing;
 mod harness;
 mod http_session;
-mod lab;
 mod letters;
 mod outbound_mail;
 mod outbound_sms;

@@ -5,33 +5,36 @@ use std::time::Duration;
 use sallyport::model::{Action, Job, Session, User};
 use sallyport::store::{self, Class, Durability, Error};
 
-use crate::lab::{self, BOTH, Kind, Lab};
+use crate::harness::records;
+use crate::harness::{BOTH, Kind, TestStores};
 
 #[tokio::test]
 async fn a_commit_is_in_redis_at_once_and_in_postgres_when_durable() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.running().await;
-        let user = lab.user("alice");
-        let receipt = lab::add(&store, &lab, &user).await.expect("commit");
+        let stores = TestStores::new(kind).await;
+        let store = stores.running().await;
+        let user = stores.user("alice");
+        let receipt = records::add(&store, &stores, &user).await.expect("commit");
         assert_eq!(store.read(user.id).await.expect("read"), Some(user.clone()));
         assert_eq!(
             receipt.durable_patiently().await.expect("durable"),
             Durability::Committed
         );
         assert_eq!(
-            lab.count("SELECT count(*) FROM users WHERE email_key = 'alice@example.com'")
+            stores
+                .count("SELECT count(*) FROM users WHERE email_key = 'alice@example.com'")
                 .await,
             1
         );
         assert_eq!(
-            lab.count("SELECT count(*) FROM audit_logs WHERE action = 'user.registered'")
+            stores
+                .count("SELECT count(*) FROM audit_logs WHERE action = 'user.registered'")
                 .await,
             1
         );
         store.close(Duration::from_secs(5)).await;
         assert_eq!(
-            lab.value(":pend").await,
+            stores.value(":pend").await,
             None,
             "{kind:?}: nothing is pending after the flush"
         );
@@ -41,18 +44,21 @@ async fn a_commit_is_in_redis_at_once_and_in_postgres_when_durable() {
 #[tokio::test]
 async fn a_record_that_left_redis_comes_back_from_postgres_unchanged() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let mut user = lab.user("bob");
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let mut user = stores.user("bob");
         user.roles = vec!["admin".to_owned(), "öffnen \"quoted\"".to_owned()];
-        user.email_verified_at = Some(lab.clock.now());
-        let _ = lab::add(&store, &lab, &user).await.expect("commit");
-        let (session, _) = lab::open_session(&store, &lab, &user)
+        user.email_verified_at = Some(stores.clock.now());
+        let _ = records::add(&store, &stores, &user).await.expect("commit");
+        let (session, _) = records::open_session(&store, &stores, &user)
             .await
             .expect("session");
         let before = store.read((session, user.id)).await.expect("read");
         store.flush().await.expect("flush");
-        assert_eq!(lab.evict("user:").await + lab.evict("session:").await, 2);
+        assert_eq!(
+            stores.evict("user:").await + stores.evict("session:").await,
+            2
+        );
         assert_eq!(
             store.read((session, user.id)).await.expect("read"),
             before,
@@ -60,7 +66,7 @@ async fn a_record_that_left_redis_comes_back_from_postgres_unchanged() {
         );
         assert_eq!(before.1, Some(user.clone()));
         // And it is the same version, so that a commit on it goes through.
-        let _ = lab::bump(&store, user.id)
+        let _ = records::bump(&store, user.id)
             .await
             .expect("commit on a hydrated record");
     }
@@ -69,10 +75,10 @@ async fn a_record_that_left_redis_comes_back_from_postgres_unchanged() {
 #[tokio::test]
 async fn of_200_parallel_consumptions_of_one_version_exactly_one_succeeds() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let user = lab.user("carol");
-        let _ = lab::add(&store, &lab, &user).await.expect("commit");
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let user = stores.user("carol");
+        let _ = records::add(&store, &stores, &user).await.expect("commit");
         let attempts = (0..200).map(|_| {
             let (store, id) = (store.clone(), user.id);
             tokio::spawn(async move {
@@ -98,16 +104,16 @@ async fn of_200_parallel_consumptions_of_one_version_exactly_one_succeeds() {
 
 #[tokio::test]
 async fn parallel_increments_are_all_counted() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let user = lab.user("dave");
-    let _ = lab::add(&store, &lab, &user).await.expect("commit");
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let user = stores.user("dave");
+    let _ = records::add(&store, &stores, &user).await.expect("commit");
     let bumps = (0..8).map(|_| {
         let (store, id) = (store.clone(), user.id);
         tokio::spawn(async move {
             let mut done = 0;
             while done < 25 {
-                match lab::bump(&store, id).await {
+                match records::bump(&store, id).await {
                     Ok(_) => done += 1,
                     Err(Error::Contention) => {}
                     Err(error) => panic!("{error}"),
@@ -121,26 +127,28 @@ async fn parallel_increments_are_all_counted() {
     let user = store.read(user.id).await.expect("read").expect("user");
     assert_eq!(user.device_epoch, 200);
     store.flush().await.expect("flush");
-    assert_eq!(lab.count("SELECT device_epoch FROM users").await, 200);
+    assert_eq!(stores.count("SELECT device_epoch FROM users").await, 200);
 }
 
 #[tokio::test]
 async fn a_name_that_postgres_refuses_withdraws_the_account_and_frees_its_other_name() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.running().await;
-        let first = lab.user("erin");
-        let receipt = lab::add(&store, &lab, &first).await.expect("commit");
+        let stores = TestStores::new(kind).await;
+        let store = stores.running().await;
+        let first = stores.user("erin");
+        let receipt = records::add(&store, &stores, &first).await.expect("commit");
         receipt.durable_patiently().await.expect("durable");
 
         // A claim that Redis forgot: nothing but PostgreSQL knows that the e-mail is taken.
-        let mut second = lab.user("mallory");
+        let mut second = stores.user("mallory");
         second.email_key.clone_from(&first.email_key);
         let claim = store
-            .claim(second.id, &[lab::names(&second)[1].clone()])
+            .claim(second.id, &[records::names(&second)[1].clone()])
             .await
             .expect("claim");
-        let receipt = lab::add(&store, &lab, &second).await.expect("commit");
+        let receipt = records::add(&store, &stores, &second)
+            .await
+            .expect("commit");
         let refused = receipt.durable_patiently().await;
         assert!(
             matches!(refused, Err(Error::Taken(store::EMAIL))),
@@ -153,30 +161,31 @@ async fn a_name_that_postgres_refuses_withdraws_the_account_and_frees_its_other_
             .expect("read")
             .expect("tombstone");
         assert!(!withdrawn.is_active());
-        let again = lab.user("mallory");
+        let again = stores.user("mallory");
         let claim = store
-            .claim(again.id, &[lab::names(&again)[1].clone()])
+            .claim(again.id, &[records::names(&again)[1].clone()])
             .await
             .expect("free again");
         claim.check().await.expect("free in PostgreSQL too");
         store.close(Duration::from_secs(5)).await;
         assert_eq!(
-            lab.count("SELECT count(*) FROM users WHERE deleted_at IS NULL")
+            stores
+                .count("SELECT count(*) FROM users WHERE deleted_at IS NULL")
                 .await,
             1
         );
-        assert_eq!(lab.count("SELECT count(*) FROM dead_letters").await, 0);
+        assert_eq!(stores.count("SELECT count(*) FROM dead_letters").await, 0);
     }
 }
 
 #[tokio::test]
 async fn of_50_parallel_claims_of_one_name_exactly_one_stands() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
         let claims = (0..50).map(|_| {
-            let (store, user) = (store.clone(), lab.user("frank"));
-            tokio::spawn(async move { store.claim(user.id, &lab::names(&user)).await.is_ok() })
+            let (store, user) = (store.clone(), stores.user("frank"));
+            tokio::spawn(async move { store.claim(user.id, &records::names(&user)).await.is_ok() })
         });
         let mut stood = 0;
         for claim in claims.collect::<Vec<_>>() {
@@ -188,31 +197,32 @@ async fn of_50_parallel_claims_of_one_name_exactly_one_stands() {
 
 #[tokio::test]
 async fn one_bad_image_is_put_aside_and_the_others_go_through() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let user = lab.user("grace");
-    let _ = lab::add(&store, &lab, &user).await.expect("commit");
-    let mut bad = lab.session(&user);
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let user = stores.user("grace");
+    let _ = records::add(&store, &stores, &user).await.expect("commit");
+    let mut bad = stores.session(&user);
     bad.user_agent = "nul \0 byte".to_owned();
     let put_bad = store.transact(Class::Session, bad.id, |_, draft| {
         draft.put(&bad);
-        draft.audit(&lab.event(&user, Action::UserLogin));
+        draft.audit(&stores.event(&user, Action::UserLogin));
         Ok::<_, Error>(())
     });
     let _ = put_bad.await.expect("commit");
-    let others: Vec<User> = (0..20).map(|n| lab.user(&format!("other{n}"))).collect();
+    let others: Vec<User> = (0..20).map(|n| stores.user(&format!("other{n}"))).collect();
     for other in &others {
-        let _ = lab::add(&store, &lab, other).await.expect("commit");
+        let _ = records::add(&store, &stores, other).await.expect("commit");
     }
     store.flush().await.expect("flush");
-    assert_eq!(lab.count("SELECT count(*) FROM users").await, 21);
+    assert_eq!(stores.count("SELECT count(*) FROM users").await, 21);
     assert_eq!(
-        lab.count("SELECT count(*) FROM audit_logs").await,
+        stores.count("SELECT count(*) FROM audit_logs").await,
         22,
         "its own audit entry went through"
     );
     assert_eq!(
-        lab.count("SELECT count(*) FROM dead_letters WHERE record LIKE 'session:%'")
+        stores
+            .count("SELECT count(*) FROM dead_letters WHERE record LIKE 'session:%'")
             .await,
         1
     );
@@ -226,18 +236,18 @@ async fn one_bad_image_is_put_aside_and_the_others_go_through() {
 #[tokio::test]
 async fn an_account_sees_its_own_sessions_flushed_or_not() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let (user, other) = (lab.user("heidi"), lab.user("ivan"));
-        let (first, _) = lab::open_session(&store, &lab, &user)
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let (user, other) = (stores.user("heidi"), stores.user("ivan"));
+        let (first, _) = records::open_session(&store, &stores, &user)
             .await
             .expect("session");
         store.flush().await.expect("flush");
-        lab.clock.advance(Duration::from_secs(1));
-        let (second, _) = lab::open_session(&store, &lab, &user)
+        stores.clock.advance(Duration::from_secs(1));
+        let (second, _) = records::open_session(&store, &stores, &user)
             .await
             .expect("session");
-        let _ = lab::open_session(&store, &lab, &other)
+        let _ = records::open_session(&store, &stores, &other)
             .await
             .expect("session");
         let ids: Vec<_> = store
@@ -253,57 +263,57 @@ async fn an_account_sees_its_own_sessions_flushed_or_not() {
 
 #[tokio::test]
 async fn a_full_log_refuses_grants_then_sessions_but_never_restrictions() {
-    let mut lab = Lab::new(Kind::Single).await;
-    lab.settings.log_budget_bytes = 4000;
-    let store = lab.stepped().await;
-    let user = lab.user("judy");
-    let _ = lab::add(&store, &lab, &user).await.expect("commit");
+    let mut stores = TestStores::new(Kind::Single).await;
+    stores.settings.log_budget_bytes = 4000;
+    let store = stores.stepped().await;
+    let user = stores.user("judy");
+    let _ = records::add(&store, &stores, &user).await.expect("commit");
     let mut more = 0;
     while !matches!(
-        lab::add(&store, &lab, &lab.user(&format!("more{more}"))).await,
+        records::add(&store, &stores, &stores.user(&format!("more{more}"))).await,
         Err(Error::Busy)
     ) {
         more += 1;
     }
     assert!(more > 0);
-    let _ = lab::open_session(&store, &lab, &user)
+    let _ = records::open_session(&store, &stores, &user)
         .await
         .expect("a session has room still");
     while !matches!(
-        lab::open_session(&store, &lab, &user).await,
+        records::open_session(&store, &stores, &user).await,
         Err(Error::Busy)
     ) {}
-    let _ = lab::bump(&store, user.id)
+    let _ = records::bump(&store, user.id)
         .await
         .expect("a restriction always passes");
     store.flush().await.expect("flush");
-    let _ = lab::add(&store, &lab, &lab.user("later"))
+    let _ = records::add(&store, &stores, &stores.user("later"))
         .await
         .expect("there is room again");
 }
 
 #[tokio::test]
 async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_column() {
-    let lab = Lab::new(Kind::Single).await;
-    let user = lab.user("kim");
+    let stores = TestStores::new(Kind::Single).await;
+    let user = stores.user("kim");
     let samples = [
         ("users", serde_json::to_value(&user).expect("user")),
         (
             "sessions",
-            serde_json::to_value(lab.session(&user)).expect("session"),
+            serde_json::to_value(stores.session(&user)).expect("session"),
         ),
         (
             "second_factors",
-            serde_json::to_value(lab.factors(&user)).expect("factors"),
+            serde_json::to_value(stores.factors(&user)).expect("factors"),
         ),
         (
             "trusted_devices",
-            serde_json::to_value(lab.device(&user)).expect("device"),
+            serde_json::to_value(stores.device(&user)).expect("device"),
         ),
         (
             "jobs",
             serde_json::to_value(Job {
-                id: lab.clock.new_id(),
+                id: stores.clock.new_id(),
                 kind: "delivery".to_owned(),
                 content: String::new(),
                 attempts: 0,
@@ -318,7 +328,7 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
         ),
         (
             "audit_logs",
-            serde_json::to_value(lab.event(&user, Action::UserLogin)).expect("event"),
+            serde_json::to_value(stores.event(&user, Action::UserLogin)).expect("event"),
         ),
     ];
     for table in sallyport::store::TABLES {
@@ -341,7 +351,7 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
              WHERE table_name = $1 AND column_name NOT IN ('ver', 'gen', 'partition')",
         )
         .bind(table.name)
-        .fetch_all(&lab.pool)
+        .fetch_all(&stores.pool)
         .await
         .expect("columns");
         stored.sort_unstable();
@@ -351,13 +361,13 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
 
 #[tokio::test]
 async fn sessions_that_ended_long_ago_leave_postgres() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let user = lab.user("leo");
-    let (first, _) = lab::open_session(&store, &lab, &user)
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let user = stores.user("leo");
+    let (first, _) = records::open_session(&store, &stores, &user)
         .await
         .expect("session");
-    let (second, _) = lab::open_session(&store, &lab, &user)
+    let (second, _) = records::open_session(&store, &stores, &user)
         .await
         .expect("session");
     let ended = store.transact(Class::Restrict, first, |session, draft| {
@@ -369,13 +379,13 @@ async fn sessions_that_ended_long_ago_leave_postgres() {
     let _ = ended.await.expect("commit");
     store.flush().await.expect("flush");
     assert_eq!(store.purge().await.expect("purge"), 0, "a week is not over");
-    lab.clock.advance(Duration::from_hours(7 * 24 + 1));
+    stores.clock.advance(Duration::from_hours(7 * 24 + 1));
     assert_eq!(
         store.purge().await.expect("purge"),
         1,
         "the ended one; the other expired an hour later"
     );
-    lab.clock.advance(Duration::from_hours(1));
+    stores.clock.advance(Duration::from_hours(1));
     assert_eq!(store.purge().await.expect("purge"), 1);
     assert_eq!(
         store
@@ -390,11 +400,11 @@ async fn sessions_that_ended_long_ago_leave_postgres() {
 
 #[tokio::test]
 async fn a_list_of_sessions_is_bounded_and_holds_only_live_ones() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let user = lab.user("mia");
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let user = stores.user("mia");
     for _ in 0..230 {
-        let _ = lab::open_session(&store, &lab, &user)
+        let _ = records::open_session(&store, &stores, &user)
             .await
             .expect("session");
     }
@@ -417,7 +427,7 @@ async fn a_list_of_sessions_is_bounded_and_holds_only_live_ones() {
         200,
         "flushed"
     );
-    lab.clock.advance(Duration::from_hours(3));
+    stores.clock.advance(Duration::from_hours(3));
     assert_eq!(
         store
             .owned_by::<Session>(user.id)

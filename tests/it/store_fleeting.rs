@@ -3,7 +3,8 @@
 use sallyport::model::{Challenge, ChallengeId, User};
 use sallyport::store::{Class, Error, Store};
 
-use crate::lab::{self, BOTH, Kind, Lab};
+use crate::harness::records;
+use crate::harness::{BOTH, Kind, TestStores};
 
 async fn put(store: &Store, challenge: &Challenge) {
     let put = store.transact(Class::Session, challenge.id, |_, draft| {
@@ -30,15 +31,15 @@ async fn count(store: &Store, id: ChallengeId) -> Option<u32> {
 #[tokio::test]
 async fn a_fleeting_record_never_reaches_the_log_or_postgres() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let challenge = lab.challenge(&lab.user("alice"));
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let challenge = stores.challenge(&stores.user("alice"));
         put(&store, &challenge).await;
         assert_eq!(
             store.read(challenge.id).await.expect("read"),
             Some(challenge.clone())
         );
-        let keys = lab.keys().await;
+        let keys = stores.keys().await;
         assert!(
             keys.iter().all(|key| !key.ends_with(":log")),
             "{kind:?}: {keys:?}"
@@ -47,7 +48,7 @@ async fn a_fleeting_record_never_reaches_the_log_or_postgres() {
             keys.iter().all(|key| !key.ends_with(":pend")),
             "{kind:?}: {keys:?}"
         );
-        let ttl = lab.ttl_millis("challenge:").await;
+        let ttl = stores.ttl_millis("challenge:").await;
         assert!(
             (300_000..=360_000).contains(&ttl),
             "lives a little longer than it is good: {ttl}"
@@ -58,9 +59,9 @@ async fn a_fleeting_record_never_reaches_the_log_or_postgres() {
 #[tokio::test]
 async fn its_version_is_the_lock_for_what_may_happen_once() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let challenge = lab.challenge(&lab.user("alice"));
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let challenge = stores.challenge(&stores.user("alice"));
         put(&store, &challenge).await;
         let takers = (0..10).map(|_| count(&store, challenge.id));
         let mut tries: Vec<_> = futures_util::future::join_all(takers).await;
@@ -73,11 +74,11 @@ async fn its_version_is_the_lock_for_what_may_happen_once() {
 #[tokio::test]
 async fn what_is_removed_is_gone_for_good_and_needs_no_postgres_to_be_missed() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let challenge = lab.challenge(&lab.user("alice"));
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let challenge = stores.challenge(&stores.user("alice"));
         put(&store, &challenge).await;
-        lab.pool.close().await;
+        stores.pool.close().await;
         let takers = (0..20).map(|_| {
             store.transact(
                 Class::Session,
@@ -103,15 +104,15 @@ async fn what_is_removed_is_gone_for_good_and_needs_no_postgres_to_be_missed() {
 #[tokio::test]
 async fn one_of_a_lost_incarnation_is_absent_and_stands_in_nobodys_way() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let user = lab.user("alice");
-        let challenge = lab.challenge(&user);
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let user = stores.user("alice");
+        let challenge = stores.challenge(&user);
         put(&store, &challenge).await;
-        let earlier = lab.picture().await;
-        let _ = lab::add(&store, &lab, &user).await.expect("account");
+        let earlier = stores.picture().await;
+        let _ = records::add(&store, &stores, &user).await.expect("account");
         store.flush().await.expect("flushed");
-        lab.rewind(earlier).await;
+        stores.rewind(earlier).await;
         // The picture has the challenge, but what else was consumed since nobody knows.
         assert_eq!(
             store.read(challenge.id).await.expect("read"),
@@ -125,10 +126,10 @@ async fn one_of_a_lost_incarnation_is_absent_and_stands_in_nobodys_way() {
 
 #[tokio::test]
 async fn a_durable_record_cannot_be_removed() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let user = lab.user("alice");
-    let _ = lab::add(&store, &lab, &user).await.expect("account");
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let user = stores.user("alice");
+    let _ = records::add(&store, &stores, &user).await.expect("account");
     let removed = store.transact(Class::Restrict, user.id, |_: Option<User>, draft| {
         draft.remove(&user);
         Ok::<_, Error>(())
@@ -140,23 +141,23 @@ async fn a_durable_record_cannot_be_removed() {
 #[tokio::test]
 async fn an_account_in_use_stays_in_redis() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let user = lab.user("alice");
-        let _ = lab::add(&store, &lab, &user).await.expect("account");
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let user = stores.user("alice");
+        let _ = records::add(&store, &stores, &user).await.expect("account");
         store.flush().await.expect("flushed");
-        assert_eq!(lab.evict("user:").await, 1);
+        assert_eq!(stores.evict("user:").await, 1);
         store.read(user.id).await.expect("brought back");
         let day = 24 * 3_600_000;
         assert!(
-            lab.ttl_millis("user:").await <= day,
+            stores.ttl_millis("user:").await <= day,
             "{kind:?}: brought back for a day"
         );
-        let _ = lab::open_session(&store, &lab, &user)
+        let _ = records::open_session(&store, &stores, &user)
             .await
             .expect("session");
         assert!(
-            lab.ttl_millis("user:").await > 29 * day,
+            stores.ttl_millis("user:").await > 29 * day,
             "{kind:?}: a login keeps it"
         );
     }
@@ -165,19 +166,19 @@ async fn an_account_in_use_stays_in_redis() {
 #[tokio::test]
 async fn a_decision_learns_when_redis_lost_its_state() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let user = lab.user("alice");
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let user = stores.user("alice");
         let lost = async || {
             let told = store.transact(Class::Session, user.id, |_: Option<User>, draft| {
                 Ok::<_, Error>(draft.lost_at())
             });
             told.await.expect("told").0
         };
-        let _ = lab::add(&store, &lab, &user).await.expect("account");
+        let _ = records::add(&store, &stores, &user).await.expect("account");
         store.flush().await.expect("flushed");
         assert_eq!(lost().await.micros(), 0, "{kind:?}: never");
-        lab.empty_redis().await;
+        stores.empty_redis().await;
         assert!(lost().await.micros() > 1_700_000_000_000_000, "{kind:?}");
     }
 }

@@ -6,7 +6,8 @@ use sallyport::clock;
 use sallyport::model::{Session, SessionId};
 use sallyport::store::{Class, Error, Receipt, Store};
 
-use crate::lab::{self, Kind, Lab};
+use crate::harness::records;
+use crate::harness::{Kind, TestStores};
 
 async fn end(store: &Store, id: SessionId) -> Receipt {
     let ended = store.transact(Class::Restrict, id, |session: Option<Session>, draft| {
@@ -24,27 +25,35 @@ async fn is_over(store: &Store, id: SessionId) -> bool {
 }
 
 /// An account with a session that both stores know.
-async fn session_of(lab: &Lab, store: &Store, name: &str) -> (sallyport::model::User, SessionId) {
-    let user = lab.user(name);
-    let _ = lab::add(store, lab, &user).await.expect("commit");
-    let (session, _) = lab::open_session(store, lab, &user).await.expect("session");
+async fn session_of(
+    stores: &TestStores,
+    store: &Store,
+    name: &str,
+) -> (sallyport::model::User, SessionId) {
+    let user = stores.user(name);
+    let _ = records::add(store, stores, &user).await.expect("commit");
+    let (session, _) = records::open_session(store, stores, &user)
+        .await
+        .expect("session");
     store.flush().await.expect("flush");
     (user, session)
 }
 
 #[tokio::test]
 async fn a_commit_after_a_fail_over_does_not_hide_what_the_fail_over_lost() {
-    let lab = Lab::new(Kind::Single).await;
-    let (one, two) = (lab.stepped().await, lab.stepped().await);
-    let (user, session) = session_of(&lab, &one, "alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let (one, two) = (stores.stepped().await, stores.stepped().await);
+    let (user, session) = session_of(&stores, &one, "alice").await;
     assert!(!is_over(&two, session).await);
-    let lagging = lab.picture().await;
+    let lagging = stores.picture().await;
     let receipt = end(&one, session).await;
     one.flush().await.expect("flush");
     receipt.durable().await.expect("durable");
-    lab.rewind(lagging).await;
+    stores.rewind(lagging).await;
     // The other process has not seen the end of the session, and commits something else.
-    let _ = lab::open_session(&two, &lab, &user).await.expect("session");
+    let _ = records::open_session(&two, &stores, &user)
+        .await
+        .expect("session");
     for store in [&one, &two] {
         assert!(
             is_over(store, session).await,
@@ -53,7 +62,8 @@ async fn a_commit_after_a_fail_over_does_not_hide_what_the_fail_over_lost() {
     }
     two.flush().await.expect("flush");
     assert_eq!(
-        lab.count("SELECT count(*) FROM sessions WHERE deleted_at IS NOT NULL")
+        stores
+            .count("SELECT count(*) FROM sessions WHERE deleted_at IS NOT NULL")
             .await,
         1
     );
@@ -61,16 +71,16 @@ async fn a_commit_after_a_fail_over_does_not_hide_what_the_fail_over_lost() {
 
 #[tokio::test]
 async fn a_process_that_has_seen_more_does_not_commit_on_a_redis_that_knows_less() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let (user, session) = session_of(&lab, &store, "alice").await;
-    let lagging = lab.picture().await;
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let (user, session) = session_of(&stores, &store, "alice").await;
+    let lagging = stores.picture().await;
     let _ = end(&store, session).await;
     // The same server, as after an operator restored a snapshot.
-    let run = lab.value(":meta").await.expect("meta");
-    lab.rewind(lagging).await;
+    let run = stores.value(":meta").await.expect("meta");
+    stores.rewind(lagging).await;
     let _ = run;
-    let _ = lab::open_session(&store, &lab, &user)
+    let _ = records::open_session(&store, &stores, &user)
         .await
         .expect("session");
     assert!(is_over(&store, session).await);
@@ -78,18 +88,18 @@ async fn a_process_that_has_seen_more_does_not_commit_on_a_redis_that_knows_less
 
 #[tokio::test]
 async fn a_reader_who_goes_away_takes_no_acknowledged_change_with_him() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let user = lab.user("bob");
-    let _ = lab::add(&store, &lab, &user).await.expect("commit");
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let user = stores.user("bob");
+    let _ = records::add(&store, &stores, &user).await.expect("commit");
     store.flush().await.expect("flush");
-    let (epoch, _) = lab::bump(&store, user.id).await.expect("commit");
-    let mut slow = lab.pool.begin().await.expect("begin");
+    let (epoch, _) = records::bump(&store, user.id).await.expect("commit");
+    let mut slow = stores.pool.begin().await.expect("begin");
     sqlx::query("LOCK TABLE users IN EXCLUSIVE MODE")
         .execute(&mut *slow)
         .await
         .expect("lock");
-    lab.empty_redis().await;
+    stores.empty_redis().await;
     // The request that notices the loss is given up while PostgreSQL is slow.
     let given_up = tokio::time::timeout(Duration::from_millis(300), store.read(user.id)).await;
     assert!(given_up.is_err(), "it was waiting");
@@ -97,17 +107,17 @@ async fn a_reader_who_goes_away_takes_no_acknowledged_change_with_him() {
     let user = store.read(user.id).await.expect("read").expect("user");
     assert_eq!(user.device_epoch, epoch);
     store.flush().await.expect("flush");
-    assert_eq!(lab.count("SELECT device_epoch FROM users").await, epoch);
+    assert_eq!(stores.count("SELECT device_epoch FROM users").await, epoch);
 }
 
 #[tokio::test]
 async fn a_change_that_reaches_postgres_late_corrects_what_redis_was_given_meanwhile() {
-    let lab = Lab::new(Kind::Single).await;
-    let (slow, quick) = (lab.stepped().await, lab.stepped().await);
-    let (_, session) = session_of(&lab, &slow, "carol").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let (slow, quick) = (stores.stepped().await, stores.stepped().await);
+    let (_, session) = session_of(&stores, &slow, "carol").await;
     let receipt = end(&slow, session).await;
-    lab.empty_redis().await;
-    clock::sleep(lab.settings.loss_hold).await;
+    stores.empty_redis().await;
+    clock::sleep(stores.settings.loss_hold).await;
     // Later than the hold: the other process has already brought the session back.
     assert!(
         !is_over(&quick, session).await,
@@ -122,10 +132,10 @@ async fn a_change_that_reaches_postgres_late_corrects_what_redis_was_given_meanw
 
 #[tokio::test]
 async fn a_mistake_in_the_schema_delays_changes_and_buries_none() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let (_, session) = session_of(&lab, &store, "dave").await;
-    let rename = |sql: &'static str| sqlx::raw_sql(sql).execute(&lab.pool);
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let (_, session) = session_of(&stores, &store, "dave").await;
+    let rename = |sql: &'static str| sqlx::raw_sql(sql).execute(&stores.pool);
     rename("ALTER TABLE sessions RENAME TO mistaken")
         .await
         .expect("rename");
@@ -135,9 +145,10 @@ async fn a_mistake_in_the_schema_delays_changes_and_buries_none() {
         .await
         .expect("rename");
     store.flush().await.expect("flush");
-    assert_eq!(lab.count("SELECT count(*) FROM dead_letters").await, 0);
+    assert_eq!(stores.count("SELECT count(*) FROM dead_letters").await, 0);
     assert_eq!(
-        lab.count("SELECT count(*) FROM sessions WHERE deleted_at IS NOT NULL")
+        stores
+            .count("SELECT count(*) FROM sessions WHERE deleted_at IS NOT NULL")
             .await,
         1
     );
@@ -145,15 +156,15 @@ async fn a_mistake_in_the_schema_delays_changes_and_buries_none() {
 
 #[tokio::test]
 async fn when_the_newest_of_several_changes_is_lost_none_of_them_is_called_committed() {
-    let lab = Lab::new(Kind::Single).await;
-    let (one, two) = (lab.stepped().await, lab.stepped().await);
-    let user = lab.user("erin");
-    let _ = lab::add(&one, &lab, &user).await.expect("commit");
+    let stores = TestStores::new(Kind::Single).await;
+    let (one, two) = (stores.stepped().await, stores.stepped().await);
+    let user = stores.user("erin");
+    let _ = records::add(&one, &stores, &user).await.expect("commit");
     one.flush().await.expect("flush");
-    let (_, first) = lab::bump(&one, user.id).await.expect("commit");
-    let (_, second) = lab::bump(&one, user.id).await.expect("commit");
-    lab.empty_redis().await;
-    let _ = lab::bump(&two, user.id).await.expect("commit");
+    let (_, first) = records::bump(&one, user.id).await.expect("commit");
+    let (_, second) = records::bump(&one, user.id).await.expect("commit");
+    stores.empty_redis().await;
+    let _ = records::bump(&two, user.id).await.expect("commit");
     two.flush().await.expect("flush");
     one.flush().await.expect("flush");
     for receipt in [first, second] {

@@ -11,7 +11,9 @@ use sallyport::store::{
     Class, Error, JobKind, JobOutcome, LETTER, LeasedJob, NewJob, Retry, Schema, Store,
 };
 
-use crate::lab::{self, BOTH, INDEX_KEY, Kind, Lab};
+use crate::harness::records;
+use crate::harness::stores::INDEX_KEY;
+use crate::harness::{BOTH, Kind, TestStores};
 
 /// A kind whose jobs survive the loss of Redis, tried three times without a pause to speak of.
 static DELIVERY: JobKind = JobKind {
@@ -35,14 +37,14 @@ static HINT: JobKind = JobKind {
 };
 
 /// A store that knows the kinds of this test, and takes a step only when told to.
-async fn stepped(lab: &Lab) -> Store {
+async fn stepped(stores: &TestStores) -> Store {
     let schema = Schema::default().with_jobs(&DELIVERY).with_jobs(&HINT);
-    let clock = lab.clock.clone();
+    let clock = stores.clock.clone();
     Store::connect_with(
         schema,
-        &lab.redis,
-        &lab.postgres,
-        &lab.settings,
+        &stores.redis,
+        &stores.postgres,
+        &stores.settings,
         INDEX_KEY,
         clock,
     )
@@ -50,25 +52,25 @@ async fn stepped(lab: &Lab) -> Store {
     .expect("store")
 }
 
-fn job(lab: &Lab, kind: &'static JobKind, user: &User, content: &str) -> NewJob {
+fn job(stores: &TestStores, kind: &'static JobKind, user: &User, content: &str) -> NewJob {
     NewJob {
         kind,
-        id: lab.clock.new_id_in(user.id.partition()),
+        id: stores.clock.new_id_in(user.id.partition()),
         content: content.to_owned(),
         due_in: Duration::ZERO,
-        expires_at: lab.clock.now().after(Duration::from_mins(5)),
+        expires_at: stores.clock.now().after(Duration::from_mins(5)),
     }
 }
 
 async fn enqueue(
     store: &Store,
-    lab: &Lab,
+    stores: &TestStores,
     kind: &'static JobKind,
     user: &User,
     content: &str,
 ) -> JobId {
     let enqueued = store.transact(Class::Session, user.id, |_: Option<User>, draft| {
-        let job = job(lab, kind, user, content);
+        let job = job(stores, kind, user, content);
         let id = job.id;
         draft.enqueue(job);
         Ok::<_, Error>(id)
@@ -97,11 +99,11 @@ async fn take_one(store: &Store, kind: &'static JobKind) -> LeasedJob {
 }
 
 /// As if the time of a lease had passed in Redis.
-async fn end_lease(lab: &Lab, job: &LeasedJob) {
-    let config = Config::from_url(&lab.redis.url).expect("url");
+async fn end_lease(stores: &TestStores, job: &LeasedJob) {
+    let config = Config::from_url(&stores.redis.url).expect("url");
     let client = Builder::from_config(config).build().expect("client");
     client.init().await.expect("connected");
-    let (prefix, partition) = (&lab.redis.prefix, job.id.partition());
+    let (prefix, partition) = (&stores.redis.prefix, job.id.partition());
     let key = format!("{prefix}{{{partition}}}:{}", job.kind.queue);
     let zadd = CustomCommand::new_static("ZADD", ClusterHash::FirstKey, false);
     let args = vec![key, "0".to_owned(), job.id.to_string()];
@@ -109,13 +111,13 @@ async fn end_lease(lab: &Lab, job: &LeasedJob) {
     assert_eq!(changed, 0, "it was there");
 }
 
-async fn post(store: &Store, lab: &Lab, user: &User, content: &str) -> JobId {
-    enqueue(store, lab, &LETTER, user, content).await
+async fn post(store: &Store, stores: &TestStores, user: &User, content: &str) -> JobId {
+    enqueue(store, stores, &LETTER, user, content).await
 }
 
-async fn account(store: &Store, lab: &Lab, name: &str) -> User {
-    let user = lab.user(name);
-    let _ = lab::add(store, lab, &user).await.expect("account");
+async fn account(store: &Store, stores: &TestStores, name: &str) -> User {
+    let user = stores.user(name);
+    let _ = records::add(store, stores, &user).await.expect("account");
     user
 }
 
@@ -134,10 +136,10 @@ async fn collect(store: &Store) -> Vec<LeasedJob> {
 #[tokio::test]
 async fn a_letter_is_taken_by_one_and_gone_when_finished() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let alice = account(&store, &lab, "alice").await;
-        let id = post(&store, &lab, &alice, "s1.sealed with spaces ä").await;
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let alice = account(&store, &stores, "alice").await;
+        let id = post(&store, &stores, &alice, "s1.sealed with spaces ä").await;
         store.jobs_due(&LETTER).await;
         let taken = collect(&store).await;
         let [letter] = taken.as_slice() else {
@@ -147,7 +149,7 @@ async fn a_letter_is_taken_by_one_and_gone_when_finished() {
         assert_eq!(letter.content, "s1.sealed with spaces ä");
         assert_eq!(
             letter.expires_at,
-            lab.clock.now().after(Duration::from_mins(5))
+            stores.clock.now().after(Duration::from_mins(5))
         );
         store.sweep(Duration::ZERO).await.expect("swept");
         assert_eq!(
@@ -156,7 +158,7 @@ async fn a_letter_is_taken_by_one_and_gone_when_finished() {
             "{kind:?}: its worker has it alone"
         );
         store.finish_job(letter).await.expect("settled");
-        let left = lab.keys().await;
+        let left = stores.keys().await;
         let left = left
             .iter()
             .filter(|key| key.ends_with(":outbox") || key.ends_with(":parcels"));
@@ -167,10 +169,10 @@ async fn a_letter_is_taken_by_one_and_gone_when_finished() {
 #[tokio::test]
 async fn what_is_handed_back_comes_again_in_time_and_counts_its_attempts() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let alice = account(&store, &lab, "alice").await;
-        post(&store, &lab, &alice, "content").await;
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let alice = account(&store, &stores, "alice").await;
+        post(&store, &stores, &alice, "content").await;
         let first = collect(&store).await.remove(0);
         store
             .postpone_job(&first, Duration::from_hours(1), "away")
@@ -201,15 +203,15 @@ async fn what_is_handed_back_comes_again_in_time_and_counts_its_attempts() {
 #[tokio::test]
 async fn another_process_delivers_what_a_dead_one_had_posted() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let dead = lab.stepped().await;
+        let stores = TestStores::new(kind).await;
+        let dead = stores.stepped().await;
         let mut ids = Vec::new();
         for name in ["alice", "bob", "carol"] {
-            let user = account(&dead, &lab, name).await;
-            ids.push(post(&dead, &lab, &user, name).await);
+            let user = account(&dead, &stores, name).await;
+            ids.push(post(&dead, &stores, &user, name).await);
         }
         drop(dead);
-        let store = lab.stepped().await;
+        let store = stores.stepped().await;
         assert_eq!(collect(&store).await, [], "nothing was posted here");
         store
             .sweep(Duration::from_secs(1))
@@ -225,16 +227,16 @@ async fn another_process_delivers_what_a_dead_one_had_posted() {
 #[tokio::test]
 async fn of_many_workers_one_has_a_job() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let alice = account(&store, &lab, "alice").await;
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let alice = account(&store, &stores, "alice").await;
         for number in 0..100 {
-            post(&store, &lab, &alice, &number.to_string()).await;
+            post(&store, &stores, &alice, &number.to_string()).await;
         }
         let others = [
-            lab.stepped().await,
-            lab.stepped().await,
-            lab.stepped().await,
+            stores.stepped().await,
+            stores.stepped().await,
+            stores.stepped().await,
         ];
         for other in &others {
             other
@@ -255,19 +257,19 @@ async fn of_many_workers_one_has_a_job() {
 
 #[tokio::test]
 async fn a_commit_that_fails_promises_nothing() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let alice = account(&store, &lab, "alice").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let alice = account(&store, &stores, "alice").await;
     let refused = store.transact(Class::Session, alice.id, |_: Option<User>, draft| {
-        draft.enqueue(job(&lab, &LETTER, &alice, "content"));
+        draft.enqueue(job(&stores, &LETTER, &alice, "content"));
         Err::<(), _>(Error::Busy)
     });
     assert!(refused.await.is_err());
     store.sweep(Duration::ZERO).await.expect("swept");
     assert_eq!(collect(&store).await, []);
-    let bob = lab.user("bob");
+    let bob = stores.user("bob");
     let elsewhere = store.transact(Class::Session, alice.id, |_: Option<User>, draft| {
-        draft.enqueue(job(&lab, &LETTER, &bob, "content"));
+        draft.enqueue(job(&stores, &LETTER, &bob, "content"));
         Ok::<_, Error>(())
     });
     let same = alice.id.partition() == bob.id.partition();
@@ -277,17 +279,17 @@ async fn a_commit_that_fails_promises_nothing() {
 #[tokio::test]
 async fn kinds_have_queues_of_their_own_and_one_commit_may_fill_several() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = stepped(&lab).await;
-        let alice = account(&store, &lab, "alice").await;
+        let stores = TestStores::new(kind).await;
+        let store = stepped(&stores).await;
+        let alice = account(&store, &stores, "alice").await;
         let promised = store.transact(Class::Session, alice.id, |_: Option<User>, draft| {
-            draft.enqueue(job(&lab, &LETTER, &alice, "letter"));
-            draft.enqueue(job(&lab, &DELIVERY, &alice, "first {\"a\": 1}"));
-            draft.enqueue(job(&lab, &HINT, &alice, "hint"));
-            draft.enqueue(job(&lab, &DELIVERY, &alice, "second"));
+            draft.enqueue(job(&stores, &LETTER, &alice, "letter"));
+            draft.enqueue(job(&stores, &DELIVERY, &alice, "first {\"a\": 1}"));
+            draft.enqueue(job(&stores, &HINT, &alice, "hint"));
+            draft.enqueue(job(&stores, &DELIVERY, &alice, "second"));
             let later = NewJob {
                 due_in: Duration::from_hours(1),
-                ..job(&lab, &DELIVERY, &alice, "later")
+                ..job(&stores, &DELIVERY, &alice, "later")
             };
             draft.enqueue(later);
             Ok::<_, Error>(())
@@ -308,20 +310,24 @@ async fn kinds_have_queues_of_their_own_and_one_commit_may_fill_several() {
 #[tokio::test]
 async fn a_durable_job_survives_the_loss_of_redis_and_is_done_once() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = stepped(&lab).await;
-        let alice = account(&store, &lab, "alice").await;
-        let done = enqueue(&store, &lab, &DELIVERY, &alice, "done").await;
+        let stores = TestStores::new(kind).await;
+        let store = stepped(&stores).await;
+        let alice = account(&store, &stores, "alice").await;
+        let done = enqueue(&store, &stores, &DELIVERY, &alice, "done").await;
         let first = take_one(&store, &DELIVERY).await;
         store.finish_job(&first).await.expect("finished");
-        let left = enqueue(&store, &lab, &DELIVERY, &alice, "left").await;
-        let lost = enqueue(&store, &lab, &HINT, &alice, "lost").await;
+        let left = enqueue(&store, &stores, &DELIVERY, &alice, "left").await;
+        let lost = enqueue(&store, &stores, &HINT, &alice, "lost").await;
         store.flush().await.expect("flushed");
-        assert_eq!(lab.count("SELECT count(*) FROM jobs").await, 2, "{kind:?}");
+        assert_eq!(
+            stores.count("SELECT count(*) FROM jobs").await,
+            2,
+            "{kind:?}"
+        );
 
-        lab.empty_redis().await;
-        lab.clock.advance(Duration::from_secs(60));
-        let other = stepped(&lab).await;
+        stores.empty_redis().await;
+        stores.clock.advance(Duration::from_secs(60));
+        let other = stepped(&stores).await;
         other.check().await.expect("checked");
         let found = take_one(&other, &DELIVERY).await;
         assert_eq!((found.id, &*found.content), (left, "left"), "{kind:?}");
@@ -339,22 +345,22 @@ async fn a_durable_job_survives_the_loss_of_redis_and_is_done_once() {
         );
         other.flush().await.expect("flushed");
         let open = "SELECT count(*) FROM jobs WHERE deleted_at IS NULL";
-        assert_eq!(lab.count(open).await, 0, "{kind:?}");
-        lab.clock.advance(Duration::from_hours(7 * 24 + 1));
+        assert_eq!(stores.count(open).await, 0, "{kind:?}");
+        stores.clock.advance(Duration::from_hours(7 * 24 + 1));
         assert_eq!(other.purge().await.expect("purged"), 2, "{kind:?}");
     }
 }
 
 #[tokio::test]
 async fn a_job_is_given_up_after_its_attempts_and_listed_even_when_redis_forgot_some() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = stepped(&lab).await;
-    let alice = account(&store, &lab, "alice").await;
-    let id = enqueue(&store, &lab, &DELIVERY, &alice, "content").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stepped(&stores).await;
+    let alice = account(&store, &stores, "alice").await;
+    let id = enqueue(&store, &stores, &DELIVERY, &alice, "content").await;
     for attempt in 1..=3 {
-        lab.clock.advance(Duration::from_secs(60));
+        stores.clock.advance(Duration::from_secs(60));
         store.flush().await.expect("flushed");
-        lab.empty_redis().await;
+        stores.empty_redis().await;
         store.check().await.expect("checked");
         let taken = take_one(&store, &DELIVERY).await;
         assert_eq!((taken.id, taken.attempt), (id, attempt));
@@ -362,7 +368,7 @@ async fn a_job_is_given_up_after_its_attempts_and_listed_even_when_redis_forgot_
         assert_eq!(outcome == JobOutcome::Dead, attempt == 3, "{outcome:?}");
     }
     store.flush().await.expect("flushed");
-    lab.clock.advance(Duration::from_secs(60));
+    stores.clock.advance(Duration::from_secs(60));
     store.check().await.expect("checked");
     assert_eq!(take(&store, &DELIVERY).await, [], "nobody tries it again");
     let dead = store.dead_jobs(10).await.expect("listed");
@@ -374,10 +380,10 @@ async fn a_job_is_given_up_after_its_attempts_and_listed_even_when_redis_forgot_
 
 #[tokio::test]
 async fn a_fleeting_job_that_is_given_up_is_listed_without_its_content() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = stepped(&lab).await;
-    let alice = account(&store, &lab, "alice").await;
-    let id = enqueue(&store, &lab, &HINT, &alice, "a secret").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stepped(&stores).await;
+    let alice = account(&store, &stores, "alice").await;
+    let id = enqueue(&store, &stores, &HINT, &alice, "a secret").await;
     for _ in 0..3 {
         sallyport::clock::sleep(Duration::from_millis(5)).await;
         let taken = take_one(&store, &HINT).await;
@@ -392,14 +398,14 @@ async fn a_fleeting_job_that_is_given_up_is_listed_without_its_content() {
 
 #[tokio::test]
 async fn a_job_that_kills_every_worker_is_given_up() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = stepped(&lab).await;
-    let alice = account(&store, &lab, "alice").await;
-    enqueue(&store, &lab, &DELIVERY, &alice, "content").await;
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stepped(&stores).await;
+    let alice = account(&store, &stores, "alice").await;
+    enqueue(&store, &stores, &DELIVERY, &alice, "content").await;
     for _ in 0..3 {
         let taken = take_one(&store, &DELIVERY).await;
         // Its worker dies, and the lease is over.
-        end_lease(&lab, &taken).await;
+        end_lease(&stores, &taken).await;
     }
     assert_eq!(take(&store, &DELIVERY).await, []);
     store.flush().await.expect("flushed");

@@ -6,7 +6,7 @@ use sallyport::config::Quota;
 use sallyport::model::Timestamp;
 use sallyport::store::{Bucket, Subject};
 
-use crate::lab::{BOTH, Kind, Lab};
+use crate::harness::{BOTH, Kind, TestStores};
 
 fn bucket(quota: u32, window_seconds: u64, subject: &str) -> Bucket {
     let subject = Subject::Text(subject.to_owned());
@@ -20,14 +20,14 @@ fn bucket(quota: u32, window_seconds: u64, subject: &str) -> Bucket {
 #[tokio::test]
 async fn no_span_of_the_window_holds_more_than_the_quota() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
         let bucket = bucket(5, 900, "198.51.100.1");
         let mut passed: Vec<Timestamp> = Vec::new();
         for _ in 0..400 {
             let [wait] = sallyport::clock::random::<1>();
             // Bursts, and pauses of up to four minutes.
-            lab.clock.advance(Duration::from_secs(if wait < 128 {
+            stores.clock.advance(Duration::from_secs(if wait < 128 {
                 1
             } else {
                 u64::from(wait)
@@ -38,7 +38,7 @@ async fn no_span_of_the_window_holds_more_than_the_quota() {
                 .expect("take")
                 .allowed()
             {
-                passed.push(lab.clock.now());
+                passed.push(stores.clock.now());
             }
         }
         for window in passed.windows(6) {
@@ -57,8 +57,8 @@ async fn no_span_of_the_window_holds_more_than_the_quota() {
 
 #[tokio::test]
 async fn a_place_is_free_again_a_sixteenth_after_the_window_at_the_latest() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
     let bucket = [bucket(1, 1600, "a")];
     assert!(store.take(&bucket).await.expect("take").allowed());
     let refused = store.take(&bucket).await.expect("take").verdicts[0];
@@ -67,7 +67,8 @@ async fn a_place_is_free_again_a_sixteenth_after_the_window_at_the_latest() {
         (1600..=1700).contains(&refused.reset_seconds),
         "{refused:?}"
     );
-    lab.clock
+    stores
+        .clock
         .advance(Duration::from_secs(refused.reset_seconds));
     assert!(
         store.take(&bucket).await.expect("take").allowed(),
@@ -78,8 +79,8 @@ async fn a_place_is_free_again_a_sixteenth_after_the_window_at_the_latest() {
 #[tokio::test]
 async fn several_buckets_are_taken_from_together_or_not_at_all() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
         let (wide, narrow) = (bucket(10, 900, "wide"), bucket(1, 900, "narrow"));
         let both = [wide.clone(), narrow];
         assert!(store.take(&both).await.expect("take").allowed());
@@ -94,8 +95,8 @@ async fn several_buckets_are_taken_from_together_or_not_at_all() {
 #[tokio::test]
 async fn what_is_given_back_can_be_taken_again() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
         let one = [bucket(1, 900, "x")];
         for _ in 0..3 {
             let taken = store.take(&one).await.expect("take");
@@ -108,8 +109,8 @@ async fn what_is_given_back_can_be_taken_again() {
 #[tokio::test]
 async fn of_200_parallel_requests_no_more_pass_than_the_quota() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
         let tries = (0..200).map(|_| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -130,12 +131,14 @@ async fn of_200_parallel_requests_no_more_pass_than_the_quota() {
 
 #[tokio::test]
 async fn after_redis_lost_its_counters_budgets_start_at_half() {
-    let mut lab = Lab::new(Kind::Single).await;
+    let mut stores = TestStores::new(Kind::Single).await;
     // The loss is known by its real time, so this test lives in it.
-    lab.clock = sallyport::clock::Clock::system();
-    let store = lab.stepped().await;
-    let user = lab.user("alice");
-    let _ = crate::lab::add(&store, &lab, &user).await.expect("commit");
+    stores.clock = sallyport::clock::Clock::system();
+    let store = stores.stepped().await;
+    let user = stores.user("alice");
+    let _ = crate::harness::records::add(&store, &stores, &user)
+        .await
+        .expect("commit");
     store.flush().await.expect("flush");
     let bucket = [Bucket {
         policy: "test",
@@ -146,7 +149,7 @@ async fn after_redis_lost_its_counters_budgets_start_at_half() {
         store.take(&bucket).await.expect("take").verdicts[0].remaining,
         9
     );
-    lab.empty_redis().await;
+    stores.empty_redis().await;
     assert_eq!(
         store.take(&bucket).await.expect("take").verdicts[0].remaining,
         4

@@ -4,30 +4,34 @@ use std::time::Duration;
 
 use sallyport::store::{Durability, Error};
 
-use crate::lab::{self, BOTH, Kind, Lab};
+use crate::harness::records;
+use crate::harness::{BOTH, Kind, TestStores};
 
 #[tokio::test]
 async fn what_was_flushed_survives_an_emptied_redis() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let user = lab.user("alice");
-        let _ = lab::add(&store, &lab, &user).await.expect("commit");
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let user = stores.user("alice");
+        let _ = records::add(&store, &stores, &user).await.expect("commit");
         store.flush().await.expect("flush");
-        lab.empty_redis().await;
+        stores.empty_redis().await;
         assert_eq!(
             store.read(user.id).await.expect("read"),
             Some(user.clone()),
             "{kind:?}"
         );
         assert_eq!(
-            store.find_user(&lab::names(&user)[0]).await.expect("find"),
+            store
+                .find_user(&records::names(&user)[0])
+                .await
+                .expect("find"),
             Some(user.id)
         );
-        let (epoch, _) = lab::bump(&store, user.id).await.expect("commit");
+        let (epoch, _) = records::bump(&store, user.id).await.expect("commit");
         store.flush().await.expect("flush");
         assert_eq!(
-            lab.count("SELECT device_epoch FROM users").await,
+            stores.count("SELECT device_epoch FROM users").await,
             epoch,
             "{kind:?}: its version is ahead"
         );
@@ -37,13 +41,13 @@ async fn what_was_flushed_survives_an_emptied_redis() {
 #[tokio::test]
 async fn what_this_process_still_holds_survives_an_emptied_redis() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let user = lab.user("bob");
-        let _ = lab::add(&store, &lab, &user).await.expect("commit");
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let user = stores.user("bob");
+        let _ = records::add(&store, &stores, &user).await.expect("commit");
         store.flush().await.expect("flush");
-        let (epoch, _) = lab::bump(&store, user.id).await.expect("commit");
-        lab.empty_redis().await;
+        let (epoch, _) = records::bump(&store, user.id).await.expect("commit");
+        stores.empty_redis().await;
         let user = store.read(user.id).await.expect("read").expect("user");
         assert_eq!(
             user.device_epoch, epoch,
@@ -55,15 +59,15 @@ async fn what_this_process_still_holds_survives_an_emptied_redis() {
 #[tokio::test]
 async fn a_rewound_redis_is_noticed_and_postgres_wins() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let store = lab.stepped().await;
-        let user = lab.user("carol");
-        let _ = lab::add(&store, &lab, &user).await.expect("commit");
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let user = stores.user("carol");
+        let _ = records::add(&store, &stores, &user).await.expect("commit");
         store.flush().await.expect("flush");
-        let old = lab.picture().await;
-        let (epoch, _) = lab::bump(&store, user.id).await.expect("commit");
+        let old = stores.picture().await;
+        let (epoch, _) = records::bump(&store, user.id).await.expect("commit");
         store.flush().await.expect("flush");
-        lab.rewind(old.clone()).await;
+        stores.rewind(old.clone()).await;
         let seen = store.read(user.id).await.expect("read").expect("user");
         assert_eq!(
             seen.device_epoch, epoch,
@@ -71,8 +75,8 @@ async fn a_rewound_redis_is_noticed_and_postgres_wins() {
         );
 
         // A process that saw nothing yet learns it from PostgreSQL.
-        lab.rewind(old).await;
-        let newcomer = lab.stepped().await;
+        stores.rewind(old).await;
+        let newcomer = stores.stepped().await;
         newcomer.check().await.expect("check");
         let seen = newcomer.read(user.id).await.expect("read").expect("user");
         assert_eq!(
@@ -84,15 +88,15 @@ async fn a_rewound_redis_is_noticed_and_postgres_wins() {
 
 #[tokio::test]
 async fn a_log_entry_that_came_back_with_a_rewound_redis_changes_nothing() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let user = lab.user("dave");
-    let _ = lab::add(&store, &lab, &user).await.expect("commit");
-    let unflushed = lab.picture().await;
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let user = stores.user("dave");
+    let _ = records::add(&store, &stores, &user).await.expect("commit");
+    let unflushed = stores.picture().await;
     store.flush().await.expect("flush");
-    let (epoch, _) = lab::bump(&store, user.id).await.expect("commit");
+    let (epoch, _) = records::bump(&store, user.id).await.expect("commit");
     store.flush().await.expect("flush");
-    lab.rewind(unflushed).await;
+    stores.rewind(unflushed).await;
     assert_eq!(store.sweep(Duration::ZERO).await.expect("sweep"), 1);
     assert_eq!(
         store
@@ -103,27 +107,31 @@ async fn a_log_entry_that_came_back_with_a_rewound_redis_changes_nothing() {
             .device_epoch,
         epoch
     );
-    assert_eq!(lab.count("SELECT device_epoch FROM users").await, epoch);
+    assert_eq!(stores.count("SELECT device_epoch FROM users").await, epoch);
 }
 
 #[tokio::test]
 async fn what_a_killed_process_left_in_the_log_is_swept_by_another() {
     for kind in BOTH {
-        let lab = Lab::new(kind).await;
-        let killed = lab.stepped().await;
-        let user = lab.user("erin");
-        let receipt = lab::add(&killed, &lab, &user).await.expect("commit");
-        let (session, _) = lab::open_session(&killed, &lab, &user)
+        let stores = TestStores::new(kind).await;
+        let killed = stores.stepped().await;
+        let user = stores.user("erin");
+        let receipt = records::add(&killed, &stores, &user).await.expect("commit");
+        let (session, _) = records::open_session(&killed, &stores, &user)
             .await
             .expect("session");
         drop((killed, receipt));
-        let survivor = lab.stepped().await;
+        let survivor = stores.stepped().await;
         let (seen, _) = survivor.read((session, user.id)).await.expect("read");
         assert!(seen.is_some(), "{kind:?}: Redis has it");
         assert_eq!(survivor.sweep(Duration::ZERO).await.expect("sweep"), 2);
-        assert_eq!(lab.count("SELECT count(*) FROM users").await, 1, "{kind:?}");
         assert_eq!(
-            lab.count("SELECT count(*) FROM sessions").await,
+            stores.count("SELECT count(*) FROM users").await,
+            1,
+            "{kind:?}"
+        );
+        assert_eq!(
+            stores.count("SELECT count(*) FROM sessions").await,
             1,
             "{kind:?}"
         );
@@ -137,10 +145,10 @@ async fn what_a_killed_process_left_in_the_log_is_swept_by_another() {
 
 #[tokio::test]
 async fn a_deleted_session_is_not_brought_back_from_postgres() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let user = lab.user("frank");
-    let (id, _) = lab::open_session(&store, &lab, &user)
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let user = stores.user("frank");
+    let (id, _) = records::open_session(&store, &stores, &user)
         .await
         .expect("session");
     store.flush().await.expect("flush");
@@ -160,12 +168,12 @@ async fn a_deleted_session_is_not_brought_back_from_postgres() {
     };
     assert!(read(store.clone()).await);
     store.flush().await.expect("flush");
-    let left = lab.ttl_millis("session:").await;
+    let left = stores.ttl_millis("session:").await;
     assert!(
         (1..=60_000).contains(&left),
         "a drained tombstone stays a minute, not {left} ms"
     );
-    lab.evict("session:").await;
+    stores.evict("session:").await;
     assert!(
         read(store.clone()).await,
         "PostgreSQL has the tombstone too"
@@ -174,18 +182,18 @@ async fn a_deleted_session_is_not_brought_back_from_postgres() {
 
 #[tokio::test]
 async fn a_second_process_sees_a_commit_at_once() {
-    let lab = Lab::new(Kind::Single).await;
-    let (one, two) = (lab.stepped().await, lab.stepped().await);
-    let user = lab.user("grace");
+    let stores = TestStores::new(Kind::Single).await;
+    let (one, two) = (stores.stepped().await, stores.stepped().await);
+    let user = stores.user("grace");
     assert_eq!(two.read(user.id).await.expect("read"), None);
-    let _ = lab::add(&one, &lab, &user).await.expect("commit");
+    let _ = records::add(&one, &stores, &user).await.expect("commit");
     assert_eq!(
         two.read(user.id).await.expect("read"),
         Some(user.clone()),
         "no stale absence"
     );
-    let _ = lab::bump(&two, user.id).await.expect("commit");
-    let _ = lab::bump(&one, user.id).await.expect("commit");
+    let _ = records::bump(&two, user.id).await.expect("commit");
+    let _ = records::bump(&one, user.id).await.expect("commit");
     assert_eq!(
         two.read(user.id)
             .await
@@ -198,10 +206,10 @@ async fn a_second_process_sees_a_commit_at_once() {
 
 #[tokio::test]
 async fn durability_never_waits_when_told_so() {
-    let mut lab = Lab::new(Kind::Single).await;
-    lab.settings.durability = sallyport::config::Durability::Redis;
-    let store = lab.stepped().await;
-    let receipt = lab::add(&store, &lab, &lab.user("heidi"))
+    let mut stores = TestStores::new(Kind::Single).await;
+    stores.settings.durability = sallyport::config::Durability::Redis;
+    let store = stores.stepped().await;
+    let receipt = records::add(&store, &stores, &stores.user("heidi"))
         .await
         .expect("commit");
     assert_eq!(
@@ -212,13 +220,13 @@ async fn durability_never_waits_when_told_so() {
 
 #[tokio::test]
 async fn whoever_waits_for_an_account_that_another_process_withdrew_learns_it() {
-    let lab = Lab::new(Kind::Single).await;
-    let (slow, quick) = (lab.stepped().await, lab.stepped().await);
-    let (first, mut second) = (lab.user("alice"), lab.user("mallory"));
-    let _ = lab::add(&quick, &lab, &first).await.expect("commit");
+    let stores = TestStores::new(Kind::Single).await;
+    let (slow, quick) = (stores.stepped().await, stores.stepped().await);
+    let (first, mut second) = (stores.user("alice"), stores.user("mallory"));
+    let _ = records::add(&quick, &stores, &first).await.expect("commit");
     quick.flush().await.expect("flush");
     second.email_key.clone_from(&first.email_key);
-    let receipt = lab::add(&slow, &lab, &second).await.expect("commit");
+    let receipt = records::add(&slow, &stores, &second).await.expect("commit");
     // The other process sweeps it before its own flushes, and PostgreSQL refuses the name.
     assert_eq!(quick.sweep(Duration::ZERO).await.expect("sweep"), 1);
     quick
@@ -232,20 +240,23 @@ async fn whoever_waits_for_an_account_that_another_process_withdrew_learns_it() 
 
 #[tokio::test]
 async fn a_claim_on_the_name_of_a_cold_account_does_not_hide_its_owner() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = lab.stepped().await;
-    let (owner, rival) = (lab.user("alice"), lab.user("alice"));
-    let _ = lab::add(&store, &lab, &owner).await.expect("commit");
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let (owner, rival) = (stores.user("alice"), stores.user("alice"));
+    let _ = records::add(&store, &stores, &owner).await.expect("commit");
     store.flush().await.expect("flush");
-    lab.evict(":ix:").await;
+    stores.evict(":ix:").await;
     let claim = store
-        .claim(rival.id, &lab::names(&rival))
+        .claim(rival.id, &records::names(&rival))
         .await
         .expect("nobody in Redis has it");
-    let found = store.find_user(&lab::names(&owner)[0]).await.expect("find");
+    let found = store
+        .find_user(&records::names(&owner)[0])
+        .await
+        .expect("find");
     assert_eq!(found, Some(owner.id));
     assert!(matches!(claim.check().await, Err(Error::Taken(_))));
     claim.release().await;
-    let claim = store.claim(rival.id, &lab::names(&rival)).await;
+    let claim = store.claim(rival.id, &records::names(&rival)).await;
     claim.expect("released in full").release().await;
 }

@@ -12,7 +12,8 @@ use proptest::test_runner::{Config as Cases, TestCaseError, TestRunner};
 use sallyport::model::{SessionId, User};
 use sallyport::store::{Class, Error, Store};
 
-use crate::lab::{self, Kind, Lab};
+use crate::harness::records;
+use crate::harness::{Kind, TestStores};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -70,7 +71,7 @@ struct Expected {
 }
 
 struct World {
-    lab: Lab,
+    stores: TestStores,
     processes: Vec<Store>,
     expected: Expected,
     /// A process died and its entries stand in the log alone.
@@ -81,15 +82,15 @@ struct World {
 }
 
 impl World {
-    async fn new(lab: Lab) -> Self {
+    async fn new(stores: TestStores) -> Self {
         sqlx::raw_sql("TRUNCATE users, sessions, audit_logs, partitions, dead_letters")
-            .execute(&lab.pool)
+            .execute(&stores.pool)
             .await
             .expect("truncate");
-        lab.empty_redis().await;
-        let processes = vec![lab.stepped().await, lab.stepped().await];
+        stores.empty_redis().await;
+        let processes = vec![stores.stepped().await, stores.stepped().await];
         Self {
-            lab,
+            stores,
             processes,
             expected: Expected::default(),
             orphans: false,
@@ -110,26 +111,26 @@ impl World {
             Step::Check(p) => self.processes[p].check().await?,
             Step::Evict => {
                 self.drain().await?;
-                self.lab.evict(":user:").await;
-                self.lab.evict(":session:").await;
+                self.stores.evict(":user:").await;
+                self.stores.evict(":session:").await;
             }
             Step::Crash(p) => {
-                self.processes[p] = self.lab.stepped().await;
+                self.processes[p] = self.stores.stepped().await;
                 self.orphans = true;
             }
             Step::LoseRedis => {
                 self.one_fault_at_a_time().await?;
-                self.lab.empty_redis().await;
+                self.stores.empty_redis().await;
                 self.others_flush().await?;
             }
-            Step::Remember => self.picture = self.lab.picture().await,
+            Step::Remember => self.picture = self.stores.picture().await,
             Step::Rewind => {
                 self.one_fault_at_a_time().await?;
                 let picture = std::mem::take(&mut self.picture);
-                self.lab.rewind(picture).await;
+                self.stores.rewind(picture).await;
                 self.others_flush().await?;
             }
-            Step::Wait => self.lab.clock.advance(Duration::from_secs(3)),
+            Step::Wait => self.stores.clock.advance(Duration::from_secs(3)),
         }
         Ok(())
     }
@@ -137,8 +138,10 @@ impl World {
     async fn register(&mut self, p: usize, u: usize) -> Result<(), Error> {
         if self.expected.users.contains_key(&u) {
             // The name is taken, whatever was lost meanwhile.
-            let rival = self.lab.user(&format!("u{u}"));
-            let claim = self.processes[p].claim(rival.id, &lab::names(&rival)).await;
+            let rival = self.stores.user(&format!("u{u}"));
+            let claim = self.processes[p]
+                .claim(rival.id, &records::names(&rival))
+                .await;
             let taken = match claim {
                 Err(Error::Taken(_)) => true,
                 Ok(claim) => {
@@ -152,10 +155,12 @@ impl World {
             assert!(taken || self.pending().await, "the name of u{u} is free");
             return Ok(());
         }
-        let user = self.lab.user(&format!("u{u}"));
-        let claim = self.processes[p].claim(user.id, &lab::names(&user)).await?;
+        let user = self.stores.user(&format!("u{u}"));
+        let claim = self.processes[p]
+            .claim(user.id, &records::names(&user))
+            .await?;
         claim.check().await?;
-        let _ = lab::add(&self.processes[p], &self.lab, &user).await?;
+        let _ = records::add(&self.processes[p], &self.stores, &user).await?;
         claim.keep().await;
         self.expected.users.insert(u, user);
         Ok(())
@@ -165,7 +170,7 @@ impl World {
         let Some(user) = self.expected.users.get_mut(&u) else {
             return Ok(());
         };
-        let (epoch, _) = lab::bump(&self.processes[p], user.id).await?;
+        let (epoch, _) = records::bump(&self.processes[p], user.id).await?;
         user.device_epoch += 1;
         assert_eq!(epoch, user.device_epoch, "a grant builds on all before it");
         Ok(())
@@ -208,7 +213,7 @@ impl World {
         let Some(user) = self.expected.users.get(&u) else {
             return Ok(());
         };
-        let (id, _) = lab::open_session(&self.processes[p], &self.lab, user).await?;
+        let (id, _) = records::open_session(&self.processes[p], &self.stores, user).await?;
         self.expected.open.entry(u).or_default().push(id);
         Ok(())
     }
@@ -217,7 +222,7 @@ impl World {
         let Some(id) = self.expected.open.get_mut(&u).and_then(Vec::pop) else {
             return Ok(());
         };
-        let now = self.lab.clock.now();
+        let now = self.stores.clock.now();
         let ended = self.processes[p].transact(Class::Restrict, id, |session, draft| {
             let mut session = session.expect("acknowledged");
             session.end(now);
@@ -231,14 +236,14 @@ impl World {
 
     async fn sweep(&mut self, p: usize) -> Result<(), Error> {
         // Leases of the dead run out.
-        self.lab.evict(":lease").await;
+        self.stores.evict(":lease").await;
         while self.processes[p].sweep(Duration::ZERO).await? > 0 {}
         self.orphans = false;
         Ok(())
     }
 
     async fn pending(&self) -> bool {
-        self.lab
+        self.stores
             .keys()
             .await
             .iter()
@@ -304,25 +309,28 @@ impl World {
     async fn verify_postgres(&mut self) -> Result<(), Error> {
         self.drain().await?;
         self.verify().await?;
-        self.lab.empty_redis().await;
-        self.processes = vec![self.lab.stepped().await];
+        self.stores.empty_redis().await;
+        self.processes = vec![self.stores.stepped().await];
         self.verify().await?;
         let users = i64::try_from(self.expected.users.len()).expect("few");
-        assert_eq!(self.lab.count("SELECT count(*) FROM users").await, users);
+        assert_eq!(self.stores.count("SELECT count(*) FROM users").await, users);
         assert_eq!(
-            self.lab
+            self.stores
                 .count("SELECT count(*) FROM audit_logs WHERE action = 'user.registered'")
                 .await,
             users,
             "every acknowledged registration has its audit entry"
         );
-        assert_eq!(self.lab.count("SELECT count(*) FROM dead_letters").await, 0);
+        assert_eq!(
+            self.stores.count("SELECT count(*) FROM dead_letters").await,
+            0
+        );
         Ok(())
     }
 }
 
-async fn play(lab: Lab, steps: &[Step]) -> Lab {
-    let mut world = World::new(lab).await;
+async fn play(stores: TestStores, steps: &[Step]) -> TestStores {
+    let mut world = World::new(stores).await;
     for step in steps {
         let just_lost = matches!(step, Step::Rewind | Step::LoseRedis);
         world
@@ -345,7 +353,7 @@ async fn play(lab: Lab, steps: &[Step]) -> Lab {
     }
     world.reconnect().await.expect("check");
     world.verify_postgres().await.expect("quiescence");
-    world.lab
+    world.stores
 }
 
 fn histories(kind: Kind, cases: u32, length: usize) {
@@ -354,9 +362,9 @@ fn histories(kind: Kind, cases: u32, length: usize) {
         .enable_all()
         .build()
         .expect("runtime");
-    let mut lab = runtime.block_on(Lab::new(kind));
-    lab.settings.loss_hold = Duration::ZERO;
-    let lab = std::sync::Mutex::new(Some(lab));
+    let mut stores = runtime.block_on(TestStores::new(kind));
+    stores.settings.loss_hold = Duration::ZERO;
+    let stores = std::sync::Mutex::new(Some(stores));
     let mut runner = TestRunner::new(Cases {
         cases: crate::harness::cases(cases),
         failure_persistence: None,
@@ -364,16 +372,16 @@ fn histories(kind: Kind, cases: u32, length: usize) {
     });
     let steps = proptest::collection::vec(step(), 1..length);
     let outcome = runner.run(&steps, |steps| {
-        let own = lab.lock().ok().and_then(|mut lab| lab.take());
+        let own = stores.lock().ok().and_then(|mut stores| stores.take());
         let own = own.unwrap_or_else(|| {
-            let mut fresh = runtime.block_on(Lab::new(kind));
+            let mut fresh = runtime.block_on(TestStores::new(kind));
             fresh.settings.loss_hold = Duration::ZERO;
             fresh
         });
         let played = std::panic::AssertUnwindSafe(|| runtime.block_on(play(own, &steps)));
         match std::panic::catch_unwind(played) {
             Ok(own) => {
-                *lab.lock().expect("lab") = Some(own);
+                *stores.lock().expect("stores") = Some(own);
                 Ok(())
             }
             Err(_) => Err(TestCaseError::fail("the promise was broken; see above")),

@@ -9,7 +9,8 @@ use sallyport::store::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{INDEX_KEY, Kind, Lab};
+use crate::harness::stores::INDEX_KEY;
+use crate::harness::{Kind, TestStores};
 
 /// A record with a unique name, as a feature would add it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,18 +94,18 @@ impl Unique for Badge {
     }
 }
 
-async fn store_with_badges(lab: &Lab) -> Store {
+async fn store_with_badges(stores: &TestStores) -> Store {
     sqlx::raw_sql(MIGRATION)
-        .execute(&lab.pool)
+        .execute(&stores.pool)
         .await
         .expect("table");
     let schema = Schema::default().with_table(&BADGES);
-    let clock = lab.clock.clone();
+    let clock = stores.clock.clone();
     Store::connect_with(
         schema,
-        &lab.redis,
-        &lab.postgres,
-        &lab.settings,
+        &stores.redis,
+        &stores.postgres,
+        &stores.settings,
         INDEX_KEY,
         clock,
     )
@@ -112,10 +113,10 @@ async fn store_with_badges(lab: &Lab) -> Store {
     .expect("store")
 }
 
-fn badge(lab: &Lab, label: &str) -> Badge {
-    let user_id: UserId = lab.clock.new_id();
+fn badge(stores: &TestStores, label: &str) -> Badge {
+    let user_id: UserId = stores.clock.new_id();
     Badge {
-        id: lab.clock.new_id_in(user_id.partition()),
+        id: stores.clock.new_id_in(user_id.partition()),
         user_id,
         label: label.to_owned(),
         colour: "red".to_owned(),
@@ -140,9 +141,13 @@ async fn settled(store: &Store, receipt: Receipt) -> Result<(), Error> {
 
 #[tokio::test]
 async fn a_new_record_whose_name_is_taken_is_withdrawn_and_its_owner_is_told_which() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = store_with_badges(&lab).await;
-    let (first, second, other) = (badge(&lab, "x"), badge(&lab, "x"), badge(&lab, "y"));
+    let stores = TestStores::new(Kind::Single).await;
+    let store = store_with_badges(&stores).await;
+    let (first, second, other) = (
+        badge(&stores, "x"),
+        badge(&stores, "x"),
+        badge(&stores, "y"),
+    );
     let receipt = put(&store, &first).await;
     settled(&store, receipt).await.expect("free");
     let refused = put(&store, &second).await;
@@ -166,21 +171,21 @@ async fn a_new_record_whose_name_is_taken_is_withdrawn_and_its_owner_is_told_whi
         [other]
     );
     store.flush().await.expect("flush");
-    lab.empty_redis().await;
+    stores.empty_redis().await;
     store.check().await.expect("checked");
     assert_eq!(store.read(first.id).await.expect("read"), Some(first));
     let withdrawn = store.read(second.id).await.expect("read");
     assert!(withdrawn.expect("a tombstone").is_deleted());
-    assert_eq!(lab.count("SELECT count(*) FROM dead_letters").await, 0);
-    lab.clock.advance(Duration::from_hours(25));
+    assert_eq!(stores.count("SELECT count(*) FROM dead_letters").await, 0);
+    stores.clock.advance(Duration::from_hours(25));
     assert_eq!(store.purge().await.expect("purged"), 1, "the tombstone");
 }
 
 #[tokio::test]
 async fn a_record_renamed_to_a_taken_name_keeps_its_own_and_every_other_change() {
-    let lab = Lab::new(Kind::Single).await;
-    let store = store_with_badges(&lab).await;
-    let (first, mut second) = (badge(&lab, "x"), badge(&lab, "y"));
+    let stores = TestStores::new(Kind::Single).await;
+    let store = store_with_badges(&stores).await;
+    let (first, mut second) = (badge(&stores, "x"), badge(&stores, "y"));
     for badge in [&first, &second] {
         let receipt = put(&store, badge).await;
         settled(&store, receipt).await.expect("free");
@@ -199,20 +204,20 @@ async fn a_record_renamed_to_a_taken_name_keeps_its_own_and_every_other_change()
         store.read(second.id).await.expect("read"),
         Some(second.clone())
     );
-    lab.empty_redis().await;
+    stores.empty_redis().await;
     store.check().await.expect("checked");
     assert_eq!(
         store.read(second.id).await.expect("read"),
         Some(second),
         "PostgreSQL has the same"
     );
-    assert_eq!(lab.count("SELECT count(*) FROM dead_letters").await, 0);
+    assert_eq!(stores.count("SELECT count(*) FROM dead_letters").await, 0);
 }
 
 /// A unique index that no table declares would end in a dead letter.
 #[tokio::test]
 async fn every_unique_index_is_declared_by_its_table_and_leaves_tombstones_out() {
-    let lab = Lab::new(Kind::Single).await;
+    let stores = TestStores::new(Kind::Single).await;
     for table in TABLES {
         let indexes: Vec<(String, String)> = sqlx::query_as(
             "SELECT c.relname::text, pg_get_indexdef(i.indexrelid) FROM pg_index i \
@@ -220,7 +225,7 @@ async fn every_unique_index_is_declared_by_its_table_and_leaves_tombstones_out()
              WHERE i.indrelid = $1::regclass AND i.indisunique AND NOT i.indisprimary",
         )
         .bind(table.name)
-        .fetch_all(&lab.pool)
+        .fetch_all(&stores.pool)
         .await
         .expect("indexes");
         let mut found: Vec<&str> = indexes.iter().map(|(name, _)| name.as_str()).collect();
@@ -237,7 +242,7 @@ async fn every_unique_index_is_declared_by_its_table_and_leaves_tombstones_out()
 /// The purge compares exactly the expression of an index, or it reads the whole table.
 #[tokio::test]
 async fn every_table_that_is_purged_has_an_index_for_it() {
-    let lab = Lab::new(Kind::Single).await;
+    let stores = TestStores::new(Kind::Single).await;
     for table in TABLES.iter().filter(|table| table.kept_after_end.is_some()) {
         let ends = ["deleted_at"].iter().chain(table.ends).copied();
         let ends = ends.collect::<Vec<_>>().join(", ");
@@ -245,7 +250,7 @@ async fn every_table_that_is_purged_has_an_index_for_it() {
             "SELECT indexdef FROM pg_indexes WHERE tablename = $1 AND indexname = $1 || '_end'",
         )
         .bind(table.name)
-        .fetch_all(&lab.pool)
+        .fetch_all(&stores.pool)
         .await
         .expect("indexes");
         let wanted = format!("LEAST({ends})");

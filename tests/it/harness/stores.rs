@@ -43,7 +43,11 @@ impl TestStores {
         } else {
             &stores.cluster_url
         };
-        Self::over(url, &stores.fresh_prefix(), &stores.fresh_database().await).await
+        let database = stores.fresh_database().await;
+        let mut own = Self::over(url, &stores.fresh_prefix(), &database).await;
+        // The servers are shared by all tests, on a machine whose cores may be busy.
+        own.redis.timeout = Duration::from_secs(20);
+        own
     }
 
     /// Over servers that this test may break.

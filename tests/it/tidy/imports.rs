@@ -105,6 +105,8 @@ const OWNED: &[(&str, &[&str])] = &[
     ("Instant::now", &["clock"]),
     ("getrandom::", &["clock"]),
     ("\":meta\"", &["store/redis"]),
+    // Every change of a use case goes through the one shape that writes its audit entry.
+    ("transact(", &["store", "core/change"]),
     ("spawn_blocking", &[]),
 ];
 

@@ -5,9 +5,6 @@ use super::Source;
 const LONGEST_FILE: usize = 500;
 const LONGEST_FUNCTION: usize = 60;
 
-/// Functions that are longer still, by file and name; none may join them.
-const LONG_STILL: &[&str] = &["transaction: commit", "transaction: script_input"];
-
 pub fn long_files(sources: &[Source]) -> Vec<String> {
     let lengths = sources
         .iter()
@@ -28,10 +25,8 @@ pub fn without_purpose(sources: &[Source]) -> Vec<String> {
 pub fn long_functions(sources: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for source in sources {
-        let file = source.path.rsplit('/').next().unwrap_or(&source.path);
         let functions = functions(&source.text).into_iter();
         let long = functions.filter(|(_, length)| *length > LONGEST_FUNCTION);
-        let long = long.filter(|(name, _)| !LONG_STILL.contains(&&*format!("{file}: {name}")));
         broken
             .extend(long.map(|(name, length)| format!("{}: {name}, {length} lines", source.path)));
     }
