@@ -87,7 +87,7 @@ enum Command {
 enum KeysCommand {
     /// Write a new key file, readable by its owner alone. Never overwrites one.
     Generate {
-        /// Where to; KEYS_FILE when not given.
+        /// File to write; KEYS_FILE when not given.
         #[arg(long)]
         file: Option<PathBuf>,
     },

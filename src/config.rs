@@ -74,7 +74,7 @@ pub struct Config {
     pub dev: Dev,
     /// Parts that [`Redis::url`] was made of.
     redis_parts: RedisParts,
-    /// Where each setting was given; a setting without an entry has its default.
+    /// Origin of each setting that was given; a setting without an entry has its default.
     given: BTreeMap<&'static str, Source>,
 }
 

@@ -32,7 +32,7 @@ fn generate(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<()
     let file = file.unwrap_or_else(|| config.keys.file.clone());
     Keys::generate(&file, now).map_err(Error::keys(&file))?;
     print(&format!(
-        "Wrote {}. Keep a copy in a safe place: without it every session ends and sealed secrets are lost.\n",
+        "Wrote {}. Keep a copy where it is safe: without it every session ends and sealed secrets are lost.\n",
         file.display()
     ));
     Ok(())
@@ -118,7 +118,7 @@ tokens and could not open the secrets of the others. Whoever verifies access tok
 Nobody is logged out: the signing key before counts until {ends}, which is {} seconds longer
 (ACCESS_TOKEN_TTL and TOKEN_LEEWAY as this command sees them; they must not be longer where the service runs).
 Stored secrets are sealed anew in the background. Sealing keys stay in the file, for backups need them.
-Keep a copy of the file in a safe place.
+Keep a copy of the file where it is safe.
 ",
         overlap.as_secs()
     );

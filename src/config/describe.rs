@@ -5,7 +5,7 @@ use std::fmt;
 use super::setting::{self, Setting};
 use super::{Config, RedisParts};
 
-/// Where a setting's value came from.
+/// Origin of a setting's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// Nobody gave it.
@@ -40,7 +40,7 @@ pub struct Described {
     pub allowed: String,
     /// Its value, secrets masked; empty when there is none.
     pub value: String,
-    /// Where the value came from.
+    /// Origin of the value.
     pub source: Source,
 }
 

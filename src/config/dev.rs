@@ -31,7 +31,7 @@ settings! {
 }
 
 impl Dev {
-    /// Where to look for the programs of private stores.
+    /// Folders that are searched for the programs of private stores.
     #[must_use]
     pub fn search_path(&self) -> crate::dev::SearchPath {
         crate::dev::SearchPath {

@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 /// The written form of a setting's value.
 pub(super) trait Form {
-    /// What is written.
+    /// Type of the value.
     type Value;
     /// Reads; `None` when the text is not of this form.
     fn parse(&self, text: &str) -> Option<Self::Value>;

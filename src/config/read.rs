@@ -20,9 +20,9 @@ const MAX_FILE: u64 = 64 * 1024;
 pub struct Problem {
     /// The variable.
     pub name: String,
-    /// What it was, if that matters; masked when secret.
+    /// Its value, if that matters; masked when secret.
     pub was: Option<String>,
-    /// What is allowed, or what to do.
+    /// Allowed values, or advice.
     pub advice: String,
 }
 

@@ -8,7 +8,7 @@ settings! {
     pub struct Telemetry = config.telemetry {
         /// Whether logs, on standard output, are one JSON object a line, or text for people.
         log_format: LogFormat = LogFormat::Json, "LOG_FORMAT", LOG_FORMAT;
-        /// What is logged: a level, or targets with levels.
+        /// Filter of the logs: a level, or targets with levels.
         // At info sqlx passes on every NOTICE of PostgreSQL, "already exists, skipping" among them.
         log_filter: String = "info,sqlx=warn".to_owned(), "RUST_LOG", LOG_FILTER;
     }

@@ -344,7 +344,7 @@ fn what_is_missing_beside_a_part_of_sms_or_mail_is_named() {
             );
         }
     }
-    // What only says how to reach a provider does not ask for one.
+    // A setting that only says how to reach a provider does not ask for one.
     good(&[
         ("TWILIO_BASE_URL", "http://127.0.0.1:4010/"),
         ("EMAIL_PORT", "25"),

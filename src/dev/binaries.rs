@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// Where to look, in this order: the given folders, `PATH`, Debian's folders.
+/// Folders that are searched, in this order: the given folders, `PATH`, Debian's folders.
 #[derive(Clone, Debug, Default)]
 pub struct SearchPath {
     /// `PG_BIN`: folder of `initdb`, `postgres` and `psql`.

@@ -91,7 +91,7 @@ fn reachable_folder_or(
         std::os::unix::fs::symlink(&target, wished)
             .map_err(Error::io(format!("linking {}", wished.display())))?;
         tracing::warn!(
-            place = %target.display(), link = %wished.display(),
+            folder = %target.display(), link = %wished.display(),
             "the user who runs PostgreSQL cannot enter this folder: its data is kept elsewhere"
         );
     }

@@ -193,17 +193,11 @@ where
     if let Some(reservation) = &mut reservation {
         reservation.shrink(body.len());
     }
-    let host = csrf::host(headers, &parts.uri);
+    let (cookie, device) = cookies_for(state, route, parts);
     let call = Call {
         bearer: token.filter(|_| principal.is_none()).map(str::to_owned),
-        cookie: route
-            .cookie
-            .then(|| CookieToken::read(state, headers, host))
-            .flatten(),
-        device: route
-            .device
-            .then(|| device_cookie(state, headers, host))
-            .flatten(),
+        cookie,
+        device,
         accept: headers.get(header::ACCEPT).cloned(),
         delivery: TokenDelivery::asked(headers),
         state: Arc::clone(state),
@@ -221,6 +215,21 @@ where
     };
     drop(body);
     run(state, route, work).await
+}
+
+/// The refresh cookie and the cookie of a trusted device, where the route takes them.
+fn cookies_for(
+    state: &AppState,
+    route: &Route,
+    parts: &Parts,
+) -> (Option<CookieToken>, Option<String>) {
+    let headers = &parts.headers;
+    let host = csrf::host(headers, &parts.uri);
+    let cookie = route
+        .cookie
+        .then(|| CookieToken::read(state, headers, host));
+    let device = route.device.then(|| device_cookie(state, headers, host));
+    (cookie.flatten(), device.flatten())
 }
 
 /// Refuses requests that HTTP itself does not allow, or whose headers are too much.

@@ -61,8 +61,8 @@ impl BackupCode {
     pub fn from_random(bits: [u8; 5]) -> Self {
         let mut symbols = Zeroizing::new(String::with_capacity(Self::SYMBOLS));
         let number = bits.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-        for place in (0..Self::SYMBOLS).rev() {
-            let index = (number >> (5 * place)) & 0x1f;
+        for position in (0..Self::SYMBOLS).rev() {
+            let index = (number >> (5 * position)) & 0x1f;
             symbols.push(char::from(Self::ALPHABET[usize::from(index as u8)]));
         }
         Self(symbols)

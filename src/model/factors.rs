@@ -199,8 +199,8 @@ impl Factors {
 
     /// Removes a method. With the last one the backup codes go.
     pub fn remove(&mut self, id: MethodId, now: Timestamp) -> Option<Removed> {
-        let place = self.methods.iter().position(|method| method.id == id)?;
-        let kind = self.methods.remove(place).kind;
+        let position = self.methods.iter().position(|method| method.id == id)?;
+        let kind = self.methods.remove(position).kind;
         if self.preferred == Some(kind) {
             self.preferred = None;
         }

@@ -175,7 +175,7 @@ metrics! {
         LETTERS: Counter = "sallyport_letters_total", ["channel", "outcome"];
     }
     "Delivery of messages" {
-        /// What providers said to letters, by channel and answer.
+        /// Providers' answers to letters, by channel and answer.
         PROVIDER_ANSWERS: Counter = "sallyport_provider_answers_total", ["channel", "answer"];
         /// Time a provider took for one letter, by channel.
         PROVIDER_SECONDS: Histogram(SLOW) = "sallyport_provider_seconds", ["channel"];

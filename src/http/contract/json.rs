@@ -66,15 +66,15 @@ fn field_before(text: &str, end: usize) -> String {
     let bytes = text.as_bytes().get(..end).unwrap_or(text.as_bytes());
     let (mut level, mut start, mut escaped) = (0_usize, None, false);
     let (mut string, mut field) = ("", "");
-    for (place, byte) in bytes.iter().enumerate() {
+    for (index, byte) in bytes.iter().enumerate() {
         match (start, byte) {
             (Some(_), _) if escaped => escaped = false,
             (Some(_), b'\\') => escaped = true,
             (Some(from), b'"') => {
-                string = text.get(from..place).unwrap_or("");
+                string = text.get(from..index).unwrap_or("");
                 start = None;
             }
-            (None, b'"') => start = Some(place + 1),
+            (None, b'"') => start = Some(index + 1),
             (None, b'{' | b'[') => level += 1,
             (None, b'}' | b']') => level = level.saturating_sub(1),
             (None, b':') if level == 1 => field = string,

@@ -22,8 +22,8 @@ pub(crate) fn describe(verdicts: &[Verdict], headers: &mut HeaderMap) {
         return;
     };
     let (mut policy, mut state) = (String::new(), String::new());
-    for (place, verdict) in latest.iter().enumerate() {
-        let comma = if place == 0 { "" } else { ", " };
+    for (index, verdict) in latest.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
         let Verdict {
             policy: name,
             quota,

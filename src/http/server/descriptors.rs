@@ -39,7 +39,7 @@ fn raise() -> Option<u64> {
 
 fn affordable(wished: usize, limit: u64) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    // Where even the reserve is too much, half is better than nothing.
+    // Half is better than nothing where even the reserve is too much.
     let most = limit.saturating_sub(RESERVE).max(limit / 2).max(1);
     wished.min(most)
 }

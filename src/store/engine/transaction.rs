@@ -12,9 +12,9 @@ use crate::store::engine::read::Snapshot;
 use crate::store::engine::receipt::Receipt;
 use crate::store::inner::Inner;
 use crate::store::postgres::RowImage;
-use crate::store::record::Keys;
+use crate::store::record::{Keys, RecordRef};
 use crate::store::redis::Op;
-use crate::store::writeback::queue::{Change, Entry};
+use crate::store::writeback::queue::{Change, Entry, Flag};
 use crate::store::{Class, Error};
 use crate::telemetry::names;
 
@@ -125,7 +125,6 @@ impl Inner {
         if let Some(error) = draft.failed {
             return Err(error);
         }
-        let partition = snapshot.partition;
         let CommitInput {
             keys,
             args,
@@ -153,8 +152,15 @@ impl Inner {
         ) else {
             return Err(Error::Unknown);
         };
+        self.remember_commit(snapshot, &draft, ver);
+        let receipt = self.enqueue_for_postgres(class, snapshot, &draft, changes, ver, log_id);
+        Ok(Answer::Committed(receipt))
+    }
+
+    /// Keeps what this process remembers in step with a commit.
+    fn remember_commit(&self, snapshot: &Snapshot, draft: &Draft, ver: i64) {
+        let partition = snapshot.partition;
         self.partitions.saw(partition, ver);
-        let takes_away = takes_away(class, snapshot, &draft);
         for write in &draft.writes {
             self.session_cache.forget(write.record);
             let stands = Some((ver, Arc::clone(&write.image)));
@@ -166,8 +172,20 @@ impl Inner {
         for job in draft.jobs.iter().filter(|job| job.due_in.is_zero()) {
             self.jobs.note(job.kind, partition);
         }
+    }
+
+    /// Hands a commit's changes to the flusher. Returns the receipt that tells when PostgreSQL has them.
+    fn enqueue_for_postgres(
+        self: &Arc<Self>,
+        class: Class,
+        snapshot: &Snapshot,
+        draft: &Draft,
+        changes: Vec<(RecordRef, Flag, Arc<str>)>,
+        ver: i64,
+        log_id: &str,
+    ) -> Receipt {
         if changes.is_empty() {
-            return Ok(Answer::Committed(Receipt::of_nothing(self)));
+            return Receipt::of_nothing(self);
         }
         for (record, ..) in &changes {
             self.absent.remove(&record.id);
@@ -186,8 +204,8 @@ impl Inner {
             })
             .collect();
         let entry = Entry {
-            partition,
-            log_id: log_id.clone(),
+            partition: snapshot.partition,
+            log_id: log_id.to_owned(),
             changes,
             lazy: class == Class::Touch,
             age: Stopwatch::start(),
@@ -195,11 +213,11 @@ impl Inner {
         };
         self.backlog.moved(i64::try_from(entry.cost()).unwrap_or(0));
         self.queue.push(entry);
-        Ok(Answer::Committed(Receipt {
+        Receipt {
             outcome: Some(outcome),
-            takes_away,
+            takes_away: takes_away(class, snapshot, draft),
             inner: Arc::clone(self),
-        }))
+        }
     }
 }
 

@@ -67,7 +67,7 @@ impl Inner {
         }
         let due = lazy_since.map(|since| LAZY.saturating_sub(since.elapsed()));
         tokio::select! {
-            () = self.queue.arrival() => false,
+            () = self.queue.next_entry() => false,
             () = clock::sleep(due.unwrap_or(LAZY)), if due.is_some() => true,
             () = self.stop.cancelled() => false,
         }

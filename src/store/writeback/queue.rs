@@ -173,7 +173,7 @@ impl Queue {
     }
 
     /// Completes when something has arrived.
-    pub(crate) async fn arrival(&self) {
+    pub(crate) async fn next_entry(&self) {
         self.arrived.notified().await;
     }
 

@@ -181,16 +181,11 @@ impl Inner {
             .await
             .map_err(|_| Error::Unavailable("redis"))?;
         let number = |index: usize| answer.get(index).and_then(Value::as_i64).unwrap_or(0);
-        let entries = answer
-            .get(3)
-            .cloned()
-            .map(Value::into_array)
-            .unwrap_or_default();
-        let due = answer
-            .get(5)
-            .cloned()
-            .map(Value::into_array)
-            .unwrap_or_default();
+        let array = |index: usize| {
+            let array = answer.get(index).cloned().map(Value::into_array);
+            array.unwrap_or_default()
+        };
+        let (entries, due) = (array(3), array(5));
         let due = due.iter().map(|count| count.as_i64().unwrap_or(0));
         Ok(PartitionScan {
             waiting: u64::try_from(number(0)).unwrap_or(0),

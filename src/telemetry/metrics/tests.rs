@@ -1,4 +1,4 @@
-//! What a scrape gets.
+//! Content of a scrape.
 
 use std::collections::BTreeSet;
 use std::fs;
