@@ -9,27 +9,7 @@ mod names;
 mod size;
 mod source;
 
-use source::{Source, lua_scripts, sources};
-
-/// Folders of `src/` whose names and comments are plain throughout; the others are counted only.
-const PLAIN: &[&str] = &[
-    "auth",
-    "core",
-    "crypto",
-    "model",
-    "outbound",
-    "config",
-    "telemetry",
-    "http",
-    "store",
-    "app",
-    "cli",
-    "dev",
-];
-
-fn is_plain(source: &Source) -> bool {
-    PLAIN.iter().any(|folder| source.is_in(folder))
-}
+use source::{lua_scripts, sources};
 
 fn assert_kept(broken: &[String]) {
     assert!(broken.is_empty(), "{broken:#?}");
@@ -81,17 +61,13 @@ fn no_name_is_empty_of_meaning() {
 
 #[test]
 fn no_identifier_is_a_metaphor() {
-    let (plain, others): (Vec<_>, Vec<_>) = sources("src").into_iter().partition(is_plain);
-    assert_kept(&names::metaphors(&plain));
+    assert_kept(&names::metaphors(&sources("src")));
     assert_kept(&names::metaphors(&sources("tests/it")));
-    println!("elsewhere: {}", names::metaphors(&others).len());
 }
 
 #[test]
 fn no_comment_opens_with_a_riddle() {
-    let (plain, others): (Vec<_>, Vec<_>) = sources("src").into_iter().partition(is_plain);
-    assert_kept(&comments::riddles(&plain));
-    println!("elsewhere: {}", comments::riddles(&others).len());
+    assert_kept(&comments::riddles(&sources("src")));
 }
 
 #[test]
