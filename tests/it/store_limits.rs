@@ -56,7 +56,7 @@ async fn no_span_of_the_window_holds_more_than_the_quota() {
 }
 
 #[tokio::test]
-async fn a_place_is_free_again_a_sixteenth_after_the_window_at_the_latest() {
+async fn a_unit_is_free_again_a_sixteenth_after_the_window_at_the_latest() {
     let stores = TestStores::new(Kind::Single).await;
     let store = stores.stepped().await;
     let bucket = [bucket(1, 1600, "a")];

@@ -42,7 +42,7 @@ pub(crate) const ROUTES: &[Route] = &[
 #[serde(rename_all = "camelCase")]
 struct RenameDeviceBody {
     /// Its new name.
-    #[schema(value_type = String, max_length = 256, example = "My laptop")]
+    #[schema(value_type = String, min_length = 1, max_length = 256, example = "My laptop")]
     device_name: DeviceName,
 }
 

@@ -78,7 +78,7 @@ struct ChallengeData<'a> {
     #[serde(rename = "requires2FA")]
     requires_2fa: bool,
     /// Goes on with this login, together with a code.
-    #[schema(example = "challenge_AZqJ…")]
+    #[schema(example = "temp_AZqJ…")]
     temp_token: &'a str,
     /// Methods that the code may come from.
     available_methods: Vec<MethodName>,

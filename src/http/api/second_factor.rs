@@ -98,7 +98,7 @@ impl From<MethodKind> for MethodName {
 #[serde(rename_all = "camelCase")]
 struct VerifyBody {
     /// From the login.
-    #[schema(value_type = String, max_length = 512, example = "challenge_AZqJ…")]
+    #[schema(value_type = String, max_length = 512, example = "temp_AZqJ…")]
     temp_token: TempToken,
     /// Six digits.
     #[schema(value_type = String, max_length = 64, example = "123456")]
@@ -129,7 +129,7 @@ impl From<VerifyBody> for Verification {
 #[serde(rename_all = "camelCase")]
 struct VerifyBackupCodeBody {
     /// From the login.
-    #[schema(value_type = String, max_length = 512, example = "challenge_AZqJ…")]
+    #[schema(value_type = String, max_length = 512, example = "temp_AZqJ…")]
     temp_token: TempToken,
     /// One of the ten; case, spaces and hyphens do not matter.
     #[schema(value_type = String, max_length = 64, example = "7KQ2-M9XD")]
@@ -163,7 +163,7 @@ fn trust(wished: bool, name: Option<DeviceName>) -> Option<Trust> {
 #[serde(rename_all = "camelCase")]
 struct ResendBody {
     /// From the login.
-    #[schema(value_type = String, max_length = 512, example = "challenge_AZqJ…")]
+    #[schema(value_type = String, max_length = 512, example = "temp_AZqJ…")]
     temp_token: TempToken,
     /// `sms` or `email`.
     #[schema(example = "sms")]
