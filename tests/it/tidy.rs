@@ -9,7 +9,7 @@ mod names;
 mod size;
 mod source;
 
-use source::{lua_scripts, sources};
+use source::{Source, lua_scripts, sources};
 
 fn assert_kept(broken: &[String]) {
     assert!(broken.is_empty(), "{broken:#?}");
