@@ -66,6 +66,7 @@ impl TestStores {
         let postgres = config::Postgres {
             url: database_url.to_owned(),
             connections: 4,
+            ..config::Postgres::default()
         };
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(2)
