@@ -176,7 +176,12 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, Error> {
         let postgres = postgres::Postgres::connect(postgres, &schema.tables)?;
-        postgres.check_schema().await?;
+        let cause = postgres.reach().await?;
+        let checked = postgres.check_schema().await;
+        checked.map_err(|error| match (error, cause) {
+            (Error::Unavailable(_), Some(cause)) => Error::Setup(cause),
+            (error, _) => error,
+        })?;
         let tracking = redis::tracking::TrackingClient::new(redis)?;
         let session_cache = SessionCache::new(tracking, settings.session_lease);
         let redis = redis::Redis::connect(redis).await?;

@@ -3,6 +3,7 @@
 mod connection;
 mod failure;
 mod queries;
+mod reach;
 mod statements;
 
 use std::time::Duration;
@@ -46,10 +47,18 @@ impl Postgres {
         tables: &[&'static Table],
     ) -> Result<Self, Error> {
         Ok(Self {
-            pool: connection::pool(&settings.url, settings.connections)?,
+            pool: connection::pool(settings)?,
             statements: Statements::new(tables),
             up: watch::Sender::new(true),
         })
+    }
+
+    /// Connects for the first time; has the cause when that failed and may pass by itself.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when the cause lasts.
+    pub(crate) async fn reach(&self) -> Result<Option<String>, Error> {
+        reach::reach(&self.pool).await
     }
 
     /// Whether the last operation was answered.
