@@ -17,6 +17,7 @@ mod guessing;
 mod harness;
 mod http_session;
 mod letters;
+mod metrics;
 mod outbound_mail;
 mod outbound_sms;
 mod overload;

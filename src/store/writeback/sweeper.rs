@@ -13,6 +13,7 @@ use fred::types::Value;
 use crate::clock::{self, Stopwatch};
 use crate::model::Partition;
 use crate::store::inner::Inner;
+use crate::store::jobs::WaitingJobs;
 use crate::store::postgres::RowImage;
 use crate::store::redis::Op;
 use crate::store::writeback::flusher::BATCH;
@@ -40,6 +41,8 @@ struct PartitionScan {
     moved: bool,
     /// Kinds of which jobs are due, by their position in the schema.
     due: Vec<usize>,
+    /// For each kind of the schema.
+    jobs: Vec<WaitingJobs>,
 }
 
 impl Inner {
@@ -91,6 +94,7 @@ impl Inner {
         let (mut waiting, mut oldest, mut bytes) = (0, 0, 0);
         let (mut entries, mut moved) = (Vec::new(), Vec::new());
         let sweeper = self.name.to_string();
+        let mut jobs = vec![WaitingJobs::default(); self.schema.jobs.len()];
         let partitions: Vec<Partition> = Partition::all().collect();
         for abreast in partitions.chunks(ABREAST) {
             let scans = abreast
@@ -107,9 +111,15 @@ impl Inner {
                 for kind in scan.due {
                     self.jobs.note(self.schema.jobs[kind], *partition);
                 }
+                for (all, here) in jobs.iter_mut().zip(scan.jobs) {
+                    all.add(&here);
+                }
             }
         }
         self.note(waiting, oldest, bytes);
+        for (kind, jobs) in self.schema.jobs.iter().zip(&jobs) {
+            jobs.measure(kind, self.clock.now());
+        }
         if !moved.is_empty() {
             // In a task of its own: it waits, and sweeping must go on meanwhile.
             let inner = Arc::clone(self);
@@ -185,7 +195,7 @@ impl Inner {
             let array = answer.get(index).cloned().map(Value::into_array);
             array.unwrap_or_default()
         };
-        let (entries, due) = (array(3), array(5));
+        let (entries, due, jobs) = (array(3), array(5), array(6));
         let due = due.iter().map(|count| count.as_i64().unwrap_or(0));
         Ok(PartitionScan {
             waiting: u64::try_from(number(0)).unwrap_or(0),
@@ -197,6 +207,7 @@ impl Inner {
                 .filter(|(_, count)| *count > 0)
                 .map(|(kind, _)| kind)
                 .collect(),
+            jobs: jobs.chunks(2).filter_map(WaitingJobs::read).collect(),
             entries: entries
                 .into_iter()
                 .filter_map(|entry| read_entry(&self.schema, partition, entry))
