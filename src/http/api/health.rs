@@ -21,6 +21,17 @@ pub(crate) const HEALTH: Route = Route::get("/health", handler!(health))
     .limited_by(Limit::Unlimited)
     .shows::<HealthReport>(&[200, 503]);
 
+/// `/health` of the internal listener.
+pub(crate) const DETAILED: Route = Route::get("/health", handler!(detailed))
+    .titled(
+        Tag::Health,
+        "detailedHealth",
+        "How the service, its stores and its parts are",
+    )
+    .open_to(Public)
+    .limited_by(Limit::Unlimited)
+    .shows::<DetailedReport>(&[200, 503]);
+
 pub(crate) const LIVE: Route = Route::get("/health/live", handler!(live))
     .titled(
         Tag::Health,
@@ -66,11 +77,18 @@ struct HealthReport {
     status: &'static str,
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
-    service: &'static str,
-    version: &'static str,
     /// Seconds since the start.
     uptime: u64,
     services: Services,
+}
+
+/// Overall health and that of every part, for operators alone: it says which version runs, how large and how busy.
+#[derive(Serialize, ToSchema)]
+struct DetailedReport {
+    #[serde(flatten)]
+    overall: HealthReport,
+    service: &'static str,
+    version: &'static str,
     checks: Checks,
     /// Remarks on the promise of durability under the present configuration.
     notes: Vec<String>,
@@ -137,13 +155,28 @@ struct MemoryCheck {
 async fn health(call: Call, (): ()) -> Result<Reply, Problem> {
     let state = &call.state;
     let health = state.health.examine(state).await?;
-    let status = health.status();
-    let report = report(state, &health, status);
-    let status = match status {
+    Ok(Reply::json(&overall(state, &health))?.status(code(&health)))
+}
+
+/// `GET /health` of the internal listener.
+async fn detailed(call: Call, (): ()) -> Result<Reply, Problem> {
+    let state = &call.state;
+    let health = state.health.examine(state).await?;
+    let report = DetailedReport {
+        overall: overall(state, &health),
+        service: "sallyport",
+        version: state.version,
+        checks: checks(&health),
+        notes: health.notes.clone(),
+    };
+    Ok(Reply::json(&report)?.status(code(&health)))
+}
+
+fn code(health: &Health) -> StatusCode {
+    match health.status() {
         Status::Healthy | Status::Degraded => StatusCode::OK,
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    Ok(Reply::json(&report)?.status(status))
+    }
 }
 
 /// State of the process in a word.
@@ -170,20 +203,16 @@ async fn ready(call: Call, (): ()) -> Result<Reply, Problem> {
     Ok(Reply::json(&StatusReport { status })?.status(code))
 }
 
-fn report(state: &AppState, health: &Health, status: Status) -> HealthReport {
+fn overall(state: &AppState, health: &Health) -> HealthReport {
     let word = |up: bool| if up { "connected" } else { "disconnected" };
     HealthReport {
-        status: status.word(),
+        status: health.status().word(),
         timestamp: state.clock.now(),
-        service: "sallyport",
-        version: state.version,
         uptime: state.started.elapsed().as_secs(),
         services: Services {
             database: word(health.database.up),
             redis: word(health.redis.up),
         },
-        checks: checks(health),
-        notes: health.notes.clone(),
     }
 }
 
