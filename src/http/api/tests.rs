@@ -88,7 +88,7 @@ fn the_plan_of_the_api() {
     GET    /health                       Public     Unlimited     -                              200 503
     GET    /health/live                  Public     Unlimited     -                              200 503
     GET    /health/ready                 Public     Unlimited     -                              200 503
-    GET    /live                         Public     Unlimited     -                              200
+    GET    /live                         Public     Unlimited     -                              200 503
     GET    /ready                        Public     Unlimited     -                              200 503
     ");
 }

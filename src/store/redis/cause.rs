@@ -130,9 +130,10 @@ pub(super) fn addresses(config: &Config) -> String {
         return path.display().to_string();
     }
     let servers = config.server.hosts().into_iter();
-    let servers: Vec<String> = servers
+    let mut servers: Vec<String> = servers
         .map(|server| format!("{}:{}", server.host, server.port))
         .collect();
+    servers.sort();
     servers.join(", ")
 }
 
@@ -140,20 +141,20 @@ pub(super) fn addresses(config: &Config) -> String {
 mod tests {
     use super::*;
 
-    fn told(error: RedisError) -> Cause {
-        Cause::of(&error, "redis.internal:6379")
+    fn told(error: &RedisError) -> Cause {
+        Cause::of(error, "redis.internal:6379")
     }
 
     #[test]
     fn errors_of_the_system_are_told_in_words() {
         let refused = std::io::Error::from_raw_os_error(111);
-        let cause = told(refused.into());
+        let cause = told(&refused.into());
         assert!(cause.text.starts_with("Redis at redis.internal:6379: "));
         assert!(cause.text.contains("connection refused"), "{cause:?}");
         assert!(!cause.is_lasting);
 
         let lookup = "failed to lookup address information: Name or service not known";
-        let cause = told(std::io::Error::other(lookup).into());
+        let cause = told(&std::io::Error::other(lookup).into());
         assert!(cause.text.contains("host name is not known"), "{cause:?}");
     }
 
@@ -170,11 +171,11 @@ mod tests {
             ),
             ("ERR This instance has cluster support disabled", "redis://"),
         ] {
-            let cause = told(RedisError::new(ErrorKind::Unknown, answer));
+            let cause = told(&RedisError::new(ErrorKind::Unknown, answer));
             assert!(cause.is_lasting, "{answer}");
             assert!(cause.text.contains(word), "{cause:?}");
         }
-        assert!(!told(RedisError::new(ErrorKind::Timeout, "Request timed out.")).is_lasting);
+        assert!(!told(&RedisError::new(ErrorKind::Timeout, "Request timed out.")).is_lasting);
     }
 
     #[test]
