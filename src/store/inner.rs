@@ -13,6 +13,7 @@ use crate::model::{Id, Timestamp};
 use crate::store::engine::partition::Partitions;
 use crate::store::engine::recent::Recent;
 use crate::store::engine::session_cache::SessionCache;
+use crate::store::health::Findings;
 use crate::store::jobs::DueJobs;
 use crate::store::postgres::Postgres;
 use crate::store::redis::Redis;
@@ -43,7 +44,7 @@ pub(crate) struct Inner {
     pub(crate) recent: Recent,
     pub(crate) session_cache: SessionCache,
     pub(crate) backlog: BacklogCounters,
-    pub(crate) notes: Vec<String>,
+    pub(crate) findings: Findings,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }

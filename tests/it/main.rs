@@ -24,6 +24,7 @@ mod overload;
 mod passwords;
 mod races;
 mod rate_limits;
+mod redis_client;
 mod second_factors;
 mod secrets_at_rest;
 mod session_watch;

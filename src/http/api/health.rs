@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::clock::Stopwatch;
-use crate::core::{Health, Status, examine};
+use crate::core::{Health, Status, examine, is_alive};
 use crate::http::contract::prelude::*;
 use crate::http::state::AppState;
 use crate::model::Timestamp;
@@ -36,11 +36,11 @@ pub(crate) const LIVE: Route = Route::get("/health/live", handler!(live))
     .titled(
         Tag::Health,
         "live",
-        "Whether the process lives; depends on nothing",
+        "Whether the process lives; no only when it cannot use a Redis that accepts connections",
     )
     .open_to(Public)
     .limited_by(Limit::Unlimited)
-    .shows::<StatusReport>(&[200]);
+    .shows::<StatusReport>(&[200, 503]);
 
 pub(crate) const READY: Route = Route::get("/health/ready", handler!(ready))
     .titled(Tag::Health, "ready", "Whether requests should be sent here")
@@ -185,9 +185,14 @@ struct StatusReport {
     status: &'static str,
 }
 
-/// `GET /health/live`: depends on nothing.
-async fn live(_: Call, (): ()) -> Result<Reply, Problem> {
-    Reply::json(&StatusReport { status: "alive" })
+/// `GET /health/live`: 503 when Redis accepts connections and for a minute this process could use none.
+async fn live(call: Call, (): ()) -> Result<Reply, Problem> {
+    let (status, code) = if call.state.core().is_ok_and(|core| !is_alive(core)) {
+        ("stuck", StatusCode::SERVICE_UNAVAILABLE)
+    } else {
+        ("alive", StatusCode::OK)
+    };
+    Ok(Reply::json(&StatusReport { status })?.status(code))
 }
 
 /// `GET /health/ready`: 503 while draining and while Redis is away.

@@ -81,16 +81,16 @@ fn the_plan_of_the_api() {
     GET    /                             Public     Unlimited     -                              200
     GET    /docs                         Public     Unlimited     -                              200
     GET    /health                       Public     Unlimited     -                              200 503
-    GET    /health/live                  Public     Unlimited     -                              200
+    GET    /health/live                  Public     Unlimited     -                              200 503
     GET    /health/ready                 Public     Unlimited     -                              200 503
     # dev mode
     GET    /dev/outbox                   Public     Unlimited     -                              200
     # internal
     GET    /metrics                      Public     Unlimited     -                              200
     GET    /health                       Public     Unlimited     -                              200 503
-    GET    /health/live                  Public     Unlimited     -                              200
+    GET    /health/live                  Public     Unlimited     -                              200 503
     GET    /health/ready                 Public     Unlimited     -                              200 503
-    GET    /live                         Public     Unlimited     -                              200
+    GET    /live                         Public     Unlimited     -                              200 503
     GET    /ready                        Public     Unlimited     -                              200 503
     ");
 }

@@ -46,10 +46,6 @@ impl Scripts {
         Self(SOURCES.map(|(_, source)| Script::from_lua(source)))
     }
 
-    pub(super) fn all(&self) -> &[Script] {
-        &self.0
-    }
-
     pub(super) fn of(&self, op: Op) -> &Script {
         &self.0[op as usize]
     }

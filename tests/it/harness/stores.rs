@@ -57,6 +57,13 @@ impl TestStores {
         stores
     }
 
+    /// Over a Redis of any kind that this test may break, and the PostgreSQL of `own`.
+    pub async fn over_redis(own: &OwnStores, redis_url: &str) -> Self {
+        let mut stores = Self::over(redis_url, "", &own.database_url()).await;
+        stores.clock = Clock::system();
+        stores
+    }
+
     async fn over(redis_url: &str, prefix: &str, database_url: &str) -> Self {
         let redis = config::Redis {
             url: redis_url.to_owned(),
