@@ -51,7 +51,11 @@ impl Drop for LentConnection {
 /// # Errors
 /// [`Error::Setup`].
 pub async fn migrate(url: &str) -> Result<(), Error> {
-    let pool = pool(url, 1)?;
+    // Migrations may wait for each other and for readers, and take their time.
+    let patient = options(url)?.options([("lock_timeout", "0"), ("statement_timeout", "0")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(patient);
     let outcome = MIGRATIONS.run(&pool).await;
     pool.close().await;
     outcome.map_err(|error| Error::Setup(format!("migrations: {error}")))
@@ -59,6 +63,15 @@ pub async fn migrate(url: &str) -> Result<(), Error> {
 
 /// A pool that connects when it is first asked.
 pub(super) fn pool(url: &str, connections: u32) -> Result<PgPool, Error> {
+    Ok(PgPoolOptions::new()
+        .max_connections(connections.max(2))
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(2))
+        .max_lifetime(Duration::from_secs(1800))
+        .connect_lazy_with(options(url)?))
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, Error> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| Error::Setup(format!("DATABASE_URL: {error}")))?
         .application_name("sallyport")
@@ -66,18 +79,14 @@ pub(super) fn pool(url: &str, connections: u32) -> Result<PgPool, Error> {
             ("TimeZone", "UTC"),
             // "Committed" must survive a crash of the server, whatever the role's default.
             ("synchronous_commit", "on"),
-            ("statement_timeout", "30s"),
+            ("lock_timeout", "2s"),
+            ("statement_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "10s"),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
         ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(connections.max(2))
-        .min_connections(1)
-        .acquire_timeout(Duration::from_secs(2))
-        .max_lifetime(Duration::from_secs(1800))
-        .connect_lazy_with(verified(options)))
+    Ok(verified(options))
 }
 
 /// Over a network the server's certificate is verified, unless the URL says otherwise in so many words
