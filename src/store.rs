@@ -74,6 +74,8 @@ use engine::session_cache::SessionCache;
 use health::Findings;
 use inner::{BacklogCounters, Inner};
 use jobs::DueJobs;
+use writeback::adoption::UnknownOutcomes;
+use writeback::conflict::RefusedEntries;
 use writeback::queue::Queue;
 
 use crate::clock::Clock;
@@ -204,6 +206,8 @@ impl Store {
             partitions: Partitions::new(),
             queue: Queue::default(),
             flushing: tokio::sync::Mutex::new(()),
+            refused: RefusedEntries::default(),
+            unknown: UnknownOutcomes::default(),
             absent: Cache::new(ABSENT_ENTRIES),
             recent: Recent::default(),
             session_cache,
@@ -289,6 +293,13 @@ impl Store {
     /// [`Error::Unavailable`]: never "no such user" when nobody knows.
     pub async fn find_stored(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
         self.0.find_stored(name).await
+    }
+
+    /// Forgets that a name leads to an account, which does not have it any more. [`Store::find_user`] asks PostgreSQL
+    /// next time.
+    pub async fn forget_name(&self, name: &Identifier, account: UserId) {
+        let names = std::slice::from_ref(name);
+        self.0.release(names, account.id()).await;
     }
 
     /// Claims names for an account that is about to be made.

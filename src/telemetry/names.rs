@@ -143,6 +143,8 @@ metrics! {
         STORE_LAG: Histogram(SLOW) = "sallyport_store_lag_seconds", [];
         /// Commits that the sweeper brought to PostgreSQL for others.
         STORE_SWEPT: Counter = "sallyport_store_swept_total", [];
+        /// Log entries of kinds that this version does not know, left to newer instances.
+        STORE_UNKNOWN_KINDS: Gauge = "sallyport_store_unknown_kinds", [];
         /// Row images put aside because PostgreSQL refuses them.
         STORE_DEAD_LETTERS: Counter = "sallyport_store_dead_letters_total", [];
         /// Accounts withdrawn because their name was taken.

@@ -37,6 +37,7 @@ mod store_limits;
 mod store_losses;
 mod store_model;
 mod store_tables;
+mod store_unknown;
 mod tidy;
 mod token_kinds;
 mod totp_outside;

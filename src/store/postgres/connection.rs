@@ -54,12 +54,11 @@ impl Drop for LentConnection {
 /// # Errors
 /// [`Error::Setup`].
 pub async fn migrate(url: &str) -> Result<(), Error> {
-    let settings = config::Postgres {
-        url: url.to_owned(),
-        connections: 1,
-        ..config::Postgres::default()
-    };
-    let pool = pool(&settings)?;
+    // Migrations may wait for each other and for readers, and take their time.
+    let patient = options(url)?.options([("lock_timeout", "0"), ("statement_timeout", "0")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(patient);
     let outcome = run_migrations(&pool).await;
     pool.close().await;
     outcome
@@ -84,25 +83,30 @@ END $$";
 
 /// A pool that connects when it is first asked.
 pub(super) fn pool(settings: &config::Postgres) -> Result<PgPool, Error> {
-    let options = PgConnectOptions::from_str(&settings.url)
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.connections.max(2))
+        .min_connections(1)
+        .acquire_timeout(settings.pool_timeout)
+        .max_lifetime(Duration::from_secs(1800))
+        .connect_lazy_with(options(&settings.url)?))
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, Error> {
+    let options = PgConnectOptions::from_str(url)
         .map_err(|error| Error::Setup(format!("DATABASE_URL: {error}")))?
         .application_name("sallyport")
         .options([
             ("TimeZone", "UTC"),
             // "Committed" must survive a crash of the server, whatever the role's default.
             ("synchronous_commit", "on"),
-            ("statement_timeout", "30s"),
+            ("lock_timeout", "2s"),
+            ("statement_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "10s"),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
         ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(settings.connections.max(2))
-        .min_connections(1)
-        .acquire_timeout(settings.pool_timeout)
-        .max_lifetime(Duration::from_secs(1800))
-        .connect_lazy_with(verified(options)))
+    Ok(verified(options))
 }
 
 /// Over a network the server's certificate is verified, unless the URL says otherwise in so many words

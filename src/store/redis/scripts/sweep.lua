@@ -2,6 +2,7 @@
 --
 -- KEYS  1 meta, 2 log, 3 lease, 4… due times of each kind of jobs
 -- ARGV  1 name of the sweeper ('' takes without a lease), 2 lease in ms, 3 minimum age in ms, 4 at most this many ('0': only tell)
+--       5 id of the last entry that was seen ('': from the beginning)
 -- Returns {entries waiting, age of the oldest in ms, bytes waiting, {entry…}, '1' when another server
 --         wrote here last, {number of jobs that are due, for each kind},
 --         {number of jobs, id of the one due first or '', for each kind}}
@@ -34,4 +35,6 @@ if ARGV[1] ~= '' then
 end
 -- '+': an entry may bear the clock of a server that was ahead of this one.
 local newest = ARGV[3] == '0' and '+' or string.format('%.0f', now - tonumber(ARGV[3]))
-return {length, age, tonumber(bytes), redis.call('XRANGE', KEYS[2], '-', newest, 'COUNT', ARGV[4]), moved, due, jobs}
+local first = ARGV[5] == '' and '-' or '(' .. ARGV[5]
+local page = redis.call('XRANGE', KEYS[2], first, newest, 'COUNT', ARGV[4])
+return {length, age, tonumber(bytes), page, moved, due, jobs}
