@@ -32,6 +32,7 @@
 //! | `writeback` | the way of a commit to PostgreSQL; names that it refuses; purge |
 //! | `jobs` | work that becomes due: taken, tried again, found again after a loss |
 //! | `index`, `limits`, `health` | login names to accounts, rate limits, health |
+//! | `schema_check`, `single_flight` | whether the schema is ours; questions that many ask at once |
 //! | `redis`, `postgres` | the clients, the scripts, the statements |
 
 mod engine;
@@ -45,6 +46,8 @@ mod limits;
 mod postgres;
 mod record;
 mod redis;
+mod schema_check;
+mod single_flight;
 mod tables;
 mod writeback;
 
@@ -62,6 +65,7 @@ pub use record::{Keys, Owned, Record, RecordId, RecordRef, Unique};
 pub use tables::{EMAIL, Schema, TABLES, Table, USERNAME, UniqueName};
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
@@ -73,6 +77,7 @@ use engine::recent::Recent;
 use engine::session_cache::SessionCache;
 use inner::{BacklogCounters, Inner};
 use jobs::DueJobs;
+use single_flight::SingleFlight;
 use writeback::queue::Queue;
 
 use crate::clock::Clock;
@@ -125,8 +130,8 @@ impl Store {
     /// flusher, the sweeper, the session cache and the detector of lost state.
     ///
     /// # Errors
-    /// [`Error::Setup`] when a store is not what the promise needs, [`Error::Unavailable`] when one is
-    /// away.
+    /// [`Error::Setup`] when a store is not what the promise needs. With PostgreSQL away nothing is served until it
+    /// was asked for its schema, unless Redis remembers that.
     pub async fn open(
         redis: &config::Redis,
         postgres: &config::Postgres,
@@ -138,6 +143,7 @@ impl Store {
         let inner = &store.0;
         inner.tasks.spawn(Arc::clone(inner).run_flusher());
         inner.tasks.spawn(Arc::clone(inner).run_sweeper());
+        inner.tasks.spawn(Arc::clone(inner).run_confirmation());
         inner.tasks.spawn(Arc::clone(inner).run_loss_detector());
         inner.tasks.spawn(Arc::clone(inner).run_session_cache());
         if settings.workers {
@@ -176,10 +182,10 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, Error> {
         let postgres = postgres::Postgres::connect(postgres, &schema.tables)?;
-        postgres.check_schema().await?;
         let tracking = redis::tracking::TrackingClient::new(redis)?;
         let session_cache = SessionCache::new(tracking, settings.session_lease);
         let redis = redis::Redis::connect(redis).await?;
+        let schema_is_known = schema_check::check(&postgres, &redis).await?.into();
         let notes = health::examine(&redis).await?;
         for note in &notes {
             tracing::warn!("{note}");
@@ -194,6 +200,10 @@ impl Store {
             jobs: DueJobs::new(&schema.jobs),
             schema,
             partitions: Partitions::new(),
+            schema_is_known,
+            confirming: SingleFlight::default(),
+            floors: SingleFlight::default(),
+            rows: SingleFlight::default(),
             queue: Queue::default(),
             flushing: tokio::sync::Mutex::new(()),
             absent: Cache::new(ABSENT_ENTRIES),
@@ -334,6 +344,12 @@ impl Store {
         self.0.redis_health().await
     }
 
+    /// Whether PostgreSQL's schema was found to be ours. Until then nothing is served.
+    #[must_use]
+    pub fn knows_schema(&self) -> bool {
+        self.0.schema_is_known.load(Ordering::Relaxed)
+    }
+
     /// Asks PostgreSQL for a sign of life.
     pub async fn postgres_health(&self) -> Health {
         self.0.postgres_health().await
@@ -382,7 +398,7 @@ impl Store {
     /// [`Error::Unavailable`] when a store is away.
     pub async fn check(&self) -> Result<(), Error> {
         self.0.postgres.ping().await?;
-        self.0.check_rewinds().await?;
+        self.0.check_stores().await?;
         self.0.requeue_lost_jobs().await
     }
 
@@ -394,7 +410,9 @@ impl Store {
         inner.tasks.close();
         let last = async {
             inner.tasks.wait().await;
-            inner.flush_once().await
+            inner.flush_once().await?;
+            inner.leave().await;
+            Ok::<_, Error>(())
         };
         if !matches!(tokio::time::timeout(deadline, last).await, Ok(Ok(()))) {
             tracing::warn!("some changes stay in Redis's log for others to bring to PostgreSQL");

@@ -2,6 +2,7 @@
 
 mod connect;
 pub(crate) mod keys;
+mod reconnections;
 mod scripts;
 pub(crate) mod tracking;
 
@@ -21,6 +22,7 @@ use crate::config;
 use crate::store::Error;
 use crate::telemetry::names;
 use keys::KeySpace;
+use reconnections::Reconnections;
 pub(crate) use scripts::Op;
 use scripts::Scripts;
 
@@ -31,6 +33,7 @@ pub(crate) struct Redis {
     pub(crate) keys: KeySpace,
     scripts: Scripts,
     reconnected: Arc<Notify>,
+    reconnections: Reconnections,
 }
 
 impl Redis {
@@ -42,7 +45,11 @@ impl Redis {
             pool,
             keys: KeySpace::new(&settings.prefix),
             scripts: Scripts::new(),
+            reconnections: Reconnections::default(),
         };
+        for client in redis.pool.clients() {
+            redis.reconnections.follow(client);
+        }
         for script in redis.scripts.all() {
             script
                 .load(redis.pool.next())
@@ -134,6 +141,17 @@ impl Redis {
             .hkeys(key)
             .await
             .map_err(|error| refused("read", &error))
+    }
+
+    /// Removes a field of a hash.
+    pub(crate) async fn remove_field(&self, key: String, field: String) -> Result<(), Error> {
+        let removed = self.client()?.hdel(key, field).await;
+        removed.map_err(|error| uncertain("remove", &error))
+    }
+
+    /// How many connections were made so far: while the number stays, answers come from the same servers.
+    pub(crate) fn connections(&self) -> u64 {
+        self.reconnections.count()
     }
 
     /// Text of `INFO` from one server.

@@ -34,6 +34,7 @@ mod store_jobs;
 mod store_limits;
 mod store_losses;
 mod store_model;
+mod store_recovery;
 mod store_tables;
 mod tidy;
 mod token_kinds;
