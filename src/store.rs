@@ -32,6 +32,7 @@
 //! | `writeback` | the way of a commit to PostgreSQL; names that it refuses; purge |
 //! | `jobs` | work that becomes due: taken, tried again, found again after a loss |
 //! | `index`, `limits`, `health` | login names to accounts, rate limits, health |
+//! | `schema_check`, `single_flight` | whether the schema is ours; questions that many ask at once |
 //! | `redis`, `postgres` | the clients, the scripts, the statements |
 
 mod engine;
@@ -45,6 +46,8 @@ mod limits;
 mod postgres;
 mod record;
 mod redis;
+mod schema_check;
+mod single_flight;
 mod tables;
 mod writeback;
 
@@ -62,6 +65,7 @@ pub use record::{Keys, Owned, Record, RecordId, RecordRef, Unique};
 pub use tables::{EMAIL, Schema, TABLES, Table, USERNAME, UniqueName};
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
@@ -74,6 +78,7 @@ use engine::session_cache::SessionCache;
 use health::Findings;
 use inner::{BacklogCounters, Inner};
 use jobs::DueJobs;
+use single_flight::SingleFlight;
 use writeback::adoption::UnknownOutcomes;
 use writeback::conflict::RefusedEntries;
 use writeback::queue::Queue;
@@ -129,8 +134,8 @@ impl Store {
     /// and checks when it is there.
     ///
     /// # Errors
-    /// [`Error::Setup`] when a store is not what the promise needs, [`Error::Unavailable`] when PostgreSQL is
-    /// away.
+    /// [`Error::Setup`] when a store is not what the promise needs. With PostgreSQL away nothing is served until it
+    /// was asked for its schema, unless Redis remembers that.
     pub async fn open(
         redis: &config::Redis,
         postgres: &config::Postgres,
@@ -142,6 +147,7 @@ impl Store {
         let inner = &store.0;
         inner.tasks.spawn(Arc::clone(inner).run_flusher());
         inner.tasks.spawn(Arc::clone(inner).run_sweeper());
+        inner.tasks.spawn(Arc::clone(inner).run_confirmation());
         inner.tasks.spawn(Arc::clone(inner).run_loss_detector());
         inner.tasks.spawn(Arc::clone(inner).run_session_cache());
         inner.tasks.spawn(Arc::clone(inner).run_examiner());
@@ -181,12 +187,9 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, Error> {
         let postgres = postgres::Postgres::connect(postgres, &schema.tables)?;
-        let cause = postgres.reach().await?;
-        let checked = postgres.check_schema().await;
-        checked.map_err(|error| match (error, cause) {
-            (Error::Unavailable(_), Some(cause)) => Error::Setup(cause),
-            (error, _) => error,
-        })?;
+        if let Some(cause) = postgres.reach().await? {
+            tracing::error!("{cause}");
+        }
         let tracking = redis::tracking::TrackingClient::new(redis)?;
         let session_cache = SessionCache::new(tracking, settings.session_lease);
         let redis = redis::Redis::connect(redis).await?;
@@ -194,6 +197,7 @@ impl Store {
         if let Err(error @ Error::Setup(_)) = findings.renew(&redis).await {
             return Err(error);
         }
+        let schema_is_known = schema_check::check(&postgres, &redis).await?.into();
         Ok(Self(Arc::new(Inner {
             redis,
             postgres,
@@ -204,6 +208,10 @@ impl Store {
             jobs: DueJobs::new(&schema.jobs),
             schema,
             partitions: Partitions::new(),
+            schema_is_known,
+            confirming: SingleFlight::default(),
+            floors: SingleFlight::default(),
+            rows: SingleFlight::default(),
             queue: Queue::default(),
             flushing: tokio::sync::Mutex::new(()),
             refused: RefusedEntries::default(),
@@ -353,6 +361,12 @@ impl Store {
         self.0.redis_health().await
     }
 
+    /// Whether PostgreSQL's schema was found to be ours. Until then nothing is served.
+    #[must_use]
+    pub fn knows_schema(&self) -> bool {
+        self.0.schema_is_known.load(Ordering::Relaxed)
+    }
+
     /// Asks PostgreSQL for a sign of life.
     pub async fn postgres_health(&self) -> Health {
         self.0.postgres_health().await
@@ -408,7 +422,7 @@ impl Store {
     /// [`Error::Unavailable`] when a store is away.
     pub async fn check(&self) -> Result<(), Error> {
         self.0.postgres.ping().await?;
-        self.0.check_rewinds().await?;
+        self.0.check_stores().await?;
         self.0.requeue_lost_jobs().await
     }
 
@@ -420,7 +434,9 @@ impl Store {
         inner.tasks.close();
         let last = async {
             inner.tasks.wait().await;
-            inner.flush_once().await
+            inner.flush_once().await?;
+            inner.leave().await;
+            Ok::<_, Error>(())
         };
         if !matches!(tokio::time::timeout(deadline, last).await, Ok(Ok(()))) {
             tracing::warn!("some changes stay in Redis's log for others to bring to PostgreSQL");

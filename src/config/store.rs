@@ -16,7 +16,8 @@ settings! {
         /// Changes not yet in PostgreSQL that Redis may hold, over all partitions.
         log_budget_bytes: u64 = 512 << 20, "LOG_BUDGET_BYTES", Size::new(1 << 20..=1 << 40);
         /// How long changes wait after Redis lost state, so that other instances can bring what they still hold
-        /// in memory to PostgreSQL.
+        /// in memory to PostgreSQL; also how long a Redis that restarted waits for instances that do not say what
+        /// they have seen.
         loss_hold: Duration = Duration::from_secs(2), "LOSS_HOLD", Span(Duration::ZERO..=60 * SECOND);
         /// How long an instance may check a session from memory after Redis last confirmed that it would have told of
         /// a change; what ends sessions is answered after that. `0s`: every check asks Redis. The same for all

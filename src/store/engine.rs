@@ -1,6 +1,7 @@
 //! Reads and commits: snapshots of records, transactions over them, and what a process remembers of both.
 
 mod commit_input;
+pub(crate) mod confirm;
 pub(crate) mod draft;
 mod loss_detector;
 pub(crate) mod partition;

@@ -3,7 +3,7 @@
 use super::UniqueName;
 
 /// An error of the store. None of these says more than is known.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A store did not answer, and nothing was changed.
     #[error("{0} is away")]

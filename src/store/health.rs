@@ -8,6 +8,7 @@ use crate::clock::{self, Stopwatch};
 use crate::store::Error;
 use crate::store::inner::Inner;
 use crate::store::redis::Redis;
+use crate::store::schema_check;
 
 /// State of one store, for `/health`.
 #[derive(Clone, Debug)]
@@ -103,6 +104,10 @@ impl Inner {
             let connections = Some(self.redis.connections());
             if connections != examined && self.findings.renew(&self.redis).await.is_ok() {
                 examined = connections;
+                if self.schema_is_known.load(Ordering::Relaxed) {
+                    // A Redis that came later, or lost it.
+                    let _ = schema_check::remember(&self.redis).await;
+                }
             }
         }
     }

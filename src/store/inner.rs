@@ -1,16 +1,20 @@
 //! The state that all clones of a [`crate::store::Store`] share.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 
 use quick_cache::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Error;
+use super::single_flight::SingleFlight;
 use super::tables::Schema;
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Id, Timestamp};
+use crate::model::{Id, Partition, Timestamp};
+use crate::store::engine::confirm::Floors;
 use crate::store::engine::partition::Partitions;
+use crate::store::engine::read::FoundRow;
 use crate::store::engine::recent::Recent;
 use crate::store::engine::session_cache::SessionCache;
 use crate::store::health::Findings;
@@ -34,6 +38,14 @@ pub(crate) struct Inner {
     /// Names this process as a sweeper.
     pub(crate) name: Id,
     pub(crate) partitions: Partitions,
+    /// Whether PostgreSQL's schema is ours; until then no partition is confirmed.
+    pub(crate) schema_is_known: AtomicBool,
+    /// Partitions that are being confirmed.
+    pub(crate) confirming: SingleFlight<Partition, Result<(), Error>>,
+    /// Questions to PostgreSQL for the versions of all partitions.
+    pub(crate) floors: SingleFlight<(), Result<Floors, Error>>,
+    /// Rows that are being read from PostgreSQL, by kind and id.
+    pub(crate) rows: SingleFlight<(&'static str, Id), FoundRow>,
     pub(crate) queue: Queue,
     /// One flush at a time. Whoever holds it must not wait for another flush.
     pub(crate) flushing: tokio::sync::Mutex<()>,

@@ -173,7 +173,7 @@ impl Inner {
             if answer.first().is_some_and(Value::is_array) {
                 return answer.into_iter().map(read_row).collect();
             }
-            Box::pin(self.incarnate(partition, None)).await?;
+            Box::pin(self.confirm(partition)).await?;
         }
         Err(Error::Unavailable("redis"))
     }

@@ -22,6 +22,8 @@ use connection::LentConnection;
 pub use connection::migrate;
 pub(crate) use failure::Failure;
 pub(crate) use queries::flush::RowImage;
+pub(crate) use queries::records::StoredRow;
+pub(crate) use queries::schema::{newer_schema, newest_migration};
 use statements::Statements;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

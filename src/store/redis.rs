@@ -4,6 +4,7 @@ mod cause;
 mod connect;
 mod failure;
 pub(crate) mod keys;
+mod reconnections;
 mod scripts;
 mod supervised_client;
 pub(crate) mod tracking;
@@ -116,7 +117,7 @@ impl Redis {
         self.client().is_ok()
     }
 
-    /// Number of connections made so far.
+    /// Number of connections made so far: while it stays, answers come from the same servers.
     pub(crate) fn connections(&self) -> u64 {
         self.clients.iter().map(SupervisedClient::connections).sum()
     }
@@ -242,6 +243,12 @@ impl Redis {
                 return settled;
             }
         }
+    }
+
+    /// Removes a field of a hash.
+    pub(crate) async fn remove_field(&self, key: String, field: String) -> Result<(), Error> {
+        let removed = self.client()?.hdel(key, field).await;
+        removed.map_err(|error| uncertain("remove", &error))
     }
 
     /// Text of `INFO` from one server.

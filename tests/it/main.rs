@@ -36,6 +36,7 @@ mod store_jobs;
 mod store_limits;
 mod store_losses;
 mod store_model;
+mod store_recovery;
 mod store_tables;
 mod store_unknown;
 mod tidy;

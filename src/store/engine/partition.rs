@@ -1,27 +1,16 @@
-//! A partition's incarnation and clock, and what happens when Redis turns out to have lost them.
+//! A partition's incarnation and clock, as this process knows them.
 //!
 //! Every commit moves a partition's clock (`ver`) forward. A Redis that shows no clock, or an earlier
 //! one than this process or PostgreSQL has seen, has lost acknowledged state: the partition gets a new
-//! incarnation (`gen`), after which everything in it is cold and comes back from PostgreSQL.
+//! incarnation (`gen`), after which everything in it is cold and comes back from PostgreSQL (`engine/confirm.rs`).
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
-
-use fred::types::Value;
-use tokio::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use crate::clock;
 use crate::model::{Partition, Timestamp};
 use crate::store::Error;
 use crate::store::inner::Inner;
-use crate::store::redis::Op;
-use crate::telemetry::names;
-
-/// Partitions settled at the same time.
-const ABREAST: usize = 16;
-/// An incarnation waits this long for this process's own flush.
-const FLUSH: Duration = Duration::from_secs(5);
 
 /// Clock and incarnation of a partition, as Redis has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +19,18 @@ pub(crate) struct Meta {
     pub(crate) ver: i64,
     /// When it was last found to have lost state; 0 for never.
     pub(crate) lost: Timestamp,
+    /// Server that wrote last.
+    pub(crate) run: Run,
+}
+
+/// A run of a Redis server (`run_id` of `INFO server`; another one after a restart), by its first 128 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run(u128);
+
+impl Run {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        u128::from_str_radix(text.get(..32)?, 16).ok().map(Self)
+    }
 }
 
 impl Meta {
@@ -40,6 +41,7 @@ impl Meta {
             gen_: words.next()?.parse().ok()?,
             ver: words.next()?.parse().ok()?,
             lost: Timestamp::from_micros(words.nth(1)?.parse().ok()?),
+            run: Run::parse(words.next()?)?,
         })
     }
 }
@@ -50,9 +52,9 @@ struct Known {
     /// Highest version seen in any incarnation.
     high: AtomicI64,
     /// As it was last read.
-    last: std::sync::Mutex<Option<Meta>>,
-    /// One incarnation at a time.
-    incarnating: Mutex<()>,
+    last: Mutex<Option<Meta>>,
+    /// The server that holds it, and the number of connections that had been made when it said so.
+    server: Mutex<Option<(u64, Run)>>,
 }
 
 /// This process's knowledge of all partitions.
@@ -71,10 +73,8 @@ impl Partitions {
 
     /// The partition as it was last read.
     pub(crate) fn last(&self, partition: Partition) -> Option<Meta> {
-        *self.0[usize::from(partition.0)]
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let known = &self.0[usize::from(partition.0)];
+        *known.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers the partition as it was read.
@@ -82,6 +82,19 @@ impl Partitions {
         self.saw(partition, meta.ver);
         let known = &self.0[usize::from(partition.0)];
         *known.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(meta);
+    }
+
+    /// The server that holds the partition, and the number of connections that had been made when it said so:
+    /// after another one it may be another server.
+    fn server(&self, partition: Partition) -> Option<(u64, Run)> {
+        let known = &self.0[usize::from(partition.0)];
+        *known.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the server that holds the partition.
+    pub(crate) fn believe(&self, partition: Partition, connections: u64, run: Run) {
+        let known = &self.0[usize::from(partition.0)];
+        *known.server.lock().unwrap_or_else(PoisonError::into_inner) = Some((connections, run));
     }
 
     /// Remembers a version seen.
@@ -93,94 +106,11 @@ impl Partitions {
 }
 
 impl Inner {
-    /// Settles what became of a partition whose clock was found missing or behind, or that another server
-    /// holds now than the one that wrote last: gives it a new incarnation where state was lost, else takes
-    /// it over as it is. `found` is what was read; when somebody else was first, nothing happens.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when either store is away: without PostgreSQL nobody knows what was lost.
-    pub(crate) async fn incarnate(
-        self: &Arc<Self>,
-        partition: Partition,
-        found: Option<Meta>,
-    ) -> Result<(), Error> {
-        let known = &self.partitions.0[usize::from(partition.0)];
-        let _one_at_a_time = known.incarnating.lock().await;
-        let now = self.redis.fetch(self.redis.keys.meta(partition)).await?;
-        let now = now.as_deref().and_then(Meta::parse);
-        if now.map(|meta| meta.gen_) != found.map(|meta| meta.gen_) {
-            return Ok(());
-        }
-        // Changes that this process or others still hold, and those of the log, must be in PostgreSQL
-        // before it is asked.
-        self.flush_within(FLUSH).await?;
-        if found.is_some() {
-            clock::sleep(self.settings.loss_hold).await;
-            self.drain(partition).await?;
-        }
-        let stored = self.postgres.partition(partition).await?;
-        let high = known.high.load(Ordering::SeqCst);
-        let floor = stored.unwrap_or(0).max(high);
-        let verdict = match found {
-            None if floor == 0 => "born",
-            Some(meta) if meta.ver >= floor => "kept",
-            _ => "lost",
-        };
-        let answer: (i64, i64) = self
-            .redis
-            .run(
-                Op::Incarnate,
-                vec![
-                    self.redis.keys.meta(partition),
-                    self.redis.keys.incarnation(partition),
-                ],
-                vec![
-                    Value::from(found.map_or(0, |meta| meta.gen_).to_string()),
-                    Value::from(floor.to_string()),
-                    Value::from(verdict),
-                ],
-            )
-            .await
-            .map_err(|_| Error::Unavailable("redis"))?;
-        self.partitions.saw(partition, answer.1);
-        if verdict == "lost" {
-            let seen = if found.is_some() { "rewound" } else { "empty" };
-            metrics::counter!(names::STORE_REWINDS, "seen" => seen).increment(1);
-            tracing::error!(%partition, seen, "Redis had lost acknowledged state; the partition starts anew");
-        }
-        Ok(())
-    }
-
-    /// Settles partitions that another server holds now than the one that wrote last.
-    pub(crate) async fn take_over(self: &Arc<Self>, moved: Vec<Partition>) {
-        let settled = moved.into_iter().map(async |partition| {
-            let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
-            match meta.as_deref().and_then(Meta::parse) {
-                Some(meta) => Box::pin(self.incarnate(partition, Some(meta))).await,
-                None => Ok(()),
-            }
-        });
-        let settled: Vec<Result<(), Error>> = futures_util::future::join_all(settled).await;
-        if let Some(Err(error)) = settled.into_iter().find(Result::is_err) {
-            tracing::warn!(%error, "Redis is another server by now; what it lost is not settled yet");
-        }
-    }
-
-    /// Gives every partition that has none its first incarnation, while PostgreSQL can be asked: later, when
-    /// it is away, nobody could tell a partition that is new from one that was lost.
-    pub(crate) async fn settle_new_ones(self: &Arc<Self>) -> Result<(), Error> {
-        let partitions: Vec<Partition> = Partition::all().collect();
-        for abreast in partitions.chunks(ABREAST) {
-            let settled = abreast.iter().map(async |partition| {
-                let meta = self.redis.keys.meta(*partition);
-                match self.redis.fetch(meta).await? {
-                    Some(_) => Ok(()),
-                    None => Box::pin(self.incarnate(*partition, None)).await,
-                }
-            });
-            futures_util::future::try_join_all(settled).await?;
-        }
-        Ok(())
+    /// Whether the clock that was read is believable: not behind what this process had seen when it asked, and
+    /// written last by the server that this process reads from, as far as it knows.
+    pub(crate) fn believes(&self, partition: Partition, high: i64, meta: Meta) -> bool {
+        let server = self.partitions.server(partition);
+        meta.ver >= high && server == Some((self.redis.connections(), meta.run))
     }
 
     /// Whether Redis still stands where this process last saw the partition.
@@ -195,6 +125,6 @@ impl Inner {
 
     /// Waits until a held partition takes mutations again.
     pub(crate) async fn wait_out_hold(&self) {
-        clock::sleep(self.settings.loss_hold / 4).await;
+        clock::sleep(self.settings.loss_hold / 8).await;
     }
 }

@@ -10,6 +10,7 @@ use crate::store::Error;
 use crate::store::engine::partition::Meta;
 use crate::store::image;
 use crate::store::inner::Inner;
+use crate::store::postgres::StoredRow;
 use crate::store::record::{Keys, Owned, Record, RecordRef};
 use crate::store::redis::Op;
 use crate::telemetry::names;
@@ -51,6 +52,9 @@ impl Snapshot {
         keys.records(&mut images)
     }
 }
+
+/// A row of PostgreSQL, when there is one.
+pub(crate) type FoundRow = Result<Option<Arc<StoredRow>>, Error>;
 
 /// Outcome of a hydration.
 enum Hydrated {
@@ -98,8 +102,8 @@ impl Inner {
         keys.extend(records.iter().map(|record| self.redis.keys.record(*record)));
         let mut values = self.redis.mget(keys).await?.into_iter();
         let meta = values.next().flatten().as_deref().and_then(Meta::parse);
-        let Some(meta) = meta.filter(|meta| meta.ver >= high) else {
-            Box::pin(self.incarnate(partition, meta)).await?;
+        let Some(meta) = meta.filter(|meta| self.believes(partition, high, *meta)) else {
+            Box::pin(self.confirm(partition)).await?;
             return Ok(None);
         };
         self.partitions.saw_meta(partition, meta);
@@ -126,7 +130,7 @@ impl Inner {
                         return Ok(None);
                     }
                     Hydrated::Rewound => {
-                        Box::pin(self.incarnate(partition, Some(meta))).await?;
+                        Box::pin(self.confirm(partition)).await?;
                         return Ok(None);
                     }
                 },
@@ -144,7 +148,7 @@ impl Inner {
     }
 
     /// Brings a cold record back from PostgreSQL.
-    async fn hydrate(&self, meta: Meta, record: RecordRef) -> Result<Hydrated, Error> {
+    async fn hydrate(self: &Arc<Self>, meta: Meta, record: RecordRef) -> Result<Hydrated, Error> {
         let now = self.clock.now();
         if self
             .absent
@@ -153,8 +157,9 @@ impl Inner {
         {
             return Ok(Hydrated::Absent);
         }
-        let (ver, image) = match self.postgres.row(record).await? {
-            Some(row) => (row.ver.to_string(), row.image),
+        let row = self.row(record).await?;
+        let (ver, image) = match &row {
+            Some(row) => (row.ver.to_string(), row.image.clone()),
             None => ("-".to_owned(), String::new()),
         };
         let answer: Vec<String> = self
@@ -188,12 +193,24 @@ impl Inner {
                     .insert(record.id, (now.after(ABSENT), meta.gen_));
                 Hydrated::Absent
             }
-            (Some("rewound" | "moved"), ..) => Hydrated::Rewound,
+            (Some("rewound" | "moved"), ..) => {
+                let stored = row.map_or(0, |row| row.ver);
+                self.partitions.saw(record.id.partition(), stored);
+                Hydrated::Rewound
+            }
             (Some("held" | "pending"), ..) => Hydrated::Wait,
             _ => Hydrated::Again,
         };
         metrics::counter!(names::STORE_HYDRATIONS, "outcome" => outcome.label()).increment(1);
         Ok(outcome)
+    }
+
+    /// A row of PostgreSQL, asked once for all who read it at the same time. It may be a little older than the
+    /// question; the script that hydrates compares it with Redis afterwards, for each reader.
+    async fn row(self: &Arc<Self>, record: RecordRef) -> FoundRow {
+        let inner = Arc::clone(self);
+        let ask = || async move { Ok(inner.postgres.row(record).await?.map(Arc::new)) };
+        self.rows.run((record.table.kind, record.id), ask).await
     }
 }
 

@@ -83,10 +83,7 @@ impl Inner {
                 _ if !is_fresh => metrics::counter!(names::STORE_OUTDATED).increment(1),
                 Answer::Held => self.wait_out_hold().await,
                 Answer::Stale => {}
-                Answer::Moved => {
-                    let seen = Some(snapshot.meta);
-                    Box::pin(self.incarnate(snapshot.partition, seen)).await?;
-                }
+                Answer::Moved => Box::pin(self.confirm(snapshot.partition)).await?,
                 Answer::Conflict => {
                     metrics::counter!(names::STORE_CONFLICTS).increment(1);
                     if attempt > 2 {

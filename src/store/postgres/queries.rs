@@ -6,5 +6,5 @@ pub(super) mod flush;
 mod jobs;
 mod partitions;
 mod purge;
-mod records;
-mod schema;
+pub(crate) mod records;
+pub(crate) mod schema;

@@ -37,6 +37,17 @@ impl KeySpace {
         self.tagged(partition, "meta")
     }
 
+    /// Newest migration that was found in PostgreSQL.
+    pub(crate) fn schema(&self) -> String {
+        format!("{}schema", self.prefix)
+    }
+
+    /// Hash of instance to the server that it has told what it had seen, the version, and when (µs):
+    /// `run ver since`. `older` are all instances of versions without this hash.
+    pub(crate) fn instances(&self, partition: Partition) -> String {
+        self.tagged(partition, "instances")
+    }
+
     /// Stream of commits that are not yet in PostgreSQL.
     pub(crate) fn log(&self, partition: Partition) -> String {
         self.tagged(partition, "log")

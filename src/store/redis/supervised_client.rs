@@ -6,7 +6,7 @@
 //! and a client with a silent server, without a task or without a connection is replaced. Nothing is sent again
 //! for that: what the old client has under way is answered, or fails.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::cause::{Cause, addresses};
+use super::reconnections::Reconnections;
 use crate::clock::{self, Stopwatch};
 use crate::store::Error;
 use crate::telemetry::names;
@@ -55,8 +56,7 @@ struct Supervision {
     connected: Arc<Notify>,
     /// Signalled when an answer shows that the server is the wrong one.
     distrusted: Notify,
-    /// Connections made so far.
-    connections: AtomicU64,
+    connections: Reconnections,
     is_stuck: AtomicBool,
     absence: Mutex<Absence>,
 }
@@ -87,13 +87,15 @@ impl SupervisedClient {
     ) -> Result<Self, Error> {
         let client = builder.build();
         let client = client.map_err(|error| Error::Setup(format!("REDIS_URL: {error}")))?;
+        let connections = Reconnections::default();
+        connections.follow(&client);
         let supervision = Supervision {
             builder,
             timeout,
             present: RwLock::new(client),
             connected,
             distrusted: Notify::new(),
-            connections: AtomicU64::new(0),
+            connections,
             is_stuck: AtomicBool::new(false),
             absence: Mutex::new(Absence {
                 cause: None,
@@ -118,9 +120,9 @@ impl SupervisedClient {
         self.supervision.present()
     }
 
-    /// Number of connections made so far.
+    /// Number of connections made so far: while it stays, answers come from the same servers.
     pub(super) fn connections(&self) -> u64 {
-        self.supervision.connections.load(Ordering::Relaxed)
+        self.supervision.connections.count()
     }
 
     /// The cause for which there was no connection last.
@@ -171,7 +173,10 @@ impl Supervision {
             };
             tracing::warn!(reason, "the client of Redis is replaced");
             match self.builder.build() {
-                Ok(next) => *self.locked() = next,
+                Ok(next) => {
+                    self.connections.follow(&next);
+                    *self.locked() = next;
+                }
                 Err(error) => tracing::error!(%error, "no new client of Redis"),
             }
             let timeout = self.timeout;
@@ -239,7 +244,6 @@ impl Supervision {
 
     fn note_connection(&self) {
         metrics::counter!(names::REDIS_RECONNECTS).increment(1);
-        self.connections.fetch_add(1, Ordering::Relaxed);
         self.absence(|absence| absence.told = None);
         self.connected.notify_one();
     }

@@ -132,7 +132,7 @@ impl Inner {
             // In a task of its own: it waits, and sweeping must go on meanwhile.
             let inner = Arc::clone(self);
             self.tasks
-                .spawn(async move { inner.take_over(moved).await });
+                .spawn(async move { inner.confirm_all(moved).await });
         }
         Ok(entries)
     }

@@ -1,9 +1,10 @@
 //! Stores of one test: a database and a key prefix of its own, and ways to break both.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use fred::clients::Client;
-use fred::interfaces::{ClientLike, KeysInterface};
+use fred::interfaces::{ClientLike, HashesInterface, KeysInterface};
 use fred::types::config::{Config, ServerConfig};
 use fred::types::{Builder, ClusterHash, CustomCommand};
 use sallyport::clock::Clock;
@@ -176,6 +177,15 @@ impl TestStores {
                 node.set::<(), _, _>(&key, meta, None, None, false)
                     .await
                     .expect("set");
+            }
+            if key.ends_with(":instances") {
+                let told: HashMap<String, String> = node.hgetall(&key).await.expect("read");
+                for (instance, told) in told {
+                    let (_, rest) = told.split_once(' ').expect("a server");
+                    let told = format!("{} {rest}", "f".repeat(40));
+                    let told = node.hset::<(), _, _>(&key, (instance, told)).await;
+                    told.expect("set");
+                }
             }
         }
     }

@@ -15,17 +15,6 @@ impl Postgres {
         answer.await.map(|_| ())
     }
 
-    /// Highest version of one partition; `None` when it never held anything.
-    pub(crate) async fn partition(&self, partition: Partition) -> Result<Option<i64>, Error> {
-        let ver = self.ask("partition", async |connection| {
-            sqlx::query_scalar("SELECT ver FROM partitions WHERE partition = $1")
-                .bind(i16::from(partition.0))
-                .fetch_optional(connection)
-                .await
-        });
-        ver.await
-    }
-
     /// Highest version of every partition that ever held anything.
     pub(crate) async fn partitions(&self) -> Result<Vec<(Partition, i64)>, Error> {
         let rows = self.ask("partitions", async |connection| {

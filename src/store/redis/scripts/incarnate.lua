@@ -1,26 +1,76 @@
--- Gives a partition a new incarnation, after which every record in it counts as cold; or, where nothing
--- was lost, takes it over as it is for the server that holds it now.
+-- Confirms whether this server is as far as the partition has come. Every instance says what it has seen. Where
+-- nothing is missing the server is noted as the one that writes from now on; where state was lost, the partition gets
+-- a new incarnation, after which every record in it counts as cold.
 --
--- KEYS  1 meta, 2 incarnation alone
--- ARGV  1 incarnation that the caller found lacking ('0': there was none), 2 version to stay above
---       3 'lost' state, 'born' for the first time, or 'kept': nothing is missing
--- Returns {gen, ver} as they stand now; somebody else may have been first
+-- KEYS  1 meta, 2 incarnation alone, 3 instances
+-- ARGV  1 name of the instance, 2 highest version that it has seen
+--       3 version that PostgreSQL has reached ('?' when it was not asked yet, '-' when it is away)
+--       4 how long others may take to say what they have seen, in µs
+--       5 '1' when PostgreSQL has what this instance held and what the log here holds
+-- Returns {'confirmed' | 'born' | 'empty' | 'rewound', gen, ver, server} as they stand now (the last two: state was
+--         lost) | {'wait'} for other instances | {'ask'} PostgreSQL | {'flush'} first | {'away'} without PostgreSQL
+--         nobody knows
 
+local HOUR, REFRESHED = 3600000000, 600000000
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local meta = redis.call('GET', KEYS[1])
-local gen, ver, bytes, lost = '0', '0', '0', '0'
-if meta then
-    gen, ver, bytes, lost = string.match(meta, '^(%d+) (%d+) (%-?%d+) (%d+)')
-    if gen ~= ARGV[1] then return {gen, ver} end
-end
-if ARGV[3] == 'kept' and tonumber(ver) >= tonumber(ARGV[2]) then
-    redis.call('SET', KEYS[1], gen .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. server)
-    return {gen, ver}
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-ver = string.format('%.0f', math.max(tonumber(ARGV[2]) + 1, tonumber(ver) + 1, now))
-if ARGV[3] ~= 'born' then lost = string.format('%.0f', now) end
+local asked = tonumber(ARGV[3])
+local meta = redis.call('GET', KEYS[1])
+local gen, ver, bytes, lost, run = '0', '0', '0', '0', ''
+if meta then
+    gen, ver, bytes, lost, run = string.match(meta, '^(%d+) (%d+) (%-?%d+) (%d+) (%x+)$')
+end
+
+-- Each instance: the server that it has told, what it had seen by then, since when. One that has not told this
+-- server may hold what it lacks. 'older' are those of versions that tell nobody: they may be here for an hour after
+-- the first that tells.
+local floor, since, missing = math.max(tonumber(ARGV[2]), asked or 0), now, {}
+local told, at = '', now
+local instances = redis.call('HGETALL', KEYS[3])
+if #instances == 0 then
+    local older = '0 0 ' .. (meta and string.format('%.0f', now) or '0')
+    redis.call('HSET', KEYS[3], 'older', older)
+    instances = {'older', older}
+end
+for i = 1, #instances, 2 do
+    local name = instances[i]
+    local its_server, seen, its_at = string.match(instances[i + 1], '^(%x+) (%d+) (%d+)$')
+    its_at = tonumber(its_at)
+    if its_server == server then
+        floor, since = math.max(floor, tonumber(seen)), math.min(since, its_at)
+    end
+    if name == ARGV[1] then
+        told, at = its_server, its_at
+    elseif now - its_at > HOUR then
+        if name ~= 'older' then redis.call('HDEL', KEYS[3], name) end
+    elseif its_server ~= server then
+        missing[#missing + 1] = name
+    end
+end
+if told ~= server or (run == server and now - at > REFRESHED) then
+    redis.call('HSET', KEYS[3], ARGV[1], server .. ' ' .. ARGV[2] .. ' ' .. string.format('%.0f', now))
+end
+
+if meta and tonumber(ver) >= floor then
+    if run == server then return {'confirmed', gen, ver, server} end
+    if #missing > 0 and now < since + tonumber(ARGV[4]) then return {'wait'} end
+    if ARGV[3] == '?' then return {'ask'} end
+    if not asked and (#missing > 0 or floor == 0) then return {'away'} end
+    for _, name in ipairs(missing) do
+        if name ~= 'older' then redis.call('HDEL', KEYS[3], name) end
+    end
+    redis.call('SET', KEYS[1], gen .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. server)
+    return {'confirmed', gen, ver, server}
+end
+
+if not asked then return {ARGV[3] == '?' and 'ask' or 'away'} end
+local became = meta and 'rewound' or floor > 0 and 'empty' or 'born'
+if became ~= 'born' then
+    if ARGV[5] ~= '1' then return {'flush'} end
+    lost = string.format('%.0f', now)
+end
+ver = string.format('%.0f', math.max(floor + 1, tonumber(ver) + 1, now))
 redis.call('SET', KEYS[2], ver)
 redis.call('SET', KEYS[1], ver .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. server)
-return {ver, ver}
+return {became, ver, ver, server}
