@@ -311,3 +311,44 @@ async fn after_redis_lost_its_state_no_code_from_before_opens_anything() {
     let late = token.verify(&app.code_in(1)).await;
     assert_eq!(late.status, StatusCode::OK, "{}", late.text);
 }
+
+#[tokio::test]
+async fn two_registrations_of_one_name_while_postgres_is_blocked_make_one_account() {
+    let mut own = OwnStores::start().await;
+    let stores = TestStores::over_own(&own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    eventually("every partition has its first incarnation", async || {
+        let keys = stores.keys().await;
+        keys.iter().filter(|key| key.ends_with(":meta")).count() == 256
+    })
+    .await;
+    let mut lock = stores.pool.begin().await.expect("begin");
+    sqlx::query("LOCK TABLE users IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .expect("lock");
+    for attempt in ["first", "second"] {
+        let answer = server.try_register("alice").await;
+        let status = answer.status;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{attempt}");
+        assert!(!answer.header("retry-after").is_empty());
+        let repeat = server.try_register("alice").await;
+        let refused = (repeat.status, repeat.problem().1);
+        assert_eq!(refused.0, StatusCode::CONFLICT, "{attempt}: {refused:?}");
+        // Redis forgets who claimed the name.
+        stores.evict(":ix:").await;
+    }
+    own.redis.restart().await.expect("restart");
+    lock.rollback().await.expect("rollback");
+    eventually("the log drains to zero", async || {
+        server.store.sweep(Duration::ZERO).await.is_ok() && server.store.backlog().pending == 0
+    })
+    .await;
+    let live = "SELECT count(*) FROM users WHERE deleted_at IS NULL";
+    assert_eq!(stores.count(live).await, 1);
+    assert_eq!(stores.count("SELECT count(*) FROM users").await, 2);
+    eventually("the account can log in", async || {
+        server.try_login("alice", PASSWORD).await.status == StatusCode::OK
+    })
+    .await;
+}

@@ -72,13 +72,7 @@ impl Inner {
                         // Whoever has not heard of it by then may no longer check from memory.
                         clock::sleep(self.session_cache.lease()).await;
                     }
-                    return match decided {
-                        Ok(answer) => Ok((answer, receipt)),
-                        Err(refusal) => {
-                            Box::pin(receipt.durable()).await?;
-                            Err(refusal)
-                        }
-                    };
+                    return answered(decided, receipt).await;
                 }
                 _ if !is_fresh => metrics::counter!(names::STORE_OUTDATED).increment(1),
                 Answer::Held => self.wait_out_hold().await,
@@ -302,6 +296,20 @@ impl Inner {
             outcome: Some(outcome),
             takes_away: takes_away(class, snapshot, draft),
             inner: Arc::clone(self),
+        }
+    }
+}
+
+/// A decision with the receipt of its commit. A refusal waits by itself for what it relies on.
+async fn answered<T, E: From<Error>>(
+    decided: Result<T, E>,
+    receipt: Receipt,
+) -> Result<(T, Receipt), E> {
+    match decided {
+        Ok(answer) => Ok((answer, receipt)),
+        Err(refusal) => {
+            Box::pin(receipt.durable()).await?;
+            Err(refusal)
         }
     }
 }

@@ -49,6 +49,16 @@ struct PartitionScan {
     jobs: Vec<WaitingJobs>,
 }
 
+/// Entries of the log as they were read.
+#[derive(Default)]
+struct Page {
+    entries: Vec<Entry>,
+    /// How many have kinds that this version does not know.
+    unknown: usize,
+    /// Id of the last one.
+    last: Option<String>,
+}
+
 impl Inner {
     /// Sweeps until told to stop.
     pub(crate) async fn run_sweeper(self: Arc<Self>) {
@@ -253,21 +263,8 @@ impl Inner {
         };
         let (page, due, jobs) = (array(3), array(5), array(6));
         let due = due.iter().map(|count| count.as_i64().unwrap_or(0));
-        let (is_full, mut last, mut unknown) = (most > 0 && page.len() >= most, None, 0);
-        let mut entries = Vec::with_capacity(page.len());
-        for entry in page {
-            let Some((log_id, fields)) = split_entry(entry) else {
-                continue;
-            };
-            last = is_full.then(|| log_id.clone());
-            if self.refused.has(partition, &log_id) {
-                continue;
-            }
-            match read_entry(&self.schema, partition, log_id, fields) {
-                Some(entry) => entries.push(entry),
-                None => unknown += 1,
-            }
-        }
+        let is_full = most > 0 && page.len() >= most;
+        let page = self.read_page(partition, page);
         Ok(PartitionScan {
             waiting: u64::try_from(number(0)).unwrap_or(0),
             oldest_millis: u64::try_from(number(1)).unwrap_or(0),
@@ -279,10 +276,29 @@ impl Inner {
                 .map(|(kind, _)| kind)
                 .collect(),
             jobs: jobs.chunks(2).filter_map(WaitingJobs::read).collect(),
-            entries,
-            unknown,
-            last,
+            entries: page.entries,
+            unknown: page.unknown,
+            last: page.last.filter(|_| is_full),
         })
+    }
+
+    /// Reads entries of the log, but for those that are being settled.
+    fn read_page(&self, partition: Partition, page: Vec<Value>) -> Page {
+        let mut read = Page::default();
+        for entry in page {
+            let Some((log_id, fields)) = split_entry(entry) else {
+                continue;
+            };
+            read.last = Some(log_id.clone());
+            if self.refused.has(partition, &log_id) {
+                continue;
+            }
+            match read_entry(&self.schema, partition, log_id, fields) {
+                Some(entry) => read.entries.push(entry),
+                None => read.unknown += 1,
+            }
+        }
+        read
     }
 }
 
