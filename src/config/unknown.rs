@@ -89,8 +89,10 @@ pub(super) fn is_service_link(name: &str, text: &str) -> bool {
 
 fn advice(name: &str) -> String {
     let bare = name.strip_prefix("SALLYPORT_").unwrap_or(name);
+    let without_file = bare.strip_suffix("_FILE").unwrap_or(bare);
+    let far = |setting: &str| distance(bare, setting).min(distance(without_file, setting));
     let closest = setting::all()
-        .map(|setting| (distance(bare, setting.name), setting.name))
+        .map(|setting| (far(setting.name), setting.name))
         .min();
     match closest {
         Some((distance, known)) if distance <= 1 + bare.len() / 3 => {
