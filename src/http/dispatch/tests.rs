@@ -161,6 +161,7 @@ async fn a_success_comes_in_the_envelope_with_every_header() {
     referrer-policy: no-referrer
     vary: Origin
     x-content-type-options: nosniff
+    x-frame-options: DENY
     x-request-id: mine-1
     "#);
 }
