@@ -261,6 +261,41 @@ async fn a_logout_that_ends_nothing_does_not_say_that_it_did() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_logout_by_cookie_alone_is_refused_to_other_sites_alone() {
+    let server = open().await;
+    let send = async |route: &str, cookie: &str, headers: &[(&str, &str)]| {
+        let mut headers = headers.to_vec();
+        headers.push(("cookie", cookie));
+        server.send_absolute(route, &headers, None).await
+    };
+    let registered = register(&server, "cookie").await;
+    let mut cookie_now = cookie(&registered, "refreshToken");
+    let evil = ("origin", "https://evil.test");
+    for foreign in [&[evil][..], &[("sec-fetch-site", "cross-site")]] {
+        let refused = send("POST /auth/logout", &cookie_now, foreign).await;
+        assert_eq!(refused.problem(), (403, "csrf_failed".to_owned()));
+    }
+    let neighbour = [
+        ("origin", "http://other.localhost"),
+        ("sec-fetch-site", "same-site"),
+    ];
+    for own in [&[][..], &neighbour] {
+        let refused = send("POST /auth/refresh", &cookie_now, own).await;
+        assert_eq!(refused.status, 403, "a refresh needs more: {own:?}");
+        let out = send("POST /auth/logout", &cookie_now, own).await;
+        assert_eq!(out.status, 200, "{own:?}: {}", out.text);
+        assert_eq!(cookie(&out, "refreshToken"), "refreshToken=");
+        let same_origin = [("sec-fetch-site", "same-origin")];
+        let over = send("POST /auth/refresh", &cookie_now, &same_origin).await;
+        assert_eq!(over.status, 401, "the session is over: {}", over.text);
+
+        let body = json!({ "username": "ada", "password": "SecurePass123!" });
+        let login = server.post("/auth/login", &body).await.ok();
+        cookie_now = cookie(&login, "refreshToken");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_route_that_is_not_public_refuses_strangers_and_is_limited() {
     let server = open().await;
     let document = sallyport::http::openapi();

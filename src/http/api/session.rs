@@ -207,7 +207,7 @@ async fn refresh(
     Ok(reply)
 }
 
-/// Logs out: 200 whatever was sent, except a cookie that may not be used beside nothing that names a session: the
+/// Logs out: 200 whatever was sent, except the cookie that another site sent beside nothing that names a session: the
 /// client would take its session for ended.
 async fn logout(
     call: Call,
@@ -216,7 +216,7 @@ async fn logout(
     let access = call.bearer.as_deref();
     let refresh = match body.refresh_token.as_deref() {
         Some(token) => Some(token),
-        None => match call.cookie_token() {
+        None => match call.cookie_token_to_end() {
             Ok(token) => token,
             Err(_) if names_a_session(&call, access).await? => None,
             Err(refused) => return Err(refused),
