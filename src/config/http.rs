@@ -53,9 +53,13 @@ settings! {
         header_timeout: Duration = Duration::from_secs(10), "HEADER_TIMEOUT", TIMEOUT;
         /// Time for the whole request, its body included.
         request_timeout: Duration = Duration::from_secs(30), "REQUEST_TIMEOUT", TIMEOUT;
-        /// Time that a kept-alive connection may be without a request.
-        idle_timeout: Duration = Duration::from_secs(60), "IDLE_TIMEOUT", TIMEOUT;
-        /// Time from SIGTERM until open requests are cut.
+        /// Time that a kept-alive connection may be without a request. Longer than proxies keep theirs (nginx: 60 s), so
+        /// that a proxy never sends a request on a connection that is being closed here.
+        idle_timeout: Duration = Duration::from_secs(75), "IDLE_TIMEOUT", TIMEOUT;
+        /// Time from SIGTERM for which open connections are still answered, with `Connection: close`, before idle
+        /// ones are closed.
+        drain_notice: Duration = Duration::from_secs(1), "DRAIN_NOTICE", TIMEOUT;
+        /// Time from SIGTERM until open requests are cut, `DRAIN_NOTICE` included.
         drain_timeout: Duration = Duration::from_secs(20), "DRAIN_TIMEOUT", TIMEOUT;
     }
 }

@@ -1,7 +1,11 @@
 //! Two listeners: the public one, and the internal one for metrics and health.
 //!
-//! Accepting waits until a connection is free, and one address has only so many of them; stopping lets requests
-//! that are under way finish, up to a deadline.
+//! Accepting waits until a connection is free, and one address has only so many of them.
+//!
+//! Stopping loses no request of a proxy that keeps connections open. Whatever is in the backlog is accepted before
+//! the listener closes. For `DRAIN_NOTICE` open connections are answered as before, with `Connection: close` (HTTP/2:
+//! GOAWAY): a proxy that sends its next request at that moment is answered, and then knows. After that idle
+//! connections are closed, and requests that are under way finish, up to a deadline.
 
 mod connection;
 mod deadlines;
@@ -114,6 +118,8 @@ pub(crate) struct Server {
     /// Connections of each address; the internal listener does not count them.
     quota: Option<Arc<ClientQuota>>,
     connections: TaskTracker,
+    /// Cancelled when `DRAIN_NOTICE` is over: idle connections close.
+    notice_over: CancellationToken,
     /// Cancelled when the drain's time is over.
     cut: CancellationToken,
     /// Whether its connections are counted in the metrics.
@@ -135,6 +141,7 @@ impl Server {
             tls,
             quota: counted.then(|| ClientQuota::new(each)),
             connections: TaskTracker::new(),
+            notice_over: CancellationToken::new(),
             cut: CancellationToken::new(),
             counted,
         }
@@ -142,20 +149,35 @@ impl Server {
 
     /// Accepts until `stop`, then drains.
     pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        let accepting = self.accept_all(&listener, &stop);
+        let accepting = self.accept_all(&listener);
         stop.run_until_cancelled(accepting).await;
-        drop(listener);
+        self.accept_backlog(listener);
         self.drain().await;
     }
 
-    async fn accept_all(&self, listener: &TcpListener, stop: &CancellationToken) {
+    /// Accepts what the system has connected already: closing the listener would reset it, requests and all.
+    fn accept_backlog(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        while let Ok((stream, peer)) = listener.accept() {
+            let permit = Arc::clone(&self.free).try_acquire_owned();
+            let stream = stream.set_nonblocking(true).map(|()| stream);
+            let (Ok(permit), Ok(stream)) = (permit, stream.and_then(TcpStream::from_std)) else {
+                return;
+            };
+            self.take(stream, peer, permit);
+        }
+    }
+
+    async fn accept_all(&self, listener: &TcpListener) {
         let mut failures = LogThrottle::default();
         loop {
             let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else {
                 return;
             };
             match listener.accept().await {
-                Ok((stream, peer)) => self.take(stream, peer, permit, stop),
+                Ok((stream, peer)) => self.take(stream, peer, permit),
                 Err(error) if concerns_one(&error) => {}
                 Err(error) => {
                     if failures.is_due() {
@@ -167,13 +189,7 @@ impl Server {
         }
     }
 
-    fn take(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
-        stop: &CancellationToken,
-    ) {
+    fn take(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         let Ok(share) = self.share_of(peer.ip()) else {
             closed("address_limit");
             return;
@@ -183,7 +199,7 @@ impl Server {
             peer: peer.ip(),
             tls: self.tls.clone(),
             streams: self.connections.clone(),
-            stop: stop.clone(),
+            notice_over: self.notice_over.clone(),
         };
         let (cut, counted) = (self.cut.clone(), self.counted);
         self.connections.spawn(async move {
@@ -211,6 +227,9 @@ impl Server {
         self.connections.close();
         state.tasks.close();
         let all = async {
+            let gone = self.connections.wait();
+            let _ = tokio::time::timeout(state.settings.drain_notice, gone).await;
+            self.notice_over.cancel();
             self.connections.wait().await;
             state.tasks.wait().await;
         };

@@ -18,6 +18,7 @@ use crate::http::state::AppState;
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"sallyport\"");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const DURABILITY: HeaderName = HeaderName::from_static("durability");
 const PENDING: HeaderValue = HeaderValue::from_static("pending");
 /// Capacity for the headers of a usual response.
@@ -107,7 +108,7 @@ fn refusal(problem: &Problem, request_id: &str, asked: &RateLimitVerdicts) -> Re
         headers.insert(header::WWW_AUTHENTICATE, BEARER);
     }
     if matches!(problem.kind, Kind::RequestTimeout | Kind::HeadersTooLarge) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::CONNECTION, CLOSE);
     }
     rate_limit::retry_after(problem, &asked.all(), &mut headers);
     *response.headers_mut() = headers;
@@ -123,7 +124,7 @@ pub(crate) fn unread(state: &AppState, kind: Kind) -> Response<Bytes> {
     tracing::debug!(code = kind.code(), request_id = %name, "not readable");
     let mut response = refusal(&Problem::new(kind), &name, &asked);
     let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::CONNECTION, CLOSE);
     mark(state, &name, None, headers);
     response
 }
@@ -141,6 +142,8 @@ pub(crate) fn finish(
     mark(state, name, parts.headers.get(header::ORIGIN), headers);
     if parts.version == Version::HTTP_2 {
         headers.remove(header::CONNECTION);
+    } else if state.stop.is_cancelled() {
+        headers.insert(header::CONNECTION, CLOSE);
     }
 }
 

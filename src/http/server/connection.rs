@@ -49,7 +49,8 @@ pub(crate) struct Connection {
     pub(crate) tls: Option<TlsAcceptor>,
     /// Tasks of HTTP/2 streams.
     pub(crate) streams: TaskTracker,
-    pub(crate) stop: CancellationToken,
+    /// Cancelled when idle connections shall close.
+    pub(crate) notice_over: CancellationToken,
 }
 
 impl Connection {
@@ -62,7 +63,7 @@ impl Connection {
         };
         let limit = self.service.state.settings.header_timeout;
         let handshake = tokio::time::timeout(limit, tls.accept(stream));
-        match self.stop.run_until_cancelled(handshake).await {
+        match self.notice_over.run_until_cancelled(handshake).await {
             None => None,
             Some(Err(_)) => Some("handshake_timeout"),
             Some(Ok(Err(_))) => Some("handshake_failed"),
@@ -76,8 +77,9 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let stop = self.stop.clone();
-        let opening = stop.run_until_cancelled(self.opening(&mut stream)).await;
+        let notice_over = self.notice_over.clone();
+        let opening = self.opening(&mut stream);
+        let opening = notice_over.run_until_cancelled(opening).await;
         let (first, begun) = match opening {
             None => return None,
             Some(Err(ended)) => return ended,
@@ -133,10 +135,11 @@ impl Connection {
             .max_buf_size((settings.max_header_bytes * 4).max(MIN_BUFFER))
             .serve_connection(TokioIo::new(wire), service);
         let deadlines = self.deadlines(&activity, false, begun);
+        // Until then `dispatch` tells the client with each answer.
         watch(
             pin!(connection),
             deadlines,
-            &self.stop,
+            &self.notice_over,
             settings.header_timeout,
         )
         .await
@@ -165,10 +168,11 @@ impl Connection {
             .max_send_buf_size(SEND_BUFFER)
             .serve_connection(TokioIo::new(wire), service);
         let deadlines = self.deadlines(&activity, true, begun);
+        // GOAWAY says which requests are still answered, so nothing is lost by sending it at once.
         watch(
             pin!(connection),
             deadlines,
-            &self.stop,
+            &self.service.state.stop,
             settings.header_timeout,
         )
         .await
