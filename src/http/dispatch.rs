@@ -38,6 +38,7 @@ pub(crate) use self::response::{Answer, unread};
 pub(crate) use self::stream::{Progress, ResponseBody};
 
 use self::admission::{admit, bearer};
+use self::body::BodyBounds;
 use self::response::{describe_methods, fail, finish, succeed, without_body};
 use self::router::{Found, Router};
 use super::contract::call::{Call, CookieToken, TokenDelivery, device_cookie};
@@ -188,7 +189,12 @@ where
     let reservation = needed.map(|bytes| state.bodies.reserve(client.address, bytes));
     let mut reservation = reservation.transpose()?;
     arriving.store(true, Ordering::Relaxed);
-    let body = body::read(route.handler.input.body, headers, body, longest).await?;
+    let bounds = BodyBounds {
+        longest,
+        grace: state.settings.body_grace,
+        least_rate: state.settings.min_body_rate,
+    };
+    let body = body::read(route.handler.input.body, headers, body, bounds).await?;
     arriving.store(false, Ordering::Relaxed);
     if let Some(reservation) = &mut reservation {
         reservation.shrink(body.len());

@@ -1,6 +1,6 @@
 //! Two listeners: the public one, and the internal one for metrics and health.
 //!
-//! Accepting waits until a connection is free, and one address has only so many of them.
+//! One address has only so many connections. When all are taken, the one that is idle longest makes room for the next.
 //!
 //! Stopping loses no request of a proxy that keeps connections open. Whatever is in the backlog is accepted before
 //! the listener closes. For `DRAIN_NOTICE` open connections are answered as before, with `Connection: close` (HTTP/2:
@@ -11,6 +11,7 @@ mod connection;
 mod deadlines;
 mod descriptors;
 mod frames;
+mod idle;
 mod tls;
 mod unreadable;
 mod wire;
@@ -21,12 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
+use self::idle::{IdleConnections, IdlePlace};
 use super::api;
 use super::dispatch::Service;
 use super::dispatch::client_quota::{ClientQuota, QuotaShare};
@@ -114,6 +116,7 @@ pub(crate) struct Server {
     service: Arc<Service>,
     /// Connections that are still free.
     free: Arc<Semaphore>,
+    idle: Arc<IdleConnections>,
     tls: Option<TlsAcceptor>,
     /// Connections of each address; the internal listener does not count them.
     quota: Option<Arc<ClientQuota>>,
@@ -138,6 +141,7 @@ impl Server {
         Self {
             service: Arc::new(service),
             free: Arc::new(Semaphore::new(connections)),
+            idle: Arc::default(),
             tls,
             quota: counted.then(|| ClientQuota::new(each)),
             connections: TaskTracker::new(),
@@ -166,18 +170,25 @@ impl Server {
             let (Ok(permit), Ok(stream)) = (permit, stream.and_then(TcpStream::from_std)) else {
                 return;
             };
-            self.take(stream, peer, permit);
+            if let Ok(share) = self.share_of(peer.ip()) {
+                self.take(stream, peer, (permit, share));
+            }
         }
     }
 
     async fn accept_all(&self, listener: &TcpListener) {
         let mut failures = LogThrottle::default();
         loop {
-            let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else {
-                return;
-            };
             match listener.accept().await {
-                Ok((stream, peer)) => self.take(stream, peer, permit),
+                Ok((stream, peer)) => {
+                    let Ok(share) = self.share_of(peer.ip()) else {
+                        continue;
+                    };
+                    let Ok(permit) = self.permit().await else {
+                        return;
+                    };
+                    self.take(stream, peer, (permit, share));
+                }
                 Err(error) if concerns_one(&error) => {}
                 Err(error) => {
                     if failures.is_due() {
@@ -189,14 +200,27 @@ impl Server {
         }
     }
 
-    fn take(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-        let Ok(share) = self.share_of(peer.ip()) else {
-            closed("address_limit");
-            return;
-        };
+    /// A connection's permit, for which the one that is idle longest makes room if need be.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.idle.make_room();
+        let permit = Arc::clone(&self.free).acquire_owned().await;
+        self.idle.enough();
+        permit
+    }
+
+    fn take(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        held: (OwnedSemaphorePermit, Option<QuotaShare>),
+    ) {
         let connection = Connection {
             service: Arc::clone(&self.service),
             peer: peer.ip(),
+            idle: IdlePlace::new(Arc::clone(&self.idle)),
             tls: self.tls.clone(),
             streams: self.connections.clone(),
             notice_over: self.notice_over.clone(),
@@ -209,7 +233,7 @@ impl Server {
             if let Some(reason) = ended.unwrap_or(Some("drain")) {
                 closed(reason);
             }
-            drop((permit, share));
+            drop(held);
         });
     }
 
@@ -218,7 +242,11 @@ impl Server {
         let trusted = self.service.state.proxies.trusts(peer.to_canonical());
         let quota = self.quota.as_ref().filter(|_| !trusted);
         let share = quota.map(|quota| quota.reserve(peer, 1).ok_or(QuotaExhausted));
-        share.transpose()
+        let share = share.transpose();
+        if share.is_err() {
+            closed("address_limit");
+        }
+        share
     }
 
     /// Waits for connections and for handlers that outlive them.

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deadlines::{Deadlines, Limits, Missed};
 use super::frames::Frames;
+use super::idle::IdlePlace;
 use super::wire::{Activity, Protocol, Serving, Streaming, Wire};
 use crate::clock::Stopwatch;
 use crate::http::dispatch::{Answer, ResponseBody, Service, dispatch};
@@ -46,6 +47,7 @@ type Ended = Option<&'static str>;
 pub(crate) struct Connection {
     pub(crate) service: Arc<Service>,
     pub(crate) peer: IpAddr,
+    pub(crate) idle: IdlePlace,
     pub(crate) tls: Option<TlsAcceptor>,
     /// Tasks of HTTP/2 streams.
     pub(crate) streams: TaskTracker,
@@ -136,13 +138,9 @@ impl Connection {
             .serve_connection(TokioIo::new(wire), service);
         let deadlines = self.deadlines(&activity, false, begun);
         // Until then `dispatch` tells the client with each answer.
-        watch(
-            pin!(connection),
-            deadlines,
-            &self.notice_over,
-            settings.header_timeout,
-        )
-        .await
+        let stop = &self.notice_over;
+        let limits = (deadlines, self.idle);
+        watch(pin!(connection), limits, stop, settings.header_timeout).await
     }
 
     async fn http2<S>(self, stream: S, first: Bytes, begun: Stopwatch) -> Ended
@@ -169,13 +167,9 @@ impl Connection {
             .serve_connection(TokioIo::new(wire), service);
         let deadlines = self.deadlines(&activity, true, begun);
         // GOAWAY says which requests are still answered, so nothing is lost by sending it at once.
-        watch(
-            pin!(connection),
-            deadlines,
-            &self.service.state.stop,
-            settings.header_timeout,
-        )
-        .await
+        let stop = &self.service.state.stop;
+        let limits = (deadlines, self.idle);
+        watch(pin!(connection), limits, stop, settings.header_timeout).await
     }
 
     fn deadlines(&self, activity: &Arc<Activity>, framed: bool, begun: Stopwatch) -> Deadlines {
@@ -262,10 +256,10 @@ where
     }
 }
 
-/// Drives a connection to its end, which comes by itself, by `stop`, or by being too slow.
+/// Drives a connection to its end, which comes by itself, by `stop`, by being too slow, or to make room.
 async fn watch<C: Graceful>(
     mut connection: Pin<&mut C>,
-    mut deadlines: Deadlines,
+    (mut deadlines, mut place): (Deadlines, IdlePlace),
     stop: &CancellationToken,
     farewell: Duration,
 ) -> Ended {
@@ -283,7 +277,14 @@ async fn watch<C: Graceful>(
                 continue;
             }
             match deadlines.poll_missed(context) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if !place.evicts(deadlines.is_idle(), context.waker()) => {
+                    return Poll::Pending;
+                }
+                Poll::Pending => {
+                    reason = Some("evicted");
+                    connection.as_mut().finish();
+                    deadlines.extend_idle(farewell);
+                }
                 Poll::Ready(Missed::Header) => return Poll::Ready(Some("header_timeout")),
                 Poll::Ready(Missed::Stream) => return Poll::Ready(Some("stream_timeout")),
                 Poll::Ready(Missed::Idle) if reason.is_some() => return Poll::Ready(reason),

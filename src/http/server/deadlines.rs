@@ -127,6 +127,11 @@ impl Deadlines {
         Some((self.watch.elapsed() + self.limits.stream).saturating_sub(pause))
     }
 
+    /// Whether it has answered requests and waits for the next, as of the last poll.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Silent { served: 1.. })
+    }
+
     /// Gives a silent connection this much longer, to say goodbye.
     pub(crate) fn extend_idle(&mut self, longer: Duration) {
         self.silent_since = self.watch.elapsed();

@@ -1,5 +1,6 @@
 //! The server as a client on a raw socket meets it. Every test waits for the event itself.
 
+mod at_the_cap;
 mod one_client;
 mod slow;
 mod streams;
@@ -452,23 +453,4 @@ async fn a_drain_ends_at_its_deadline_whatever_is_under_way() {
     server.stop.cancel();
     server.done.await.expect("ends");
     assert_eq!(rest(&mut stuck).await, "");
-}
-
-#[tokio::test]
-async fn connections_over_the_cap_wait() {
-    let server = start(config::Http {
-        max_connections: 1,
-        ..patient()
-    })
-    .await;
-    let mut first = server.connect().await;
-    first.write_all(HELLO.as_bytes()).await.expect("is sent");
-    until(&mut first, WORLD).await;
-    let mut second = server.connect().await;
-    second.write_all(HELLO.as_bytes()).await.expect("is sent");
-    let mut byte = [0; 1];
-    let early = tokio::time::timeout(SHORT, second.read(&mut byte)).await;
-    assert!(early.is_err(), "none is free, so no answer");
-    drop(first);
-    until(&mut second, WORLD).await;
 }

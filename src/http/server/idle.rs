@@ -1,0 +1,94 @@
+//! Connections that wait for their next request. When all connections are taken, the one that waits longest makes
+//! room for a newcomer: to be kept alive is a convenience, and must not keep others out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+/// Idle connections of one listener.
+#[derive(Default)]
+pub(crate) struct IdleConnections(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    /// Wakers of the connections' tasks, in the order in which they became idle.
+    waiting: BTreeMap<u64, Waker>,
+    drawn: u64,
+    /// Whether a newcomer waits for the next connection that becomes idle.
+    wanted: bool,
+}
+
+impl IdleConnections {
+    /// Ends the connection that is idle longest, or else the next one that becomes idle.
+    pub(crate) fn make_room(&self) {
+        let mut queue = self.lock();
+        match queue.waiting.pop_first() {
+            Some((_, waker)) => waker.wake(),
+            None => queue.wanted = true,
+        }
+    }
+
+    /// The newcomer has its room.
+    pub(crate) fn enough(&self) {
+        self.lock().wanted = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that panics is done under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection, as [`IdleConnections`] knows it.
+pub(crate) struct IdlePlace {
+    all: Arc<IdleConnections>,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Busy,
+    Waiting(u64),
+    Evicted,
+}
+
+impl IdlePlace {
+    pub(crate) fn new(all: Arc<IdleConnections>) -> Self {
+        let state = State::Busy;
+        Self { all, state }
+    }
+
+    /// Notes whether the connection is idle now. Returns true, once, when it shall end to make room; its task is woken
+    /// by `waker` for that.
+    pub(crate) fn evicts(&mut self, idle: bool, waker: &Waker) -> bool {
+        let mut queue = match (self.state, idle) {
+            (State::Busy, false) | (State::Evicted, _) => return false,
+            _ => self.all.lock(),
+        };
+        let evicted = match (self.state, idle) {
+            (State::Waiting(number), true) => !queue.waiting.contains_key(&number),
+            (State::Waiting(number), false) => queue.waiting.remove(&number).is_none(),
+            _ => std::mem::take(&mut queue.wanted),
+        };
+        self.state = match (evicted, self.state, idle) {
+            (true, ..) => State::Evicted,
+            (false, _, false) => State::Busy,
+            (false, State::Waiting(number), true) => State::Waiting(number),
+            (false, _, true) => {
+                queue.drawn += 1;
+                let number = queue.drawn;
+                queue.waiting.insert(number, waker.clone());
+                State::Waiting(number)
+            }
+        };
+        evicted
+    }
+}
+
+impl Drop for IdlePlace {
+    fn drop(&mut self) {
+        if let State::Waiting(number) = self.state {
+            self.all.lock().waiting.remove(&number);
+        }
+    }
+}
