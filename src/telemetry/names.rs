@@ -69,7 +69,7 @@ macro_rules! metrics {
 
 metrics! {
     "Requests" {
-        /// Requests answered, by route template, method and status class.
+        /// Requests answered, by route template, method and status: its class, but 401 and 403 by themselves.
         HTTP_REQUESTS: Counter = "sallyport_http_requests_total", ["route", "method", "status"];
         /// Time from the last header byte to the response, by route template and method.
         HTTP_DURATION: Histogram(FAST) = "sallyport_http_request_duration_seconds", ["route", "method"];

@@ -200,6 +200,27 @@ async fn a_client_without_cookies_has_its_tokens_in_the_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_body_is_none_whatever_type_it_names() {
+    let server = open().await;
+    let registered = register(&server, "cookie").await;
+    let refresh = cookie(&registered, "refreshToken");
+    let headers = [
+        ("cookie", refresh.as_str()),
+        ("sec-fetch-site", "same-origin"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let refreshed = server
+        .send_absolute("POST /auth/refresh", &headers, None)
+        .await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text);
+    let month = 30 * 24 * 3600;
+    let set = refreshed.headers.get_all("set-cookie").iter();
+    for line in set.map(|line| line.to_str().expect("text")) {
+        assert!(line.ends_with(&format!("Max-Age={month}")), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_script_cannot_have_the_token_of_the_cookie() {
     let server = open().await;
     let refresh = cookie(&register(&server, "cookie").await, "refreshToken");

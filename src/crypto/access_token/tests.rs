@@ -326,3 +326,18 @@ fn an_expired_token_still_says_whose_it_was_and_a_forged_one_never() {
     assert!(tokens.verify_expired(&other_kind).is_err());
     assert!(tokens.verify_expired(&"x".repeat(MAX_LENGTH + 1)).is_err());
 }
+
+#[test]
+fn acr_tells_whether_a_second_factor_was_shown() {
+    let tokens = AccessTokens::new(&for_tests(NOW), &settings());
+    let issued = |amr: &[&str]| {
+        let amr = amr.iter().map(|proof| (*proof).to_owned()).collect();
+        payload(&tokens.issue(&Claims { amr, ..claims() }))["acr"].clone()
+    };
+    for one in [&["pwd"][..], &["pwd", "trusted_device"], &[]] {
+        assert_eq!(issued(one), "urn:sallyport:acr:1fa", "{one:?}");
+    }
+    for second in ["otp", "sms", "email", "backup_code"] {
+        assert_eq!(issued(&["pwd", second]), "urn:sallyport:acr:2fa");
+    }
+}

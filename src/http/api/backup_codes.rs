@@ -14,8 +14,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "countBackupCodes",
             "How many backup codes are left",
         )
-        .gives::<BackupCodeCountData>(200)
-        .refuses(&[Kind::TwoFactorNotEnabled]),
+        .gives::<BackupCodeCountData>(200),
     Route::post("/2fa/backup-codes/generate", handler!(generate))
         .titled(
             Tag::SecondFactor,
@@ -42,7 +41,7 @@ struct BackupCodesData<'a> {
     backup_codes: Vec<&'a str>,
 }
 
-/// Number of backup codes that are left.
+/// Number of backup codes that are left; 0 without a second factor.
 #[derive(Serialize, ToSchema)]
 struct BackupCodeCountData {
     count: usize,

@@ -140,7 +140,7 @@ struct VerifyTotpSetupBody {
 #[serde(rename_all = "camelCase")]
 struct SmsSetupBody {
     /// In E.164 form.
-    #[schema(value_type = String, max_length = 320, example = "+15551234567")]
+    #[schema(value_type = String, pattern = r"^\+[1-9][0-9]{7,14}$", example = "+15551234567")]
     phone_number: Destination,
 }
 
@@ -148,7 +148,7 @@ struct SmsSetupBody {
 #[derive(Deserialize, ToSchema)]
 struct EmailSetupBody {
     /// Its address.
-    #[schema(value_type = String, format = Email, max_length = 320, example = "ada@example.com")]
+    #[schema(value_type = String, format = Email, max_length = 254, example = "ada@example.com")]
     email: Destination,
 }
 

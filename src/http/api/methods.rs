@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::second_factor::MethodName;
 use crate::auth::second_factor::{self, MethodChange, MethodView};
@@ -109,7 +110,19 @@ struct ChangeMethodBody {
     #[schema(example = true)]
     preferred: Option<bool>,
     /// `true` enables one that was disabled after too many failures; removing it is the way to disable one.
+    #[schema(schema_with = only_true)]
     enabled: Option<bool>,
+}
+
+/// Schema of a member that is absent, or true.
+fn only_true() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Boolean)
+        .enum_values(Some([true]))
+        .description(Some(
+            "`true` enables one that was disabled after too many failures; removing it is the way to disable one.",
+        ))
+        .build()
 }
 
 async fn list(call: Call, (): ()) -> Result<Reply, Problem> {

@@ -35,6 +35,7 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// Proof of identity: one of the two, not both.
 #[derive(Deserialize, ToSchema)]
+#[schema(min_properties = 1)]
 struct ReauthenticateBody {
     /// The password.
     #[serde(default, deserialize_with = "maybe_password")]

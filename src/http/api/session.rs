@@ -93,7 +93,8 @@ pub(crate) struct UserView<'a> {
     username: &'a str,
     email_verified: bool,
     two_factor_enabled: bool,
-    #[schema(example = json!(["user"]))]
+    /// Of the account, for programs that ask; a new one has none.
+    #[schema(example = json!([]))]
     roles: &'a [String],
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

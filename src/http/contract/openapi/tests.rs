@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::model::{Email, Password, Username};
+use crate::model::{Email, Password, PhoneNumber, Username};
 
 /// Every `$ref` in the document.
 fn references(value: &Value, found: &mut Vec<String>) {
@@ -129,6 +129,21 @@ fn documented_bounds_are_those_of_the_model() {
     for schema in codes {
         assert_eq!(members(schema)["code"]["pattern"], "^[0-9]{6}$", "{schema}");
     }
+}
+
+#[test]
+fn schemas_are_as_strict_as_the_server() {
+    let document = document();
+    let schema = |name: &str| document["components"]["schemas"][name].clone();
+    let phone = &schema("SmsSetupBody")["properties"]["phoneNumber"];
+    let (least, most) = (PhoneNumber::MIN_DIGITS - 1, PhoneNumber::MAX_DIGITS - 1);
+    let pattern = format!("^\\+[1-9][0-9]{{{least},{most}}}$");
+    assert_eq!(phone["pattern"], pattern);
+    let email = &schema("EmailSetupBody")["properties"]["email"];
+    assert_eq!(email["maxLength"], Email::MAX_BYTES);
+    let enabled = &schema("ChangeMethodBody")["properties"]["enabled"];
+    assert_eq!(enabled["enum"], json!([true]));
+    assert_eq!(schema("ReauthenticateBody")["minProperties"], 1);
 }
 
 #[test]
