@@ -37,6 +37,8 @@ const MAX_STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 32 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 16 * 1024;
+/// Time for a client of HTTP/2 to answer the GOAWAY of an eviction, while a newcomer waits.
+const EVICTED_FAREWELL: Duration = Duration::from_secs(1);
 /// Smallest buffer that hyper works with.
 const MIN_BUFFER: usize = 8192;
 
@@ -277,13 +279,13 @@ async fn watch<C: Graceful>(
                 continue;
             }
             match deadlines.poll_missed(context) {
-                Poll::Pending if !place.evicts(deadlines.is_idle(), context.waker()) => {
+                Poll::Pending if !place.evicts(deadlines.idle_after(), context.waker()) => {
                     return Poll::Pending;
                 }
                 Poll::Pending => {
                     reason = Some("evicted");
                     connection.as_mut().finish();
-                    deadlines.extend_idle(farewell);
+                    deadlines.extend_idle(EVICTED_FAREWELL);
                 }
                 Poll::Ready(Missed::Header) => return Poll::Ready(Some("header_timeout")),
                 Poll::Ready(Missed::Stream) => return Poll::Ready(Some("stream_timeout")),

@@ -127,9 +127,12 @@ impl Deadlines {
         Some((self.watch.elapsed() + self.limits.stream).saturating_sub(pause))
     }
 
-    /// Whether it has answered requests and waits for the next, as of the last poll.
-    pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.phase, Phase::Silent { served: 1.. })
+    /// Number of requests that were answered, when it waits for the next one, as of the last poll.
+    pub(crate) fn idle_after(&self) -> Option<u32> {
+        match self.phase {
+            Phase::Silent { served } if served > 0 => Some(served),
+            _ => None,
+        }
     }
 
     /// Gives a silent connection this much longer, to say goodbye.

@@ -48,7 +48,11 @@ pub(crate) struct IdlePlace {
 #[derive(Clone, Copy)]
 enum State {
     Busy,
-    Waiting(u64),
+    /// In the queue under this number, since so many requests were answered.
+    Waiting {
+        number: u64,
+        since: u32,
+    },
     Evicted,
 }
 
@@ -58,27 +62,31 @@ impl IdlePlace {
         Self { all, state }
     }
 
-    /// Notes whether the connection is idle now. Returns true, once, when it shall end to make room; its task is woken
-    /// by `waker` for that.
-    pub(crate) fn evicts(&mut self, idle: bool, waker: &Waker) -> bool {
+    /// Notes whether the connection is idle now, and if so, how many requests it has answered: with each the wait
+    /// begins anew. Returns true, once, when it shall end to make room; its task is woken by `waker` for that.
+    pub(crate) fn evicts(&mut self, idle: Option<u32>, waker: &Waker) -> bool {
         let mut queue = match (self.state, idle) {
-            (State::Busy, false) | (State::Evicted, _) => return false,
+            (State::Busy, None) | (State::Evicted, _) => return false,
             _ => self.all.lock(),
         };
         let evicted = match (self.state, idle) {
-            (State::Waiting(number), true) => !queue.waiting.contains_key(&number),
-            (State::Waiting(number), false) => queue.waiting.remove(&number).is_none(),
+            (State::Waiting { number, since }, Some(answered)) if since == answered => {
+                if queue.waiting.contains_key(&number) {
+                    return false;
+                }
+                true
+            }
+            (State::Waiting { number, .. }, _) => queue.waiting.remove(&number).is_none(),
             _ => std::mem::take(&mut queue.wanted),
         };
-        self.state = match (evicted, self.state, idle) {
-            (true, ..) => State::Evicted,
-            (false, _, false) => State::Busy,
-            (false, State::Waiting(number), true) => State::Waiting(number),
-            (false, _, true) => {
+        self.state = match idle {
+            _ if evicted => State::Evicted,
+            None => State::Busy,
+            Some(since) => {
                 queue.drawn += 1;
                 let number = queue.drawn;
                 queue.waiting.insert(number, waker.clone());
-                State::Waiting(number)
+                State::Waiting { number, since }
             }
         };
         evicted
@@ -87,7 +95,7 @@ impl IdlePlace {
 
 impl Drop for IdlePlace {
     fn drop(&mut self) {
-        if let State::Waiting(number) = self.state {
+        if let State::Waiting { number, .. } = self.state {
             self.all.lock().waiting.remove(&number);
         }
     }
