@@ -59,6 +59,8 @@ settings! {
         header_timeout: Duration = Duration::from_secs(10), "HEADER_TIMEOUT", TIMEOUT;
         /// Time for the whole request, its body included.
         request_timeout: Duration = Duration::from_secs(30), "REQUEST_TIMEOUT", TIMEOUT;
+        /// Time from which a request is logged and counted as slow, its hash and the arrival of its body left aside.
+        slow_operation: Duration = Duration::from_millis(500), "SLOW_OPERATION", TIMEOUT;
         /// Time that a kept-alive connection may be without a request. Longer than proxies keep theirs (nginx: 60 s), so
         /// that a proxy never sends a request on a connection that is being closed here.
         idle_timeout: Duration = Duration::from_secs(75), "IDLE_TIMEOUT", TIMEOUT;

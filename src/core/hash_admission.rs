@@ -26,7 +26,8 @@ pub(crate) fn check(core: &Core, client: &Client) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Overloaded`].
 pub(crate) fn admit(core: &Core, client: &Client) -> Result<HashPermit, Error> {
-    Ok(core.hash_pool.admit(network(core, client))?)
+    let permit = core.hash_pool.admit(network(core, client))?;
+    Ok(permit.timed_by(&client.hash_time))
 }
 
 /// The network whose share of the queue a hash of this client takes: its own, or without limits one of nobody else.

@@ -213,10 +213,10 @@ async fn an_empty_body_is_none_whatever_type_it_names() {
         .send_absolute("POST /auth/refresh", &headers, None)
         .await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.text);
-    let month = 30 * 24 * 3600;
+    let week = 7 * 24 * 3600;
     let set = refreshed.headers.get_all("set-cookie").iter();
     for line in set.map(|line| line.to_str().expect("text")) {
-        assert!(line.ends_with(&format!("Max-Age={month}")), "{line}");
+        assert!(line.ends_with(&format!("Max-Age={week}")), "{line}");
     }
 }
 
@@ -355,12 +355,29 @@ async fn health_keys_and_documents_are_there_and_metrics_inside_only() {
         health.text
     );
     assert_eq!(text(&health, "/services/redis"), "connected");
+    let uptime = health.json()["uptime"].clone();
+    assert!(uptime.is_f64(), "has fractions: {uptime}");
+    for (path, word) in [("live", "alive"), ("ready", "ready")] {
+        let state = server
+            .send_absolute(&format!("GET /health/{path}"), &[], None)
+            .await;
+        assert_eq!(text(&state, "/status"), word);
+        let timestamp = text(&state, "/timestamp");
+        assert!(timestamp.ends_with('Z'), "{timestamp}");
+    }
     assert_eq!(text(&health, "/checks/writeBehind/status"), "up");
     let keys = server
         .send_absolute("GET /api/.well-known/paseto-keys.json", &[], None)
         .await;
     assert!(keys.text.contains("k4.public."), "{}", keys.text);
     let document = server.send_absolute("GET /openapi.json", &[], None).await;
+    for coding in ["gzip", "br"] {
+        let headers = [("accept-encoding", coding)];
+        let packed = server
+            .send_absolute("GET /openapi.json", &headers, None)
+            .await;
+        assert_eq!(packed.header("content-encoding"), coding);
+    }
     assert_eq!(text(&document, "/openapi"), "3.1.0");
     assert_eq!(
         server.send_absolute("GET /metrics", &[], None).await.status,

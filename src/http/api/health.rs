@@ -17,6 +17,10 @@ pub(crate) const ROUTES: &[Route] = &[HEALTH, LIVE, READY];
 
 pub(crate) const HEALTH: Route = Route::get("/health", handler!(health))
     .titled(Tag::Health, "health", "How the service and its stores are")
+    .described(
+        "Looks at both stores. `degraded` (200): PostgreSQL is away and logins go on. \
+             `unhealthy` (503): Redis is away.",
+    )
     .open_to(Public)
     .limited_by(Limit::Unlimited)
     .shows::<HealthReport>(&[200, 503]);
@@ -27,12 +31,14 @@ pub(crate) const LIVE: Route = Route::get("/health/live", handler!(live))
         "live",
         "Whether the process lives; depends on nothing",
     )
+    .described("For whoever restarts processes that hang.")
     .open_to(Public)
     .limited_by(Limit::Unlimited)
     .shows::<StatusReport>(&[200]);
 
 pub(crate) const READY: Route = Route::get("/health/ready", handler!(ready))
     .titled(Tag::Health, "ready", "Whether requests should be sent here")
+    .described("503 while the process starts, ends, or has no Redis: send requests elsewhere.")
     .open_to(Public)
     .limited_by(Limit::Unlimited)
     .shows::<StatusReport>(&[200, 503]);
@@ -68,8 +74,8 @@ struct HealthReport {
     timestamp: Timestamp,
     service: &'static str,
     version: &'static str,
-    /// Seconds since the start.
-    uptime: u64,
+    /// Seconds since the start, with fractions.
+    uptime: f64,
     services: Services,
     checks: Checks,
     /// Remarks on the promise of durability under the present configuration.
@@ -150,11 +156,15 @@ async fn health(call: Call, (): ()) -> Result<Reply, Problem> {
 #[derive(Serialize, ToSchema)]
 struct StatusReport {
     status: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    timestamp: Timestamp,
 }
 
 /// `GET /health/live`: depends on nothing.
-async fn live(_: Call, (): ()) -> Result<Reply, Problem> {
-    Reply::json(&StatusReport { status: "alive" })
+async fn live(call: Call, (): ()) -> Result<Reply, Problem> {
+    let timestamp = call.state.clock.now();
+    let status = "alive";
+    Reply::json(&StatusReport { status, timestamp })
 }
 
 /// `GET /health/ready`: 503 while draining and while Redis is away.
@@ -167,7 +177,8 @@ async fn ready(call: Call, (): ()) -> Result<Reply, Problem> {
     } else {
         ("not_ready", StatusCode::SERVICE_UNAVAILABLE)
     };
-    Ok(Reply::json(&StatusReport { status })?.status(code))
+    let timestamp = state.clock.now();
+    Ok(Reply::json(&StatusReport { status, timestamp })?.status(code))
 }
 
 fn report(state: &AppState, health: &Health, status: Status) -> HealthReport {
@@ -177,7 +188,7 @@ fn report(state: &AppState, health: &Health, status: Status) -> HealthReport {
         timestamp: state.clock.now(),
         service: "sallyport",
         version: state.version,
-        uptime: state.started.elapsed().as_secs(),
+        uptime: state.started.elapsed().as_secs_f64(),
         services: Services {
             database: word(health.database.up),
             redis: word(health.redis.up),

@@ -45,6 +45,12 @@ impl Meter {
         }
     }
 
+    /// Counts one request that was slow.
+    pub(crate) fn count_slow(&self) {
+        let (route, method) = (self.route, self.method);
+        metrics::counter!(names::HTTP_SLOW, "route" => route, "method" => method).increment(1);
+    }
+
     /// Remembers one response.
     pub(crate) fn record(&self, status: StatusCode, took: Duration) {
         let (route, method) = (self.route, self.method);
