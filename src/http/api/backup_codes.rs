@@ -14,6 +14,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "countBackupCodes",
             "How many backup codes are left",
         )
+        .described("0 also for an account without a second factor.")
         .gives::<BackupCodeCountData>(200),
     Route::post("/2fa/backup-codes/generate", handler!(generate))
         .titled(
@@ -21,6 +22,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "generateBackupCodes",
             "New backup codes in the place of the old ones",
         )
+        .described("Ten new codes, shown this once. The old ones are void.")
         .open_to(RecentUser)
         .hashes()
         .gives::<BackupCodesData>(200)

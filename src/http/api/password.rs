@@ -16,6 +16,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "reauthenticate",
             "Prove again who the caller is",
         )
+        .described(
+            "Gives an access token with a new `auth_time`, which sensitive actions need when the \
+             login is older than ten minutes.",
+        )
         .gives::<AccessTokenData>(200)
         .refuses(&[
             Kind::InvalidCredentials,
@@ -27,6 +31,10 @@ pub(crate) const ROUTES: &[Route] = &[
             Tag::Authentication,
             "changePassword",
             "Change the password; other sessions end",
+        )
+        .described(
+            "Needs the present password beside the access token. Every other session and every \
+             trusted device ends; the session that asks goes on.",
         )
         .open_to(RecentUser)
         .hashes()
