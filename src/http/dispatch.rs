@@ -203,11 +203,7 @@ where
     let reservation = needed.map(|bytes| state.bodies.reserve(client.address, bytes));
     let mut reservation = reservation.transpose()?;
     time.body_begins();
-    let bounds = BodyBounds {
-        longest,
-        grace: state.settings.body_grace,
-        least_rate: state.settings.min_body_rate,
-    };
+    let bounds = BodyBounds::of(&state.settings, longest);
     let body = body::read(route.handler.input.body, headers, body, bounds).await?;
     time.body_ends();
     if let Some(reservation) = &mut reservation {

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
-use self::idle::{IdleConnections, IdlePlace};
+use self::idle::{IdleConnections, IdleEntry};
 use super::api;
 use super::dispatch::Service;
 use super::dispatch::client_quota::{ClientQuota, QuotaShare};
@@ -205,7 +205,7 @@ impl Server {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(permit);
         }
-        self.idle.make_room();
+        self.idle.evict_one();
         let permit = Arc::clone(&self.free).acquire_owned().await;
         self.idle.enough();
         permit
@@ -220,7 +220,7 @@ impl Server {
         let connection = Connection {
             service: Arc::clone(&self.service),
             peer: peer.ip(),
-            idle: IdlePlace::new(Arc::clone(&self.idle)),
+            idle: IdleEntry::new(Arc::clone(&self.idle)),
             tls: self.tls.clone(),
             streams: self.connections.clone(),
             notice_over: self.notice_over.clone(),

@@ -17,7 +17,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
         .described(
             "Takes the newest refresh token, from the cookie or from the body, and gives a new \
-             access token and a new refresh token, in the place that the old one came from. A token \
+             access token and a new refresh token, where the old one came from. A token \
              that was used before ends the session: somebody has a copy. A cookie alone counts only \
              from the service's own origin, from one of `CORS_ORIGINS`, or with `X-CSRF-Token`.",
         )
@@ -52,7 +52,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "The caller's live sessions, newest first",
         )
         .described(
-            "Every place where the account is logged in. `current` marks the session that asks.",
+            "Everywhere the account is logged in. `current` marks the session that asks.",
         )
         .gives::<SessionsData>(200),
     Route::delete("/auth/sessions/:id", handler!(revoke))

@@ -271,7 +271,7 @@ impl Route {
         self
     }
 
-    /// What clients should know of it beside its summary, in sentences.
+    /// More about it than its summary says, in sentences for clients.
     pub(crate) const fn described(mut self, description: &'static str) -> Self {
         self.description = description;
         self

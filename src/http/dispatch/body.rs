@@ -9,6 +9,7 @@ use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::clock::Stopwatch;
+use crate::config;
 use crate::http::contract::problem::{Kind, Problem};
 use crate::http::contract::route::BodyRule;
 
@@ -43,6 +44,17 @@ pub(crate) struct BodyBounds {
     pub(crate) grace: Duration,
     /// Fewest bytes per second, on average; 0 for any.
     pub(crate) least_rate: u32,
+}
+
+impl BodyBounds {
+    /// Of a body of at most `longest` bytes.
+    pub(crate) fn of(settings: &config::Http, longest: usize) -> Self {
+        Self {
+            longest,
+            grace: settings.body_grace,
+            least_rate: settings.min_body_rate,
+        }
+    }
 }
 
 /// The body, at most `bounds.longest` bytes of it, after its headers were found acceptable.

@@ -17,8 +17,8 @@ use crate::telemetry::names;
 /// be an attack.
 const STATUSES: [&str; 6] = ["2xx", "3xx", "4xx", "5xx", "401", "403"];
 
-/// The place of a status in [`STATUSES`].
-fn place(status: StatusCode) -> usize {
+/// Index of a status in [`STATUSES`].
+fn index_of(status: StatusCode) -> usize {
     match status.as_u16() {
         401 => 4,
         403 => 5,
@@ -54,11 +54,11 @@ impl Meter {
     /// Remembers one response.
     pub(crate) fn record(&self, status: StatusCode, took: Duration) {
         let (route, method) = (self.route, self.method);
-        let place = place(status);
-        let count = || metrics::counter!(names::HTTP_REQUESTS, "route" => route, "method" => method, "status" => STATUSES[place]);
+        let index = index_of(status);
+        let count = || metrics::counter!(names::HTTP_REQUESTS, "route" => route, "method" => method, "status" => STATUSES[index]);
         let time =
             || metrics::histogram!(names::HTTP_DURATION, "route" => route, "method" => method);
-        self.by_status[place].get_or_init(count).increment(1);
+        self.by_status[index].get_or_init(count).increment(1);
         self.duration.get_or_init(time).record(took.as_secs_f64());
     }
 }
@@ -239,7 +239,7 @@ mod tests {
     fn refusals_of_callers_are_counted_apart_from_their_class() {
         let counted = |status: u16| {
             let status = StatusCode::from_u16(status).expect("a status");
-            STATUSES[place(status)]
+            STATUSES[index_of(status)]
         };
         let statuses = [200, 204, 304, 400, 401, 403, 404, 429, 500, 503];
         assert_eq!(

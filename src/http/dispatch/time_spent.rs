@@ -1,5 +1,5 @@
 //! The time that a request takes, by its parts: a slow operation is one that is slow beside its hash, which has a
-//! queue and a metric of its own, and beside the arrival of its body, which is the client's business.
+//! queue and a metric of its own, and beside the transfer of its body, which is the client's business.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::core::HashTime;
 pub(super) struct TimeSpent {
     watch: Stopwatch,
     hashing: HashTime,
-    body: Mutex<Arrival>,
+    body: Mutex<BodyState>,
 }
 
 #[derive(Clone, Copy)]
-enum Arrival {
+enum BodyState {
     /// Nothing was waited for.
     None,
     /// The body is on its way.
@@ -39,31 +39,31 @@ impl TimeSpent {
         Self {
             watch: Stopwatch::start(),
             hashing,
-            body: Mutex::new(Arrival::None),
+            body: Mutex::new(BodyState::None),
         }
     }
 
     /// The body is waited for from now on.
     pub(super) fn body_begins(&self) {
-        self.set(Arrival::Since(Stopwatch::start()));
+        self.set(BodyState::Since(Stopwatch::start()));
     }
 
     /// The body is there.
     pub(super) fn body_ends(&self) {
-        self.set(Arrival::Took(self.parts().body));
+        self.set(BodyState::Took(self.parts().body));
     }
 
     /// Whether the body is waited for.
     pub(super) fn waits_for_body(&self) -> bool {
-        matches!(self.arrival(), Arrival::Since(_))
+        matches!(self.state(), BodyState::Since(_))
     }
 
     /// The parts until now.
     pub(super) fn parts(&self) -> Parts {
-        let body = match self.arrival() {
-            Arrival::None => Duration::ZERO,
-            Arrival::Since(watch) => watch.elapsed(),
-            Arrival::Took(time) => time,
+        let body = match self.state() {
+            BodyState::None => Duration::ZERO,
+            BodyState::Since(watch) => watch.elapsed(),
+            BodyState::Took(time) => time,
         };
         Parts {
             total: self.watch.elapsed(),
@@ -72,13 +72,13 @@ impl TimeSpent {
         }
     }
 
-    fn arrival(&self) -> Arrival {
-        self.body.lock().map_or(Arrival::None, |arrival| *arrival)
+    fn state(&self) -> BodyState {
+        self.body.lock().map_or(BodyState::None, |state| *state)
     }
 
-    fn set(&self, now: Arrival) {
-        if let Ok(mut arrival) = self.body.lock() {
-            *arrival = now;
+    fn set(&self, now: BodyState) {
+        if let Ok(mut state) = self.body.lock() {
+            *state = now;
         }
     }
 }

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deadlines::{Deadlines, Limits, Missed};
 use super::frames::Frames;
-use super::idle::IdlePlace;
+use super::idle::IdleEntry;
 use super::wire::{Activity, Protocol, Serving, Streaming, Wire};
 use crate::clock::Stopwatch;
 use crate::http::dispatch::{Answer, ResponseBody, Service, dispatch};
@@ -49,7 +49,7 @@ type Ended = Option<&'static str>;
 pub(crate) struct Connection {
     pub(crate) service: Arc<Service>,
     pub(crate) peer: IpAddr,
-    pub(crate) idle: IdlePlace,
+    pub(crate) idle: IdleEntry,
     pub(crate) tls: Option<TlsAcceptor>,
     /// Tasks of HTTP/2 streams.
     pub(crate) streams: TaskTracker,
@@ -261,7 +261,7 @@ where
 /// Drives a connection to its end, which comes by itself, by `stop`, by being too slow, or to make room.
 async fn watch<C: Graceful>(
     mut connection: Pin<&mut C>,
-    (mut deadlines, mut place): (Deadlines, IdlePlace),
+    (mut deadlines, mut entry): (Deadlines, IdleEntry),
     stop: &CancellationToken,
     farewell: Duration,
 ) -> Ended {
@@ -279,7 +279,7 @@ async fn watch<C: Graceful>(
                 continue;
             }
             match deadlines.poll_missed(context) {
-                Poll::Pending if !place.evicts(deadlines.idle_after(), context.waker()) => {
+                Poll::Pending if !entry.evicts(deadlines.idle_after(), context.waker()) => {
                     return Poll::Pending;
                 }
                 Poll::Pending => {

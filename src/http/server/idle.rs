@@ -20,7 +20,7 @@ struct Queue {
 
 impl IdleConnections {
     /// Ends the connection that is idle longest, or else the next one that becomes idle.
-    pub(crate) fn make_room(&self) {
+    pub(crate) fn evict_one(&self) {
         let mut queue = self.lock();
         match queue.waiting.pop_first() {
             Some((_, waker)) => waker.wake(),
@@ -40,7 +40,7 @@ impl IdleConnections {
 }
 
 /// One connection, as [`IdleConnections`] knows it.
-pub(crate) struct IdlePlace {
+pub(crate) struct IdleEntry {
     all: Arc<IdleConnections>,
     state: State,
 }
@@ -56,7 +56,7 @@ enum State {
     Evicted,
 }
 
-impl IdlePlace {
+impl IdleEntry {
     pub(crate) fn new(all: Arc<IdleConnections>) -> Self {
         let state = State::Busy;
         Self { all, state }
@@ -93,7 +93,7 @@ impl IdlePlace {
     }
 }
 
-impl Drop for IdlePlace {
+impl Drop for IdleEntry {
     fn drop(&mut self) {
         if let State::Waiting { number, .. } = self.state {
             self.all.lock().waiting.remove(&number);
