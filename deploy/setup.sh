@@ -78,11 +78,17 @@ need_openapi_validator() {
     has_openapi_validator || fail "$test_python still has no openapi-spec-validator"
 }
 
-# What only the tests need, and nobody here wrote: a mail server, a second opinion on TOTP, a validator of OpenAPI.
+has_nginx() {
+    command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ]
+}
+
+# What only the tests need, and nobody here wrote: a mail server, a proxy, a second opinion on TOTP, a validator of
+# OpenAPI documents.
 need_test_packages() {
     missing=""
     has_mail_server || missing="$missing python3-aiosmtpd"
     need_program oathtool oathtool
+    has_nginx || missing="$missing nginx-light"
     /usr/bin/python3 -c 'import ensurepip' >/dev/null 2>&1 || missing="$missing python3-venv"
     [ -z "$missing" ] || install_packages $missing
     has_mail_server || fail "/usr/bin/python3 still has no aiosmtpd"

@@ -42,6 +42,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config;
+pub use crate::crypto::HashTime;
 use crate::crypto::{AccessTokens, HashPool, Keys, OneTimeCodes, OpaqueTokens, Sealer};
 use crate::model::{Lifetimes, SessionId};
 pub use crate::outbound::{Delivered, Language};

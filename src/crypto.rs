@@ -11,7 +11,7 @@ mod totp;
 
 pub use access_token::{AccessTokens, Claims, IMPLICIT_ASSERTION};
 pub use hash_pool::{
-    CodeSet, HashError, HashPermit, HashPool, PoolState, Verified, draw_backup_codes,
+    CodeSet, HashError, HashPermit, HashPool, HashTime, PoolState, Verified, draw_backup_codes,
 };
 pub use keys::{KeyError, KeyInfo, Keys, Rotation, SealingKeyInfo, Window};
 pub use one_time_code::OneTimeCodes;

@@ -22,7 +22,7 @@ settings! {
         threads: usize = 0, "HASH_THREADS", Number(0..=1024);
         /// Passwords that may wait, fewer than half of them of one address.
         queue: usize = 2000, "HASH_QUEUE", Number(1..=1_000_000);
-        /// How long a password may wait.
+        /// How long a password may wait. One that would wait longer than five sixths of it is refused at once (503).
         deadline: Duration = Duration::from_secs(5), "HASH_DEADLINE", TIMEOUT;
         /// The largest m that is accepted from a stored hash; imported ones may be costlier than ours.
         max_memory_kib: u32 = 256 * 1024, "ARGON2_MAX_MEMORY_KIB", Number(8..=4_194_304);

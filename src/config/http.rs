@@ -35,7 +35,8 @@ settings! {
         tls_cert: Option<PathBuf> = None, "TLS_CERT", Maybe(Location);
         /// PEM private key of `TLS_CERT`.
         tls_key: Option<PathBuf> = None, "TLS_KEY", Maybe(Location);
-        /// Connections at a time, fewer where the limit of open files is lower; further ones wait in the backlog.
+        /// Connections at a time, fewer where the limit of open files is lower. For a further one the connection that is
+        /// idle longest is closed; where all are in use it waits.
         max_connections: usize = 16_384, "MAX_CONNECTIONS", Number(1..=1_000_000);
         /// Connections of one address (IPv6: of one /64) at a time, except from `TRUSTED_PROXIES`; further ones
         /// are closed.
@@ -45,6 +46,11 @@ settings! {
         /// Bodies of all requests in flight together, a quarter at most for one client; further ones are
         /// answered 503.
         body_budget_bytes: usize = 64 << 20, "BODY_BUDGET_BYTES", Size::new(1 << 20..=16 << 30);
+        /// Bytes that must come in each second of a body, on average, once `BODY_GRACE` is over; slower ones are answered
+        /// 408. 0 means any.
+        min_body_rate: u32 = 100, "MIN_BODY_RATE", Number(0..=1_000_000);
+        /// Time for which a body may come as slowly as it likes.
+        body_grace: Duration = Duration::from_secs(5), "BODY_GRACE", TIMEOUT;
         /// Longest headers of a request.
         max_header_bytes: usize = 16 << 10, "MAX_HEADER_BYTES", Size::new(8 << 10..=1 << 20);
         /// Time from accept (or TLS handshake) to the first byte.
@@ -53,9 +59,15 @@ settings! {
         header_timeout: Duration = Duration::from_secs(10), "HEADER_TIMEOUT", TIMEOUT;
         /// Time for the whole request, its body included.
         request_timeout: Duration = Duration::from_secs(30), "REQUEST_TIMEOUT", TIMEOUT;
-        /// Time that a kept-alive connection may be without a request.
-        idle_timeout: Duration = Duration::from_secs(60), "IDLE_TIMEOUT", TIMEOUT;
-        /// Time from SIGTERM until open requests are cut.
+        /// Time from which a request is logged and counted as slow, its hash and the arrival of its body left aside.
+        slow_operation: Duration = Duration::from_millis(500), "SLOW_OPERATION", TIMEOUT;
+        /// Time that a kept-alive connection may be without a request. Longer than proxies keep theirs (nginx: 60 s), so
+        /// that a proxy never sends a request on a connection that is being closed here.
+        idle_timeout: Duration = Duration::from_secs(75), "IDLE_TIMEOUT", TIMEOUT;
+        /// Time from SIGTERM for which open connections are still answered, with `Connection: close`, before idle
+        /// ones are closed.
+        drain_notice: Duration = Duration::from_secs(1), "DRAIN_NOTICE", TIMEOUT;
+        /// Time from SIGTERM until open requests are cut, `DRAIN_NOTICE` included.
         drain_timeout: Duration = Duration::from_secs(20), "DRAIN_TIMEOUT", TIMEOUT;
     }
 }

@@ -10,6 +10,7 @@ settings! {
     /// Rate limits.
     pub struct Limits = config.limits {
         /// Whether limits are in force. Off is for load tests: refused outside `sallyport dev` unless `ALLOW_UNLIMITED=1`.
+        /// Shares of addresses in the hash queue are off, too.
         enabled: bool = true, "RATE_LIMITS", Switch;
         /// Whether `RATE_LIMITS=off` passes outside `sallyport dev`.
         allow_unlimited: bool = false, "ALLOW_UNLIMITED", Switch;

@@ -97,7 +97,7 @@ fn some(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::RateLimitVerdicts;
+    use crate::core::{HashTime, RateLimitVerdicts};
 
     fn context(address: [u8; 4]) -> RequestContext {
         let clock = Clock::manual(Timestamp::from_micros(1_795_000_000_000_000));
@@ -110,6 +110,7 @@ mod tests {
                 request_id: "r1".to_owned(),
                 language: Language::default(),
                 verdicts: RateLimitVerdicts::default(),
+                hash_time: HashTime::default(),
             },
         }
     }

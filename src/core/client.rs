@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
+use crate::crypto::HashTime;
 use crate::model::{ClientInfo, Network};
 use crate::outbound::Language;
 use crate::store::Verdict;
@@ -20,6 +21,8 @@ pub struct Client {
     pub language: Language,
     /// Verdicts of rate limits, for the response's headers.
     pub verdicts: RateLimitVerdicts,
+    /// Time that its hashes took.
+    pub hash_time: HashTime,
 }
 
 /// Verdicts of the limits that a request was counted by. Clones share them.
@@ -51,6 +54,7 @@ impl Client {
             request_id: String::new(),
             language: Language::default(),
             verdicts: RateLimitVerdicts::default(),
+            hash_time: HashTime::default(),
         }
     }
 

@@ -22,12 +22,15 @@ use super::keys::{self, SigningKey};
 use super::{InvalidToken, Keys};
 use crate::clock;
 use crate::config;
-use crate::model::{SessionId, Timestamp, UserId};
+use crate::model::{Authenticator, SessionId, Timestamp, UserId};
 
 /// Implicit assertion: signed with every access token but not part of it, so that nothing else that we sign
 /// passes as one.
 pub const IMPLICIT_ASSERTION: &str = "sallyport access token";
 
+/// `acr` of a session whose owner showed a password alone, and of one with a second factor.
+const ONE_FACTOR: &str = "urn:sallyport:acr:1fa";
+const TWO_FACTORS: &str = "urn:sallyport:acr:2fa";
 /// Longest token, in bytes; a longer one is not ours.
 const MAX_LENGTH: usize = 4096;
 /// Most tokens kept as verified; about 12 MB when full.
@@ -64,6 +67,7 @@ struct Payload<'a> {
     nbf: Timestamp,
     exp: Timestamp,
     auth_time: Timestamp,
+    acr: &'static str,
     amr: &'a [String],
     roles: &'a [String],
 }
@@ -80,6 +84,20 @@ struct Signed {
     auth_time: Timestamp,
     amr: Vec<String>,
     roles: Vec<String>,
+}
+
+/// `acr` of a session with these proofs: with or without a second factor. (A trusted device is none.)
+fn context_class(amr: &[String]) -> &'static str {
+    let is_second = |proof: &String| {
+        Authenticator::ALL
+            .iter()
+            .any(|factor| factor.reference() == proof)
+    };
+    if amr.iter().any(is_second) {
+        TWO_FACTORS
+    } else {
+        ONE_FACTOR
+    }
 }
 
 /// Issues and verifies access tokens.
@@ -129,6 +147,7 @@ impl AccessTokens {
             nbf: claims.issued_at,
             exp: claims.expires_at,
             auth_time: claims.auth_time,
+            acr: context_class(&claims.amr),
             amr: &claims.amr,
             roles: &claims.roles,
         };

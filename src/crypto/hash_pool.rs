@@ -25,7 +25,7 @@ use self::engine::{Engine, Examine, Kind};
 use self::hash_parameters::{
     Bounds, HashParameters, MAX_TAG_LENGTH, SALT_LENGTH, StoredHash, TAG_LENGTH,
 };
-pub use self::permit::HashPermit;
+pub use self::permit::{HashPermit, HashTime};
 use self::queue::Queue;
 use self::worker::Workers;
 use crate::clock::{self, Stopwatch};

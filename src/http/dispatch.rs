@@ -8,6 +8,7 @@ mod body;
 pub(crate) mod body_budget;
 pub(crate) mod client;
 pub(crate) mod client_quota;
+mod compression;
 pub(crate) mod cors;
 mod rate_limit;
 pub(crate) mod request_id;
@@ -15,6 +16,7 @@ mod response;
 mod router;
 mod security_headers;
 mod stream;
+mod time_spent;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -23,7 +25,6 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -38,8 +39,10 @@ pub(crate) use self::response::{Answer, unread};
 pub(crate) use self::stream::{Progress, ResponseBody};
 
 use self::admission::{admit, bearer};
+use self::body::BodyBounds;
 use self::response::{describe_methods, fail, finish, succeed, without_body};
 use self::router::{Found, Router};
+use self::time_spent::TimeSpent;
 use super::contract::call::{Call, CookieToken, TokenDelivery, device_cookie};
 use super::contract::csrf;
 use super::contract::input::RawInput;
@@ -47,8 +50,7 @@ use super::contract::problem::{Kind, Problem};
 use super::contract::reply::Reply;
 use super::contract::route::{Route, Tag, Work};
 use super::state::AppState;
-use crate::clock::Stopwatch;
-use crate::core::{Client, RateLimitVerdicts};
+use crate::core::{Client, HashTime, RateLimitVerdicts};
 use crate::telemetry::names;
 
 /// Most header fields that a request may have.
@@ -96,11 +98,11 @@ pub(crate) async fn dispatch<B>(
 where
     B: Body<Data = Bytes, Error: Send> + Unpin + Send,
 {
-    let watch = Stopwatch::start();
     let _in_flight = InFlight::enter(&service.in_flight);
     let (parts, body) = request.into_parts();
     let client = identify(&service.state, peer, &parts.headers);
     let (name, asked) = (client.request_id.clone(), client.verdicts.clone());
+    let time = TimeSpent::begin(client.hash_time.clone());
     let found = service.router.find(parts.uri.path());
     let route = found
         .as_ref()
@@ -108,11 +110,11 @@ where
     let span = tracing::info_span!("request", request_id = %name, method = %parts.method, route);
 
     // Boxed, so that a connection without a request does not keep the memory that one needs.
-    let served = serve(&service, &parts, body, found.as_ref(), client);
+    let served = serve(&service, &parts, body, found.as_ref(), client, &time);
     let served: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(served);
     let outcome = guard(served).instrument(span.clone()).await;
     let mut response = match outcome {
-        Ok(reply) => succeed(&parts, reply),
+        Ok(reply) => succeed(&parts, encoded(found.as_ref(), &parts, reply).await),
         Err(problem) => span.in_scope(|| fail(&problem, &name, &asked)),
     };
     finish(&service.state, &parts, &name, &asked, &mut response);
@@ -122,11 +124,23 @@ where
     if parts.method == Method::HEAD {
         without_body(parts.version, &mut response);
     }
-    let took = watch.elapsed();
+    let (status, time) = (response.status(), time.parts());
     let meter = service.router.meter(found.as_ref(), &parts.method);
-    meter.record(response.status(), took);
-    tracing::debug!(parent: &span, status = response.status().as_u16(), took = ?took, "answered");
+    meter.record(status, time.total);
+    tracing::debug!(parent: &span, status = status.as_u16(), took = ?time.total, "answered");
+    if time.operation() >= service.state.settings.slow_operation {
+        meter.count_slow();
+        span.in_scope(|| time.report(status));
+    }
     Ok(response)
+}
+
+/// The reply, compressed where the client takes that and the route allows it.
+async fn encoded(found: Option<&Found<'_>>, parts: &Parts, reply: Reply) -> Reply {
+    match found.and_then(|found| found.entry.route(&parts.method)) {
+        Some(entry) => compression::compressed(entry.route, &parts.headers, reply).await,
+        None => reply,
+    }
 }
 
 /// The client, as far as the transport knows it.
@@ -137,6 +151,7 @@ fn identify(state: &AppState, peer: IpAddr, headers: &HeaderMap) -> Client {
         request_id: state.request_ids.name(headers),
         language: client::language(headers),
         verdicts: RateLimitVerdicts::default(),
+        hash_time: HashTime::default(),
     }
 }
 
@@ -147,15 +162,15 @@ async fn serve<B>(
     body: B,
     found: Option<&Found<'_>>,
     client: Client,
+    time: &TimeSpent,
 ) -> Result<Reply, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let arriving = AtomicBool::new(false);
-    let inner = answer(service, parts, body, found, client, &arriving);
+    let inner = answer(service, parts, body, found, client, time);
     match tokio::time::timeout(service.state.settings.request_timeout, inner).await {
         Ok(outcome) => outcome,
-        Err(_) if arriving.load(Ordering::Relaxed) => Err(Problem::new(Kind::RequestTimeout)),
+        Err(_) if time.waits_for_body() => Err(Problem::new(Kind::RequestTimeout)),
         Err(_) => Err(Problem::new(Kind::TimedOut)),
     }
 }
@@ -166,7 +181,7 @@ async fn answer<B>(
     body: B,
     found: Option<&Found<'_>>,
     client: Client,
-    arriving: &AtomicBool,
+    time: &TimeSpent,
 ) -> Result<Reply, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -187,9 +202,10 @@ where
     let needed = body::expected(route.handler.input.body, headers, &body, longest);
     let reservation = needed.map(|bytes| state.bodies.reserve(client.address, bytes));
     let mut reservation = reservation.transpose()?;
-    arriving.store(true, Ordering::Relaxed);
-    let body = body::read(route.handler.input.body, headers, body, longest).await?;
-    arriving.store(false, Ordering::Relaxed);
+    time.body_begins();
+    let bounds = BodyBounds::of(&state.settings, longest);
+    let body = body::read(route.handler.input.body, headers, body, bounds).await?;
+    time.body_ends();
     if let Some(reservation) = &mut reservation {
         reservation.shrink(body.len());
     }

@@ -1,12 +1,17 @@
 //! Two listeners: the public one, and the internal one for metrics and health.
 //!
-//! Accepting waits until a connection is free, and one address has only so many of them; stopping lets requests
-//! that are under way finish, up to a deadline.
+//! One address has only so many connections. When all are taken, the one that is idle longest makes room for the next.
+//!
+//! Stopping loses no request of a proxy that keeps connections open. Whatever is in the backlog is accepted before
+//! the listener closes. For `DRAIN_NOTICE` open connections are answered as before, with `Connection: close` (HTTP/2:
+//! GOAWAY): a proxy that sends its next request at that moment is answered, and then knows. After that idle
+//! connections are closed, and requests that are under way finish, up to a deadline.
 
 mod connection;
 mod deadlines;
 mod descriptors;
 mod frames;
+mod idle;
 mod tls;
 mod unreadable;
 mod wire;
@@ -17,12 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connection;
+use self::idle::{IdleConnections, IdleEntry};
 use super::api;
 use super::dispatch::Service;
 use super::dispatch::client_quota::{ClientQuota, QuotaShare};
@@ -110,10 +116,13 @@ pub(crate) struct Server {
     service: Arc<Service>,
     /// Connections that are still free.
     free: Arc<Semaphore>,
+    idle: Arc<IdleConnections>,
     tls: Option<TlsAcceptor>,
     /// Connections of each address; the internal listener does not count them.
     quota: Option<Arc<ClientQuota>>,
     connections: TaskTracker,
+    /// Cancelled when `DRAIN_NOTICE` is over: idle connections close.
+    notice_over: CancellationToken,
     /// Cancelled when the drain's time is over.
     cut: CancellationToken,
     /// Whether its connections are counted in the metrics.
@@ -132,9 +141,11 @@ impl Server {
         Self {
             service: Arc::new(service),
             free: Arc::new(Semaphore::new(connections)),
+            idle: Arc::default(),
             tls,
             quota: counted.then(|| ClientQuota::new(each)),
             connections: TaskTracker::new(),
+            notice_over: CancellationToken::new(),
             cut: CancellationToken::new(),
             counted,
         }
@@ -142,20 +153,42 @@ impl Server {
 
     /// Accepts until `stop`, then drains.
     pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        let accepting = self.accept_all(&listener, &stop);
+        let accepting = self.accept_all(&listener);
         stop.run_until_cancelled(accepting).await;
-        drop(listener);
+        self.accept_backlog(listener);
         self.drain().await;
     }
 
-    async fn accept_all(&self, listener: &TcpListener, stop: &CancellationToken) {
-        let mut failures = LogThrottle::default();
-        loop {
-            let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else {
+    /// Accepts what the system has connected already: closing the listener would reset it, requests and all.
+    fn accept_backlog(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        while let Ok((stream, peer)) = listener.accept() {
+            let permit = Arc::clone(&self.free).try_acquire_owned();
+            let stream = stream.set_nonblocking(true).map(|()| stream);
+            let (Ok(permit), Ok(stream)) = (permit, stream.and_then(TcpStream::from_std)) else {
                 return;
             };
+            if let Ok(share) = self.share_of(peer.ip()) {
+                self.take(stream, peer, (permit, share));
+            }
+        }
+    }
+
+    async fn accept_all(&self, listener: &TcpListener) {
+        let mut failures = LogThrottle::default();
+        loop {
             match listener.accept().await {
-                Ok((stream, peer)) => self.take(stream, peer, permit, stop),
+                Ok((stream, peer)) => {
+                    let Ok(share) = self.share_of(peer.ip()) else {
+                        continue;
+                    };
+                    let Ok(permit) = self.permit().await else {
+                        return;
+                    };
+                    self.take(stream, peer, (permit, share));
+                }
                 Err(error) if concerns_one(&error) => {}
                 Err(error) => {
                     if failures.is_due() {
@@ -167,23 +200,30 @@ impl Server {
         }
     }
 
+    /// A connection's permit, for which the one that is idle longest makes room if need be.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.idle.evict_one();
+        let permit = Arc::clone(&self.free).acquire_owned().await;
+        self.idle.enough();
+        permit
+    }
+
     fn take(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
-        stop: &CancellationToken,
+        held: (OwnedSemaphorePermit, Option<QuotaShare>),
     ) {
-        let Ok(share) = self.share_of(peer.ip()) else {
-            closed("address_limit");
-            return;
-        };
         let connection = Connection {
             service: Arc::clone(&self.service),
             peer: peer.ip(),
+            idle: IdleEntry::new(Arc::clone(&self.idle)),
             tls: self.tls.clone(),
             streams: self.connections.clone(),
-            stop: stop.clone(),
+            notice_over: self.notice_over.clone(),
         };
         let (cut, counted) = (self.cut.clone(), self.counted);
         self.connections.spawn(async move {
@@ -193,7 +233,7 @@ impl Server {
             if let Some(reason) = ended.unwrap_or(Some("drain")) {
                 closed(reason);
             }
-            drop((permit, share));
+            drop(held);
         });
     }
 
@@ -202,7 +242,11 @@ impl Server {
         let trusted = self.service.state.proxies.trusts(peer.to_canonical());
         let quota = self.quota.as_ref().filter(|_| !trusted);
         let share = quota.map(|quota| quota.reserve(peer, 1).ok_or(QuotaExhausted));
-        share.transpose()
+        let share = share.transpose();
+        if share.is_err() {
+            closed("address_limit");
+        }
+        share
     }
 
     /// Waits for connections and for handlers that outlive them.
@@ -211,6 +255,9 @@ impl Server {
         self.connections.close();
         state.tasks.close();
         let all = async {
+            let gone = self.connections.wait();
+            let _ = tokio::time::timeout(state.settings.drain_notice, gone).await;
+            self.notice_over.cancel();
             self.connections.wait().await;
             state.tasks.wait().await;
         };

@@ -125,6 +125,14 @@ impl fmt::Display for MethodKind {
 }
 
 impl Authenticator {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Method(MethodKind::Totp),
+        Self::Method(MethodKind::Sms),
+        Self::Method(MethodKind::Email),
+        Self::BackupCode,
+    ];
+
     /// Label in the API, in metrics and in audit entries.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -69,10 +69,12 @@ macro_rules! metrics {
 
 metrics! {
     "Requests" {
-        /// Requests answered, by route template, method and status class.
+        /// Requests answered, by route template, method and status: its class, but 401 and 403 by themselves.
         HTTP_REQUESTS: Counter = "sallyport_http_requests_total", ["route", "method", "status"];
         /// Time from the last header byte to the response, by route template and method.
         HTTP_DURATION: Histogram(FAST) = "sallyport_http_request_duration_seconds", ["route", "method"];
+        /// Requests that took longer than `SLOW_OPERATION` beside their hash and the arrival of their body.
+        HTTP_SLOW: Counter = "sallyport_slow_operations_total", ["route", "method"];
         /// Requests being served.
         HTTP_IN_FLIGHT: Gauge = "sallyport_http_requests_in_flight", [];
         /// Open connections on the public listener.

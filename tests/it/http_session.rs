@@ -200,6 +200,27 @@ async fn a_client_without_cookies_has_its_tokens_in_the_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_body_is_none_whatever_type_it_names() {
+    let server = open().await;
+    let registered = register(&server, "cookie").await;
+    let refresh = cookie(&registered, "refreshToken");
+    let headers = [
+        ("cookie", refresh.as_str()),
+        ("sec-fetch-site", "same-origin"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let refreshed = server
+        .send_absolute("POST /auth/refresh", &headers, None)
+        .await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text);
+    let week = 7 * 24 * 3600;
+    let set = refreshed.headers.get_all("set-cookie").iter();
+    for line in set.map(|line| line.to_str().expect("text")) {
+        assert!(line.ends_with(&format!("Max-Age={week}")), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_script_cannot_have_the_token_of_the_cookie() {
     let server = open().await;
     let refresh = cookie(&register(&server, "cookie").await, "refreshToken");
@@ -261,6 +282,41 @@ async fn a_logout_that_ends_nothing_does_not_say_that_it_did() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_logout_by_cookie_alone_is_refused_to_other_sites_alone() {
+    let server = open().await;
+    let send = async |route: &str, cookie: &str, headers: &[(&str, &str)]| {
+        let mut headers = headers.to_vec();
+        headers.push(("cookie", cookie));
+        server.send_absolute(route, &headers, None).await
+    };
+    let registered = register(&server, "cookie").await;
+    let mut cookie_now = cookie(&registered, "refreshToken");
+    let evil = ("origin", "https://evil.test");
+    for foreign in [&[evil][..], &[("sec-fetch-site", "cross-site")]] {
+        let refused = send("POST /auth/logout", &cookie_now, foreign).await;
+        assert_eq!(refused.problem(), (403, "csrf_failed".to_owned()));
+    }
+    let neighbour = [
+        ("origin", "http://other.localhost"),
+        ("sec-fetch-site", "same-site"),
+    ];
+    for own in [&[][..], &neighbour] {
+        let refused = send("POST /auth/refresh", &cookie_now, own).await;
+        assert_eq!(refused.status, 403, "a refresh needs more: {own:?}");
+        let out = send("POST /auth/logout", &cookie_now, own).await;
+        assert_eq!(out.status, 200, "{own:?}: {}", out.text);
+        assert_eq!(cookie(&out, "refreshToken"), "refreshToken=");
+        let same_origin = [("sec-fetch-site", "same-origin")];
+        let over = send("POST /auth/refresh", &cookie_now, &same_origin).await;
+        assert_eq!(over.status, 401, "the session is over: {}", over.text);
+
+        let body = json!({ "username": "ada", "password": "SecurePass123!" });
+        let login = server.post("/auth/login", &body).await.ok();
+        cookie_now = cookie(&login, "refreshToken");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_route_that_is_not_public_refuses_strangers_and_is_limited() {
     let server = open().await;
     let document = sallyport::http::openapi();
@@ -299,6 +355,16 @@ async fn health_keys_and_documents_are_there_and_metrics_inside_only() {
         health.text
     );
     assert_eq!(text(&health, "/services/redis"), "connected");
+    let uptime = health.json()["uptime"].clone();
+    assert!(uptime.is_f64(), "has fractions: {uptime}");
+    for (path, word) in [("live", "alive"), ("ready", "ready")] {
+        let state = server
+            .send_absolute(&format!("GET /health/{path}"), &[], None)
+            .await;
+        assert_eq!(text(&state, "/status"), word);
+        let timestamp = text(&state, "/timestamp");
+        assert!(timestamp.ends_with('Z'), "{timestamp}");
+    }
     let shown: Value = serde_json::from_str(&health.text).unwrap();
     let members: Vec<&String> = shown.as_object().unwrap().keys().collect();
     assert_eq!(members, ["services", "status", "timestamp", "uptime"]);
@@ -312,6 +378,13 @@ async fn health_keys_and_documents_are_there_and_metrics_inside_only() {
         .await;
     assert!(keys.text.contains("k4.public."), "{}", keys.text);
     let document = server.send_absolute("GET /openapi.json", &[], None).await;
+    for coding in ["gzip", "br"] {
+        let headers = [("accept-encoding", coding)];
+        let packed = server
+            .send_absolute("GET /openapi.json", &headers, None)
+            .await;
+        assert_eq!(packed.header("content-encoding"), coding);
+    }
     assert_eq!(text(&document, "/openapi"), "3.1.0");
     assert_eq!(
         server.send_absolute("GET /metrics", &[], None).await.status,

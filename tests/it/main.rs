@@ -7,6 +7,7 @@
 mod accounts;
 mod attacks;
 mod bad_input;
+mod behind_nginx;
 mod commands;
 mod contract_openapi;
 mod dev_servers;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::StatusCode;
+use sallyport::clock;
 use sallyport::config::{Hashing, Quota};
 use sallyport::crypto::HashPermit;
 use sallyport::model::Network;
@@ -53,7 +55,9 @@ fn assert_overloaded(answer: &Answer) {
 async fn a_flood_from_one_address_keeps_nobody_else_from_logging_in() {
     let stores = TestStores::new(Kind::Single).await;
     let mut options = small(8);
-    options.limits.enabled = false;
+    options.limits.login_account_address = Quota::new(1_000_000, 900);
+    options.limits.login_account = Quota::new(1_000_000, 900);
+    options.limits.login_address = Quota::new(1_000_000, 900);
     // Long enough that the flood is always there first.
     options.hashing.memory_kib = 19_456;
     let server = Arc::new(TestServer::open(&stores, options).await);
@@ -106,6 +110,53 @@ async fn an_address_that_holds_its_share_is_refused_and_others_are_not() {
     drop(held);
     let again = login_from(&server, "2001:db8:1:2::1", "alice", PASSWORD).await;
     assert_eq!(again.status, StatusCode::OK, "{}", again.text);
+}
+
+#[tokio::test]
+async fn without_limits_one_address_may_have_all_of_the_queue() {
+    let stores = TestStores::new(Kind::Single).await;
+    let mut options = small(8);
+    options.limits.enabled = false;
+    let server = TestServer::open(&stores, options).await;
+    server.register("alice").await;
+    let held = take_all(&server, GREEDY);
+    assert!((2..=4).contains(&held.len()), "{}", held.len());
+    let more = login_from(&server, GREEDY, "alice", PASSWORD).await;
+    assert_eq!(more.status, StatusCode::OK, "{}", more.text);
+}
+
+#[tokio::test]
+async fn who_comes_again_when_a_refusal_says_so_is_served() {
+    let stores = TestStores::new(Kind::Single).await;
+    let mut options = small(4);
+    options.limits.enabled = false;
+    let server = Arc::new(TestServer::open(&stores, options).await);
+    let full = take_all(&server, OTHER);
+    let refused = Arc::new(AtomicUsize::new(0));
+    let come = |number: usize| {
+        let (server, refused) = (Arc::clone(&server), Arc::clone(&refused));
+        async move {
+            for _ in 0..20 {
+                let answer = server.try_register(&format!("user{number}")).await;
+                if answer.status == StatusCode::CREATED {
+                    return;
+                }
+                assert_overloaded(&answer);
+                refused.fetch_add(1, Ordering::Relaxed);
+                let wait = answer.header("retry-after").parse().expect("seconds");
+                clock::sleep(Duration::from_secs(wait)).await;
+            }
+            panic!("user{number} came 20 times");
+        }
+    };
+    let all: Vec<_> = (0..12).map(|number| tokio::spawn(come(number))).collect();
+    while refused.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(full);
+    for one in all {
+        one.await.expect("is served");
+    }
 }
 
 #[tokio::test]

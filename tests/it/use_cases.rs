@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sallyport::auth::{second_factor, session};
 use sallyport::core::{Client, Error, Language, ProblemKind, RateLimitVerdicts};
-use sallyport::crypto::Keys;
+use sallyport::crypto::{HashTime, Keys};
 
 use crate::harness::{Kind, Options, TestServer, TestStores};
 
@@ -15,6 +15,7 @@ fn client() -> Client {
         request_id: "test".to_owned(),
         language: Language::default(),
         verdicts: RateLimitVerdicts::default(),
+        hash_time: HashTime::default(),
     }
 }
 

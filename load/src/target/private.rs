@@ -20,6 +20,7 @@ use super::{Address, build};
 use crate::client::Client;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::scenario::Scenario;
 use crate::settings::{Limits, Settings};
 
 /// Waits on a pipe that only the suite holds open; when it closes, the service is told to end.
@@ -150,6 +151,15 @@ fn passed_on(name: &&'static str) -> Option<(&'static str, OsString)> {
     Some((name, std::env::var_os(name)?))
 }
 
+/// Limits that logins and registrations take from.
+const WIDENED: [&str; 5] = [
+    "LIMIT_LOGIN_ACCOUNT_ADDRESS",
+    "LIMIT_LOGIN_ACCOUNT",
+    "LIMIT_LOGIN_ADDRESS",
+    "LIMIT_LOGIN_SUCCESS",
+    "LIMIT_REGISTER",
+];
+
 fn environment(
     settings: &Settings,
     public: SocketAddr,
@@ -157,10 +167,14 @@ fn environment(
     folder: &Path,
 ) -> Vec<(String, String)> {
     let argon2 = settings.argon2;
+    // Without limits no address has a share of the hash queue, and shares are part of what `overload` is about.
+    let wide = settings.scenario == Scenario::Overload;
     let limits = match settings.limits {
-        Limits::On => "on",
-        Limits::Off => "off",
+        Limits::Off if !wide => "off",
+        Limits::Off | Limits::On => "on",
     };
+    let widened = WIDENED.iter().filter(|_| wide);
+    let widened = widened.map(|name| (*name, "1000000/1s".to_owned()));
     let own = [
         ("PORT", public.port().to_string()),
         ("ADMIN_ADDR", admin.to_string()),
@@ -175,9 +189,10 @@ fn environment(
         ("LOG_FORMAT", "text".to_owned()),
         ("RUST_LOG", "warn".to_owned()),
     ];
+    let own = own.into_iter().chain(widened);
     let own = own.map(|(name, value)| (name.to_owned(), value));
     let asked = settings.service.clone();
-    own.into_iter().chain(asked).collect()
+    own.chain(asked).collect()
 }
 
 fn watch(service: u32) -> Result<Child, Error> {
@@ -202,7 +217,6 @@ fn send(service: &Child, signal: Signal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Scenario;
 
     #[test]
     fn what_was_asked_for_comes_after_what_the_suite_sets() {
@@ -219,6 +233,9 @@ mod tests {
             .collect();
         assert_eq!(logs, ["warn", "info"]);
         assert!(all.contains(&("RATE_LIMITS".to_owned(), "off".to_owned())));
+        let settings = Settings::of(Scenario::Overload);
+        let all = environment(&settings, here, here, Path::new("/x"));
+        assert!(all.contains(&("RATE_LIMITS".to_owned(), "on".to_owned())));
     }
 
     #[test]

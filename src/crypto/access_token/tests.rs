@@ -77,6 +77,7 @@ fn payload_and_footer_are_as_documented() {
             "iss": "sallyport", "aud": "sallyport", "sub": claims.user_id, "sid": claims.session_id,
             "jti": null, "iat": "2027-01-15T08:00:00.123456Z", "nbf": "2027-01-15T08:00:00.123456Z",
             "exp": "2027-01-15T08:15:00.123456Z", "auth_time": "2027-01-15T08:00:00.123456Z",
+            "acr": "urn:sallyport:acr:1fa",
             "amr": ["pwd"], "roles": ["admin"],
         })
     );
@@ -325,4 +326,19 @@ fn an_expired_token_still_says_whose_it_was_and_a_forged_one_never() {
     let other_kind = signed(key, &said, &footer(key), "something else");
     assert!(tokens.verify_expired(&other_kind).is_err());
     assert!(tokens.verify_expired(&"x".repeat(MAX_LENGTH + 1)).is_err());
+}
+
+#[test]
+fn acr_tells_whether_a_second_factor_was_shown() {
+    let tokens = AccessTokens::new(&for_tests(NOW), &settings());
+    let issued = |amr: &[&str]| {
+        let amr = amr.iter().map(|proof| (*proof).to_owned()).collect();
+        payload(&tokens.issue(&Claims { amr, ..claims() }))["acr"].clone()
+    };
+    for one in [&["pwd"][..], &["pwd", "trusted_device"], &[]] {
+        assert_eq!(issued(one), "urn:sallyport:acr:1fa", "{one:?}");
+    }
+    for second in ["otp", "sms", "email", "backup_code"] {
+        assert_eq!(issued(&["pwd", second]), "urn:sallyport:acr:2fa");
+    }
 }

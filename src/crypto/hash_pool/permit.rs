@@ -1,6 +1,8 @@
 //! A permit in the queue, and the jobs that can be submitted with it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -8,7 +10,26 @@ use super::engine::Engine;
 use super::fair_queue::QueueReservation;
 use super::worker::Submitted;
 use super::{HashError, HashPool, Verified, hash, verify};
+use crate::clock::Stopwatch;
 use crate::model::{Network, Password};
+
+/// Time that hashes took, waiting included. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct HashTime(Arc<AtomicU64>);
+
+impl HashTime {
+    /// Adds the time of one hash.
+    pub fn add(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
 
 /// A permit in the queue, taken before the job and released when it is not used. Its caller is admitted once: a
 /// second job waits in the queue again, but is not refused.
@@ -17,6 +38,7 @@ pub struct HashPermit {
     pub(super) pool: HashPool,
     network: Network,
     reservation: Option<QueueReservation>,
+    time: HashTime,
 }
 
 impl HashPermit {
@@ -25,7 +47,14 @@ impl HashPermit {
             pool,
             network,
             reservation: Some(reservation),
+            time: HashTime::default(),
         }
+    }
+
+    /// Adds the time of its jobs to `time`.
+    pub fn timed_by(mut self, time: &HashTime) -> Self {
+        self.time = time.clone();
+        self
     }
 
     /// Hashes a new password; returns its PHC string.
@@ -60,13 +89,16 @@ impl HashPermit {
         F: FnOnce(&mut Engine) -> Result<T, HashError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let watch = Stopwatch::start();
         let queue = &self.pool.workers.queue;
         let reservation = self.reservation.take();
         let reservation = reservation.unwrap_or_else(|| queue.reserve_again(self.network));
         queue.enter(reservation, Box::new(Submitted { work, reply }));
         let workers = Arc::clone(&self.pool.workers);
         self.pool.threads.spawn_fifo(move || workers.serve_one());
-        answer.await.unwrap_or(Err(HashError::Failed))
+        let answer = answer.await;
+        self.time.add(watch.elapsed());
+        answer.unwrap_or(Err(HashError::Failed))
     }
 }
 

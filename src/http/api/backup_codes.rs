@@ -14,14 +14,15 @@ pub(crate) const ROUTES: &[Route] = &[
             "countBackupCodes",
             "How many backup codes are left",
         )
-        .gives::<BackupCodeCountData>(200)
-        .refuses(&[Kind::TwoFactorNotEnabled]),
+        .described("0 also for an account without a second factor.")
+        .gives::<BackupCodeCountData>(200),
     Route::post("/2fa/backup-codes/generate", handler!(generate))
         .titled(
             Tag::SecondFactor,
             "generateBackupCodes",
             "New backup codes in the place of the old ones",
         )
+        .described("Ten new codes, shown this once. The old ones are void.")
         .open_to(RecentUser)
         .hashes()
         .gives::<BackupCodesData>(200)
@@ -42,7 +43,7 @@ struct BackupCodesData<'a> {
     backup_codes: Vec<&'a str>,
 }
 
-/// Number of backup codes that are left.
+/// Number of backup codes that are left; 0 without a second factor.
 #[derive(Serialize, ToSchema)]
 struct BackupCodeCountData {
     count: usize,

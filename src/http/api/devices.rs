@@ -15,6 +15,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "listDevices",
             "The caller's trusted devices",
         )
+        .described("Devices that skip the second factor, each until `expiresAt`.")
         .gives::<DevicesData>(200),
     Route::delete("/2fa/devices", handler!(remove_all))
         .titled(
@@ -22,6 +23,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "removeDevices",
             "Trust no device any more",
         )
+        .described("Every device has to show a second factor at its next login.")
         .gives::<RemovedDevicesData>(200)
         .refuses(&[Kind::OutcomeUnknown]),
     Route::patch("/2fa/devices/:id", handler!(rename))
@@ -30,10 +32,12 @@ pub(crate) const ROUTES: &[Route] = &[
             "renameDevice",
             "Call a trusted device by another name",
         )
+        .described("The name is for its owner alone. Spaces and control characters are tidied up.")
         .gives::<DeviceData>(200)
         .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
     Route::delete("/2fa/devices/:id", handler!(remove))
         .titled(Tag::SecondFactor, "removeDevice", "Trust a device no more")
+        .described("It has to show a second factor at its next login.")
         .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
 ];
 

@@ -13,11 +13,21 @@ pub(crate) const ROUTES: &[Route] = &[
             "pasetoKeys",
             "Public keys of the access tokens (PASERK)",
         )
+        .described(
+            "Keys that are in use or soon will be, each as `k4.public` with its `k4.pid`. To verify \
+             an access token elsewhere: take the key that the footer's `kid` names, verify as \
+             PASETO v4.public with the implicit assertion `sallyport access token`, then check \
+             `iss`, `aud`, `nbf` and `exp`. A token that was verified so may belong to a session \
+             that ended meanwhile.",
+        )
         .open_to(Public)
         .limited_by(Limit::Unlimited)
         .shows_document(),
     Route::get("/openapi.json", handler!(openapi_document))
         .titled(Tag::Documents, "openapi", "This document")
+        .described(
+            "OpenAPI 3.1, made from what the service enforces.",
+        )
         .open_to(Public)
         .limited_by(Limit::Unlimited)
         .shows_document(),
@@ -25,6 +35,7 @@ pub(crate) const ROUTES: &[Route] = &[
 
 pub(crate) const METRICS: Route = Route::get("/metrics", handler!(metrics))
     .titled(Tag::Health, "metrics", "Metrics in Prometheus' text format")
+    .described("Counters, gauges and histograms of this process.")
     .open_to(Public)
     .limited_by(Limit::Unlimited)
     .shows_content("text/plain");
@@ -42,7 +53,8 @@ async fn paseto_keys(call: Call, (): ()) -> Result<Reply, Problem> {
 }
 
 async fn openapi_document(_: Call, (): ()) -> Result<Reply, Problem> {
-    Ok(Reply::file(JSON, openapi::bytes()).cached(FIVE_MINUTES))
+    let reply = Reply::file(JSON, openapi::bytes()).version(openapi::version());
+    Ok(reply.cached(FIVE_MINUTES))
 }
 
 async fn metrics(call: Call, (): ()) -> Result<Reply, Problem> {

@@ -34,6 +34,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "setUpTotp",
             "Propose an authenticator app",
         )
+        .described(
+            "Makes a secret and backup codes, which count once `POST /2fa/totp/verify-setup` shows \
+             a code of the app. Both are shown this once. A new proposal replaces the one before.",
+        )
         .open_to(RecentUser)
         .gives::<TotpSetupData>(200)
         .refuses(&[Kind::EmailNotVerified, Kind::OutcomeUnknown]),
@@ -42,6 +46,10 @@ pub(crate) const ROUTES: &[Route] = &[
             Tag::SecondFactor,
             "verifyTotpSetup",
             "Enable the authenticator app that was proposed",
+        )
+        .described(
+            "Shows that the app works. From now on logins ask for it, trusted devices end, and \
+             other sessions have to prove again who they are before anything sensitive.",
         )
         .open_to(RecentUser)
         .gives::<EnabledData>(200)
@@ -52,6 +60,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "setUpSms",
             "Propose a phone, and send it a code",
         )
+        .described(
+            "The number counts once `POST /2fa/sms/verify-setup` shows the code that was sent to \
+             it.",
+        )
         .open_to(RecentUser)
         .gives::<CodePostedData>(200)
         .refuses(PROPOSAL),
@@ -60,6 +72,9 @@ pub(crate) const ROUTES: &[Route] = &[
             Tag::SecondFactor,
             "verifySmsSetup",
             "Enable the phone that was proposed",
+        )
+        .described(
+            "Shows that codes arrive there. The first method of an account also gives backup codes.",
         )
         .open_to(RecentUser)
         .gives::<EnabledData>(200)
@@ -70,6 +85,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "setUpEmail",
             "Propose a mailbox, and send it a code",
         )
+        .described(
+            "The address counts once `POST /2fa/email/verify-setup` shows the code that was sent to \
+             it. It need not be the account's own.",
+        )
         .open_to(RecentUser)
         .gives::<CodePostedData>(200)
         .refuses(PROPOSAL),
@@ -78,6 +97,9 @@ pub(crate) const ROUTES: &[Route] = &[
             Tag::SecondFactor,
             "verifyEmailSetup",
             "Enable the mailbox that was proposed",
+        )
+        .described(
+            "Shows that codes arrive there. The first method of an account also gives backup codes.",
         )
         .open_to(RecentUser)
         .gives::<EnabledData>(200)
@@ -140,7 +162,7 @@ struct VerifyTotpSetupBody {
 #[serde(rename_all = "camelCase")]
 struct SmsSetupBody {
     /// In E.164 form.
-    #[schema(value_type = String, max_length = 320, example = "+15551234567")]
+    #[schema(value_type = String, pattern = r"^\+[1-9][0-9]{7,14}$", example = "+15551234567")]
     phone_number: Destination,
 }
 
@@ -148,7 +170,7 @@ struct SmsSetupBody {
 #[derive(Deserialize, ToSchema)]
 struct EmailSetupBody {
     /// Its address.
-    #[schema(value_type = String, format = Email, max_length = 320, example = "ada@example.com")]
+    #[schema(value_type = String, format = Email, max_length = 254, example = "ada@example.com")]
     email: Destination,
 }
 

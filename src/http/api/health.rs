@@ -17,6 +17,10 @@ pub(crate) const ROUTES: &[Route] = &[HEALTH, LIVE, READY];
 
 pub(crate) const HEALTH: Route = Route::get("/health", handler!(health))
     .titled(Tag::Health, "health", "How the service and its stores are")
+    .described(
+        "Looks at both stores. `degraded` (200): PostgreSQL is away and logins go on. \
+             `unhealthy` (503): Redis is away.",
+    )
     .open_to(Public)
     .limited_by(Limit::Unlimited)
     .shows::<HealthReport>(&[200, 503]);
@@ -28,6 +32,7 @@ pub(crate) const DETAILED: Route = Route::get("/health", handler!(detailed))
         "detailedHealth",
         "How the service, its stores and its parts are",
     )
+    .described("For operators: version, checks of every part, notes about the configuration.")
     .open_to(Public)
     .limited_by(Limit::Unlimited)
     .shows::<DetailedReport>(&[200, 503]);
@@ -38,12 +43,14 @@ pub(crate) const LIVE: Route = Route::get("/health/live", handler!(live))
         "live",
         "Whether the process lives; no only when it cannot use a Redis that accepts connections",
     )
+    .described("For whoever restarts processes that hang.")
     .open_to(Public)
     .limited_by(Limit::Unlimited)
     .shows::<StatusReport>(&[200, 503]);
 
 pub(crate) const READY: Route = Route::get("/health/ready", handler!(ready))
     .titled(Tag::Health, "ready", "Whether requests should be sent here")
+    .described("503 while the process starts, ends, or has no Redis: send requests elsewhere.")
     .open_to(Public)
     .limited_by(Limit::Unlimited)
     .shows::<StatusReport>(&[200, 503]);
@@ -77,8 +84,8 @@ struct HealthReport {
     status: &'static str,
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
-    /// Seconds since the start.
-    uptime: u64,
+    /// Seconds since the start, with fractions.
+    uptime: f64,
     services: Services,
 }
 
@@ -183,6 +190,8 @@ fn code(health: &Health) -> StatusCode {
 #[derive(Serialize, ToSchema)]
 struct StatusReport {
     status: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    timestamp: Timestamp,
 }
 
 /// `GET /health/live`: 503 when Redis accepts connections and for a minute this process could use none.
@@ -192,7 +201,8 @@ async fn live(call: Call, (): ()) -> Result<Reply, Problem> {
     } else {
         ("alive", StatusCode::OK)
     };
-    Ok(Reply::json(&StatusReport { status })?.status(code))
+    let timestamp = call.state.clock.now();
+    Ok(Reply::json(&StatusReport { status, timestamp })?.status(code))
 }
 
 /// `GET /health/ready`: 503 while draining and while Redis is away.
@@ -205,7 +215,8 @@ async fn ready(call: Call, (): ()) -> Result<Reply, Problem> {
     } else {
         ("not_ready", StatusCode::SERVICE_UNAVAILABLE)
     };
-    Ok(Reply::json(&StatusReport { status })?.status(code))
+    let timestamp = state.clock.now();
+    Ok(Reply::json(&StatusReport { status, timestamp })?.status(code))
 }
 
 fn overall(state: &AppState, health: &Health) -> HealthReport {
@@ -213,7 +224,7 @@ fn overall(state: &AppState, health: &Health) -> HealthReport {
     HealthReport {
         status: health.status().word(),
         timestamp: state.clock.now(),
-        uptime: state.started.elapsed().as_secs(),
+        uptime: state.started.elapsed().as_secs_f64(),
         services: Services {
             database: word(health.database.up),
             redis: word(health.redis.up),

@@ -13,6 +13,12 @@ use crate::model::Password;
 
 pub(crate) const ROUTES: &[Route] = &[Route::post("/auth/login", handler!(login))
     .titled(Tag::Authentication, "login", "Log in with a password")
+        .described(
+            "Checks a password. Without a second factor the answer is a session. With one it is a \
+             `tempToken` and the methods to choose from, and there is no session until `POST \
+             /2fa/verify`. The newest token of a trusted device skips the second factor. An unknown \
+             name and a wrong password are answered alike.",
+        )
     .open_to(Public)
     .limited_by(Limit::LoginFailures)
     .hashes()
@@ -26,7 +32,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::post("/auth/login", handler!(login)
 struct LoginBody {
     /// E-mail address or username.
     #[serde(alias = "email", alias = "username")]
-    #[schema(example = "ada@example.com")]
+    #[schema(min_length = 1, example = "ada@example.com")]
     email_or_username: String,
     /// The password.
     #[serde(deserialize_with = "password")]

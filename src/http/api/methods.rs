@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::second_factor::MethodName;
 use crate::auth::second_factor::{self, MethodChange, MethodView};
@@ -15,12 +16,20 @@ pub(crate) const ROUTES: &[Route] = &[
             "listMethods",
             "The caller's second factors",
         )
+        .described(
+            "Phone numbers and addresses are masked. `enabled` is false after too many failures in \
+             a row.",
+        )
         .gives::<MethodsData>(200),
     Route::patch("/2fa/methods/:id", handler!(change))
         .titled(
             Tag::SecondFactor,
             "changeMethod",
             "Prefer a second factor, or enable a disabled one again",
+        )
+        .described(
+            "Members that are absent stay as they are. To enable a method needs a recent proof of \
+             identity.",
         )
         .gives::<MethodData>(200)
         .refuses(&[
@@ -34,6 +43,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "removeMethod",
             "Remove a second factor; with the last one the backup codes go",
         )
+        .described(
+            "Trusted devices end. With the last method the backup codes go, and logins ask for a \
+             password alone.",
+        )
         .open_to(RecentUser)
         .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
     Route::delete("/2fa/totp", handler!(remove_totp))
@@ -42,6 +55,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "removeTotp",
             "Remove the authenticator app",
         )
+        .described("The same as removing it by its id, for clients that do not list methods.")
         .open_to(RecentUser)
         .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
 ];
@@ -109,7 +123,19 @@ struct ChangeMethodBody {
     #[schema(example = true)]
     preferred: Option<bool>,
     /// `true` enables one that was disabled after too many failures; removing it is the way to disable one.
+    #[schema(schema_with = only_true)]
     enabled: Option<bool>,
+}
+
+/// Schema of a member that is absent, or true.
+fn only_true() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Boolean)
+        .enum_values(Some([true]))
+        .description(Some(
+            "`true` enables one that was disabled after too many failures; removing it is the way to disable one.",
+        ))
+        .build()
 }
 
 async fn list(call: Call, (): ()) -> Result<Reply, Problem> {

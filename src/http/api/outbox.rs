@@ -11,8 +11,12 @@ use crate::http::contract::prelude::*;
 
 pub(crate) const ROUTES: &[Route] = &[Route::get("/dev/outbox", handler!(show))
     .titled(Tag::Dev, "outbox", "Letters that were kept instead of sent")
+    .described(
+        "The newest first, as a page for browsers and as JSON for programs. Dev mode alone has it.",
+    )
     .open_to(Public)
     .limited_by(Limit::Unlimited)
+    .holds_secrets()
     .shows_document()
     .refuses(&[Kind::Forbidden])];
 

@@ -22,11 +22,15 @@ pub(crate) const ROUTES: &[Route] = &[
             "root",
             "Name of this service, and where its documents are",
         )
+        .described(
+            "For whoever opens the address: what answers here, the prefix of the API, and the paths of its documents.",
+        )
         .open_to(Public)
         .limited_by(Limit::Unlimited)
         .shows::<Root>(&[200]),
     Route::get("/docs", handler!(docs))
         .titled(Tag::Documents, "docs", "This document as a page")
+        .described("The same as `/openapi.json`, for people. It loads nothing from elsewhere.")
         .open_to(Public)
         .limited_by(Limit::Unlimited)
         .shows_content("text/html"),

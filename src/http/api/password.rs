@@ -16,6 +16,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "reauthenticate",
             "Prove again who the caller is",
         )
+        .described(
+            "Gives an access token with a new `auth_time`, which sensitive actions need when the \
+             login is older than ten minutes.",
+        )
         .gives::<AccessTokenData>(200)
         .refuses(&[
             Kind::InvalidCredentials,
@@ -28,6 +32,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "changePassword",
             "Change the password; other sessions end",
         )
+        .described(
+            "Needs the present password beside the access token. Every other session and every \
+             trusted device ends; the session that asks goes on.",
+        )
         .open_to(RecentUser)
         .hashes()
         .refuses(&[Kind::InvalidCredentials]),
@@ -35,6 +43,7 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// Proof of identity: one of the two, not both.
 #[derive(Deserialize, ToSchema)]
+#[schema(min_properties = 1)]
 struct ReauthenticateBody {
     /// The password.
     #[serde(default, deserialize_with = "maybe_password")]

@@ -16,6 +16,12 @@ pub(crate) const ROUTES: &[Route] = &[Route::post("/auth/register", handler!(reg
         "register",
         "Make an account and log in",
     )
+        .described(
+            "Makes an account and its first session. The access token is in `data`; the refresh \
+             token is in its cookie, or in `data` with `X-Token-Delivery: body`. Names are compared \
+             without regard to case: `email_taken` and `username_taken` say which of the two is in \
+             use.",
+        )
     .open_to(Public)
     .limited_by(Limit::Register)
     .hashes()

@@ -20,6 +20,11 @@ const CHALLENGE: &[Kind] = &[
 pub(crate) const ROUTES: &[Route] = &[
     Route::post("/2fa/verify", handler!(verify))
         .titled(Tag::SecondFactor, "verify", "Complete a login with a code")
+        .described(
+            "Shows a code of the method, and completes the login that `tempToken` stands for. A \
+             challenge allows five tries. With `trustDevice` the device's token comes in its \
+             cookie, or in `data` with `X-Token-Delivery: body`.",
+        )
         .open_to(Challenge)
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
@@ -29,6 +34,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "verifyBackupCode",
             "Complete a login with a backup code, which is used up",
         )
+        .described("Each of the ten codes counts once. `backupCodesLeft` says how many are left.")
         .open_to(Challenge)
         .hashes()
         .gives::<SignedInData>(200)
@@ -38,6 +44,9 @@ pub(crate) const ROUTES: &[Route] = &[
             Tag::SecondFactor,
             "sendCode",
             "Send a code by SMS or mail, the first or another",
+        )
+        .described(
+            "Login itself sends nothing: this sends the first code, too. `destination` is masked.",
         )
         .open_to(Challenge)
         .gives::<CodePostedData>(200)

@@ -15,6 +15,12 @@ pub(crate) const ROUTES: &[Route] = &[
             "refresh",
             "Rotate the refresh token for a new access token",
         )
+        .described(
+            "Takes the newest refresh token, from the cookie or from the body, and gives a new \
+             access token and a new refresh token, where the old one came from. A token \
+             that was used before ends the session: somebody has a copy. A cookie alone counts only \
+             from the service's own origin, from one of `CORS_ORIGINS`, or with `X-CSRF-Token`.",
+        )
         .open_to(Public)
         .takes_cookie()
         .gives::<RefreshedData>(200)
@@ -25,17 +31,28 @@ pub(crate) const ROUTES: &[Route] = &[
             "logout",
             "End the session of whichever token is given",
         )
+        .described(
+            "Ends the session of the refresh token in the body or in the cookie, or of the access \
+             token, and clears the cookies. Answers 200 also when there is nothing to end; only a \
+             request that another site sent with nothing but the cookie is refused.",
+        )
         .open_to(Public)
         .takes_cookie()
         .may_take_token(),
     Route::get("/auth/me", handler!(me))
         .titled(Tag::Authentication, "me", "The caller's account")
+        .described(
+            "The account that the access token belongs to, as it is now.",
+        )
         .gives::<UserData>(200),
     Route::get("/auth/sessions", handler!(list))
         .titled(
             Tag::Authentication,
             "listSessions",
             "The caller's live sessions, newest first",
+        )
+        .described(
+            "Everywhere the account is logged in. `current` marks the session that asks.",
         )
         .gives::<SessionsData>(200),
     Route::delete("/auth/sessions/:id", handler!(revoke))
@@ -44,12 +61,20 @@ pub(crate) const ROUTES: &[Route] = &[
             "revokeSession",
             "End one of the caller's sessions",
         )
+        .described(
+            "Its tokens are refused from the answer on, by every instance. Another account's \
+             session is answered as an unknown one: 404.",
+        )
         .refuses(&[Kind::NotFound]),
     Route::post("/auth/revoke-sessions", handler!(revoke_all))
         .titled(
             Tag::Authentication,
             "revokeSessions",
             "End all sessions of the caller, or all others",
+        )
+        .described(
+            "Ends every session of the account, the one that asks among them unless `keepCurrent` \
+             is true.",
         )
         .gives::<RevokedData>(200),
 ];
@@ -87,13 +112,19 @@ struct UserData<'a> {
 pub(crate) struct UserView<'a> {
     #[schema(value_type = String, format = Uuid)]
     id: UserId,
-    #[schema(example = "ada@example.com")]
+    #[schema(format = Email, max_length = 254, example = "ada@example.com")]
     email: &'a str,
-    #[schema(example = "ada")]
+    #[schema(
+        min_length = 3,
+        max_length = 32,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        example = "ada"
+    )]
     username: &'a str,
     email_verified: bool,
     two_factor_enabled: bool,
-    #[schema(example = json!(["user"]))]
+    /// Of the account, for programs that ask; a new one has none.
+    #[schema(example = json!([]))]
     roles: &'a [String],
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -207,7 +238,7 @@ async fn refresh(
     Ok(reply)
 }
 
-/// Logs out: 200 whatever was sent, except a cookie that may not be used beside nothing that names a session: the
+/// Logs out: 200 whatever was sent, except the cookie that another site sent beside nothing that names a session: the
 /// client would take its session for ended.
 async fn logout(
     call: Call,
@@ -216,7 +247,7 @@ async fn logout(
     let access = call.bearer.as_deref();
     let refresh = match body.refresh_token.as_deref() {
         Some(token) => Some(token),
-        None => match call.cookie_token() {
+        None => match call.cookie_token_to_end() {
             Ok(token) => token,
             Err(_) if names_a_session(&call, access).await? => None,
             Err(refused) => return Err(refused),

@@ -8,23 +8,25 @@ pub(crate) fn prefers_a_page(accept: &str) -> bool {
 /// The weight of a media type for the client, in thousandths: by its own name, or its group's, or any.
 fn quality(accept: &str, wanted: &str) -> u16 {
     let group = wanted.split_once('/').map_or(wanted, |(group, _)| group);
-    let rank = |range: &str| {
-        let range = range.to_ascii_lowercase();
-        match range.split_once('/') {
-            _ if range == wanted => 3,
-            Some((named, "*")) if named == group => 2,
-            Some(("*", "*")) => 1,
-            _ => 0,
-        }
+    let rank = |range: &str| match range.split_once('/') {
+        _ if range == wanted => 3,
+        Some((named, "*")) if named == group => 2,
+        Some(("*", "*")) => 1,
+        _ => 0,
     };
-    let ranges = accept.split(',').map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let rank = rank(parts.next().unwrap_or_default());
-        let weight = parts.find_map(|part| part.strip_prefix("q="));
-        (rank, weight.map_or(1000, thousandths))
-    });
+    let ranges = weighted(accept).map(|(range, weight)| (rank(&range), weight));
     let nearest = ranges.filter(|(rank, _)| *rank > 0).max();
     nearest.map_or(0, |(_, weight)| weight)
+}
+
+/// The members of a list with weights, in lower case, and their weights in thousandths.
+pub(crate) fn weighted(list: &str) -> impl Iterator<Item = (String, u16)> {
+    list.split(',').map(|member| {
+        let mut parts = member.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        (name, weight.map_or(1000, thousandths))
+    })
 }
 
 /// `0.8` is 800. A text that is no weight counts as 0.

@@ -66,10 +66,13 @@ pub(crate) struct TokenPlaces {
     pub(crate) in_cookie: bool,
 }
 
-/// A refresh cookie and whether the request may use it.
+/// A refresh cookie and what the request may use it for.
 pub(crate) struct CookieToken {
     text: String,
+    /// Whether one of our own pages is known to have sent it.
     proven: bool,
+    /// Whether a page of another site sent it, as far as its headers tell.
+    foreign: bool,
 }
 
 /// One request.
@@ -138,6 +141,15 @@ impl Call {
         }
     }
 
+    /// The refresh cookie for a request that only ends its session. A forged one gains nothing but a logout, and
+    /// `SameSite=Strict` keeps the cookie from other sites, so only what is known to come from one is refused.
+    pub(crate) fn cookie_token_to_end(&self) -> Result<Option<&str>, Problem> {
+        match &self.cookie {
+            Some(cookie) if !cookie.foreign => Ok(Some(&cookie.text)),
+            _ => self.cookie_token(),
+        }
+    }
+
     /// Puts a new refresh token into the cookies of `reply`, with a double-submit token beside it.
     pub(crate) fn with_cookies(
         &self,
@@ -172,9 +184,10 @@ impl CookieToken {
     /// Reads the refresh cookie and judges whether the request may use it.
     pub(crate) fn read(state: &AppState, headers: &HeaderMap, host: Option<&str>) -> Option<Self> {
         let text = cookies::REFRESH.read(headers, state.secure)?;
-        let proven = match csrf::sender(headers, host, &state.origins) {
+        let sender = csrf::sender(headers, host, &state.origins);
+        let proven = match sender {
             Sender::Trusted => true,
-            Sender::Foreign => false,
+            Sender::SameSite | Sender::Foreign => false,
             Sender::Unknown => {
                 let session = state.core().ok();
                 let session =
@@ -184,7 +197,12 @@ impl CookieToken {
                 })
             }
         };
-        Some(Self { text, proven })
+        let foreign = sender == Sender::Foreign;
+        Some(Self {
+            text,
+            proven,
+            foreign,
+        })
     }
 }
 
@@ -196,7 +214,8 @@ pub(crate) fn device_cookie(
     host: Option<&str>,
 ) -> Option<String> {
     let text = cookies::DEVICE.read(headers, state.secure)?;
-    (csrf::sender(headers, host, &state.origins) != Sender::Foreign).then_some(text)
+    let sender = csrf::sender(headers, host, &state.origins);
+    matches!(sender, Sender::Trusted | Sender::Unknown).then_some(text)
 }
 
 /// Whether `host`, perhaps with a port, is a name or address of this machine.

@@ -74,7 +74,9 @@ impl CookieSpec {
         max_age: Duration,
         secure: bool,
     ) -> Option<HeaderValue> {
-        let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+        // A moment has passed since the token was issued; it is no reason to write a second less than its life.
+        let seconds = max_age.as_secs() + u64::from(max_age.subsec_nanos() > 0);
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         let cookie = Cookie::build((self.name(secure), value))
             .path("/")
             .http_only(self.http_only)
@@ -135,11 +137,12 @@ mod tests {
         }
     }
 
+    /// Written 25 ms after they were issued for a minute.
     fn written(secure: bool) -> Vec<String> {
         issue(
             &token(),
             Some("n.m"),
-            Timestamp::from_micros(30_000_000),
+            Timestamp::from_micros(30_025_000),
             secure,
         )
         .iter()

@@ -29,6 +29,8 @@ const SIGNATURE: usize = 32;
 pub(crate) enum Sender {
     /// One of our own pages, an allowed origin, or the person at the address bar.
     Trusted,
+    /// A page of the same site that is not ours, as the browser says.
+    SameSite,
     /// Some other page.
     Foreign,
     /// The client does not say: ask for the token.
@@ -36,7 +38,7 @@ pub(crate) enum Sender {
 }
 
 /// Judges the sender by headers that no page can forge. An allowed origin is trusted wherever it lives;
-/// "same-site" is not enough, since a neighbouring subdomain may be somebody else's.
+/// "same-site" is less than that, since a neighbouring subdomain may be somebody else's.
 pub(crate) fn sender(headers: &HeaderMap, host: Option<&str>, origins: &Origins) -> Sender {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     let origin = text(ORIGIN);
@@ -45,6 +47,7 @@ pub(crate) fn sender(headers: &HeaderMap, host: Option<&str>, origins: &Origins)
     }
     match (text(FETCH_SITE), origin) {
         (Some("same-origin" | "none"), _) => Sender::Trusted,
+        (Some("same-site"), _) => Sender::SameSite,
         (None, Some(origin)) if origins.is_own(origin, host) => Sender::Trusted,
         (None, None) => Sender::Unknown,
         _ => Sender::Foreign,
@@ -147,7 +150,8 @@ mod tests {
             judged(&[("sec-fetch-site", "cross-site"), allowed]),
             Sender::Trusted
         );
-        for site in ["cross-site", "same-site", "nonsense"] {
+        assert_eq!(judged(&[("sec-fetch-site", "same-site")]), Sender::SameSite);
+        for site in ["cross-site", "nonsense"] {
             assert_eq!(
                 judged(&[("sec-fetch-site", site)]),
                 Sender::Foreign,

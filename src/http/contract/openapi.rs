@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use self::components::{
     RATE_LIMIT_HEADERS, header, headers, problem_examples, problem_responses, reference, schemas,
@@ -22,9 +23,21 @@ use crate::http::api;
 static DOCUMENT: LazyLock<Bytes> =
     LazyLock::new(|| serde_json::to_vec(&document()).map_or_else(|_| Bytes::new(), Bytes::from));
 
+/// The service in a few sentences.
+const DESCRIPTION: &str = "Login and two-factor service. A success is an envelope of `success`, `message` and `data`; \
+    a failure is a problem (RFC 9457) with a stable `code`. Access tokens are PASETO v4.public and are sent as \
+    `Authorization: Bearer`; refresh tokens are opaque and change at each use.";
+
 /// The document as `/openapi.json` sends it, made at its first use.
 pub(crate) fn bytes() -> Bytes {
     DOCUMENT.clone()
+}
+
+/// Version of [`bytes`]: part of their SHA-256, hex.
+pub(crate) fn version() -> &'static str {
+    static VERSION: LazyLock<String> =
+        LazyLock::new(|| hex::encode(&Sha256::digest(&*DOCUMENT)[..8]));
+    &VERSION
 }
 
 /// The `OpenAPI` document of the public listener.
@@ -42,7 +55,7 @@ pub(crate) fn of(routes: &[&Route]) -> Value {
         "info": {
             "title": "Sallyport",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Login and two-factor service.",
+            "description": DESCRIPTION,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [
@@ -56,7 +69,7 @@ pub(crate) fn of(routes: &[&Route]) -> Value {
             "headers": headers(),
             "responses": problem_responses(routes),
             "examples": problem_examples(routes),
-            "securitySchemes": security_schemes(),
+            "securitySchemes": security_schemes(routes),
         },
     })
 }
@@ -88,9 +101,12 @@ fn operation(route: &Route, schemas: &Value) -> Value {
         "responses": responses(route, schemas),
         "security": security(route),
     });
-    if let Some(description) = description(route.access) {
-        operation["description"] = json!(description);
-    }
+    let description = [route.description.to_owned(), remark(route.access)];
+    let description: Vec<String> = description
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect();
+    operation["description"] = json!(description.join(" "));
     let parameters = parameters(route);
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
@@ -102,21 +118,25 @@ fn operation(route: &Route, schemas: &Value) -> Value {
 }
 
 /// A remark on the access that a security scheme cannot express.
-fn description(access: Access) -> Option<String> {
+fn remark(access: Access) -> String {
     match access {
-        Access::Public | Access::User => None,
-        Access::Challenge => Some("The `tempToken` of the login is the credential.".to_owned()),
+        Access::Public | Access::User => String::new(),
+        Access::Challenge => "The `tempToken` of the login is the credential.".to_owned(),
         Access::RecentUser => {
-            Some("Needs a proof of identity that is at most a few minutes old.".to_owned())
+            "Needs a proof of identity that is at most a few minutes old.".to_owned()
         }
-        Access::Scope(scope) => Some(format!(
-            "An API key needs the scope `{scope}`: {}",
-            scope.description()
-        )),
-        Access::Permission(permission) => Some(format!(
-            "Needs the permission `{permission}`: {}",
-            permission.description()
-        )),
+        Access::Scope(scope) => {
+            format!(
+                "An API key needs the scope `{scope}`: {}",
+                scope.description()
+            )
+        }
+        Access::Permission(permission) => {
+            format!(
+                "Needs the permission `{permission}`: {}",
+                permission.description()
+            )
+        }
     }
 }
 
@@ -203,11 +223,13 @@ fn security(route: &Route) -> Value {
                 (route.device, json!({ "deviceCookie": [] })),
             ];
             let taken = optional.into_iter().filter(|(taken, _)| *taken);
-            let mut taken: Vec<Value> = taken.map(|(_, scheme)| scheme).collect();
-            if !taken.is_empty() {
-                taken.push(json!({}));
+            let taken: Vec<Value> = taken.map(|(_, scheme)| scheme).collect();
+            if taken.is_empty() {
+                return json!([]);
             }
-            json!(taken)
+            // None comes first: generators that look at the first alone must not ask for a credential.
+            let all = [vec![json!({})], taken].concat();
+            json!(all)
         }
     }
 }
@@ -232,6 +254,9 @@ fn responses(route: &Route, schemas: &Value) -> Value {
 
 fn success(route: &Route, schemas: &Value) -> Value {
     let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
+    if !route.verb.is_safe() {
+        headers["Durability"] = header("Durability");
+    }
     if route.limit != Limit::Unlimited {
         for name in RATE_LIMIT_HEADERS {
             headers[name] = header(name);

@@ -73,6 +73,11 @@ impl Reply {
             .map_err(|error| Problem::caused(Kind::Internal, error.to_string()))
     }
 
+    /// Whether its body is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.content_type.as_ref() == Some(&JSON)
+    }
+
     /// 200 with a page.
     pub(crate) fn page(html: String) -> Self {
         Self::file(HTML, html.into())

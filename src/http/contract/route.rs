@@ -76,6 +76,15 @@ pub(crate) enum Cost {
     Hash,
 }
 
+/// Whether answers hold secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secrecy {
+    /// Those of routes that change something may; others do not.
+    Usual,
+    /// They do.
+    Secret,
+}
+
 /// The body that a route takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyRule {
@@ -188,10 +197,13 @@ pub(crate) struct Route {
     /// The cookie of a trusted device is looked at here.
     pub(crate) device: bool,
     pub(crate) cost: Cost,
+    pub(crate) secrecy: Secrecy,
     /// An access token counts here although anybody may call.
     pub(crate) token: bool,
     /// `operationId` and summary of the `OpenAPI` document.
     pub(crate) title: (&'static str, &'static str),
+    /// More about it, for the `OpenAPI` document.
+    pub(crate) description: &'static str,
     pub(crate) tag: Tag,
     pub(crate) success: Success,
     /// Problems of its own, beside those that follow from the rest of the row.
@@ -215,8 +227,10 @@ impl Route {
             cookie: false,
             device: false,
             cost: Cost::Usual,
+            secrecy: Secrecy::Usual,
             token: false,
             title: ("", ""),
+            description: "",
             tag: Tag::Dev,
             success: Success::Data(200, None),
             refusals: &[],
@@ -257,6 +271,12 @@ impl Route {
         self
     }
 
+    /// More about it than its summary says, in sentences for clients.
+    pub(crate) const fn described(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
+    }
+
     /// Open to `access`; without it only users may call.
     pub(crate) const fn open_to(mut self, access: Access) -> Self {
         self.access = access;
@@ -291,6 +311,13 @@ impl Route {
     /// (A use case that hashes only now and then asks for admission itself.)
     pub(crate) const fn hashes(mut self) -> Self {
         self.cost = Cost::Hash;
+        self
+    }
+
+    /// Answers with secrets, so that its answers are never compressed. (Those of routes that change something never
+    /// are.)
+    pub(crate) const fn holds_secrets(mut self) -> Self {
+        self.secrecy = Secrecy::Secret;
         self
     }
 

@@ -1,11 +1,15 @@
 //! Reads a request's body as far as its route allows, and no further.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
+use crate::clock::Stopwatch;
+use crate::config;
 use crate::http::contract::problem::{Kind, Problem};
 use crate::http::contract::route::BodyRule;
 
@@ -31,12 +35,34 @@ pub(crate) fn expected<B: Body>(
     (length <= limit).then_some(length)
 }
 
-/// The body, at most `limit` bytes of it, after its headers were found acceptable.
+/// Bounds of one body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyBounds {
+    /// Most bytes.
+    pub(crate) longest: usize,
+    /// Time after which `least_rate` holds.
+    pub(crate) grace: Duration,
+    /// Fewest bytes per second, on average; 0 for any.
+    pub(crate) least_rate: u32,
+}
+
+impl BodyBounds {
+    /// Of a body of at most `longest` bytes.
+    pub(crate) fn of(settings: &config::Http, longest: usize) -> Self {
+        Self {
+            longest,
+            grace: settings.body_grace,
+            least_rate: settings.min_body_rate,
+        }
+    }
+}
+
+/// The body, at most `bounds.longest` bytes of it, after its headers were found acceptable.
 pub(crate) async fn read<B>(
     rule: BodyRule,
     headers: &HeaderMap,
     body: B,
-    limit: usize,
+    bounds: BodyBounds,
 ) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -44,48 +70,100 @@ where
     if rule == BodyRule::None {
         return Ok(Bytes::new());
     }
-    let mut body = body;
-    let acceptable = accept(rule, headers, body.is_end_stream());
-    if acceptable.is_err() || declared(headers).is_some_and(|length| length > limit) {
-        drain(&mut body, declared(headers)).await;
+    let mut body = Arriving {
+        body,
+        bounds,
+        since: Stopwatch::start(),
+        received: 0,
+    };
+    let acceptable = accept(rule, headers);
+    let declared = declared(headers);
+    if acceptable.is_err() || declared.is_some_and(|length| length > bounds.longest) {
+        let is_empty = body.drain(declared).await;
+        // Clients name a type of nothing, too: `curl -d ''` says it is a form.
+        if is_empty && rule == BodyRule::OptionalJson {
+            return Ok(Bytes::new());
+        }
         acceptable?;
-        return Err(too_large(limit));
+        return Err(too_large(bounds.longest));
     }
-    collect(&mut body, limit).await
+    body.collect().await
 }
 
-async fn collect<B: Body<Data = Bytes> + Unpin>(
-    body: &mut B,
-    limit: usize,
-) -> Result<Bytes, Problem> {
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| cut_short())?;
-        let Ok(data) = frame.into_data() else {
-            continue;
+/// A body on its way.
+struct Arriving<B> {
+    body: B,
+    bounds: BodyBounds,
+    since: Stopwatch,
+    received: usize,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Arriving<B> {
+    async fn collect(&mut self) -> Result<Bytes, Problem> {
+        let longest = self.bounds.longest;
+        let mut first = Bytes::new();
+        let mut more = BytesMut::new();
+        while let Some(data) = self.next().await? {
+            if self.received > longest {
+                self.drain(None).await;
+                return Err(too_large(longest));
+            }
+            if first.is_empty() {
+                first = data;
+            } else {
+                more.extend_from_slice(&data);
+            }
+        }
+        if more.is_empty() {
+            return Ok(first);
+        }
+        let mut whole = BytesMut::with_capacity(first.len() + more.len());
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&more);
+        Ok(whole.freeze())
+    }
+
+    /// The next piece. Refuses a body that was cut short, or has become too slow.
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let frame = tokio::time::timeout(self.patience(), self.body.frame()).await;
+            let Some(frame) = frame.map_err(|_| too_slow())? else {
+                return Ok(None);
+            };
+            if let Ok(data) = frame.map_err(|_| cut_short())?.into_data() {
+                self.received += data.len();
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// Time until what has come is too little.
+    fn patience(&self) -> Duration {
+        let millis = u64::try_from(self.received).unwrap_or(u64::MAX);
+        let earned = millis.saturating_mul(1000);
+        let Some(earned) = earned.checked_div(self.bounds.least_rate.into()) else {
+            return Duration::MAX;
         };
-        if first.len() + more.len() + data.len() > limit {
-            drain(body, None).await;
-            return Err(too_large(limit));
-        }
-        if first.is_empty() {
-            first = data;
-        } else {
-            more.extend_from_slice(&data);
-        }
+        let allowed = self.bounds.grace + Duration::from_millis(earned);
+        allowed.saturating_sub(self.since.elapsed())
     }
-    if more.is_empty() {
-        return Ok(first);
+
+    /// Throws away what is left of a refused body, unless it is far too long for that. Returns whether there was none.
+    async fn drain(&mut self, declared: Option<usize>) -> bool {
+        if declared.is_some_and(|length| length > DRAIN) {
+            return false;
+        }
+        while let Ok(Some(_)) = self.next().await {
+            if self.received > DRAIN {
+                break;
+            }
+        }
+        self.received == 0
     }
-    let mut whole = BytesMut::with_capacity(first.len() + more.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&more);
-    Ok(whole.freeze())
 }
 
 /// Whether type and encoding are what the route takes.
-fn accept(rule: BodyRule, headers: &HeaderMap, empty: bool) -> Result<(), Problem> {
+fn accept(rule: BodyRule, headers: &HeaderMap) -> Result<(), Problem> {
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     for encoding in encodings {
         if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") {
@@ -98,7 +176,6 @@ fn accept(rule: BodyRule, headers: &HeaderMap, empty: bool) -> Result<(), Proble
     };
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
-        (None, _) if empty && rule == BodyRule::OptionalJson => Ok(()),
         (Some(only), None) if is_of_type(only.as_bytes(), wanted) => Ok(()),
         _ => Err(unsupported(refusal)),
     }
@@ -127,25 +204,15 @@ fn declared(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Throws away what is left of a refused body, unless it is far too long for that.
-async fn drain<B: Body<Data = Bytes> + Unpin>(body: &mut B, declared: Option<usize>) {
-    if declared.is_some_and(|length| length > DRAIN) {
-        return;
-    }
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, Bytes::len);
-        if read > DRAIN {
-            return;
-        }
-    }
-}
-
 fn too_large(limit: usize) -> Problem {
     Problem::detailed(
         Kind::BodyTooLarge,
         format!("The body may have at most {limit} bytes"),
     )
+}
+
+fn too_slow() -> Problem {
+    Problem::detailed(Kind::RequestTimeout, "The body came too slowly")
 }
 
 fn cut_short() -> Problem {
@@ -166,6 +233,14 @@ mod tests {
 
     const JSON: (HeaderName, &str) = (CONTENT_TYPE, super::JSON);
 
+    fn bounds(longest: usize) -> BodyBounds {
+        BodyBounds {
+            longest,
+            grace: Duration::from_secs(600),
+            least_rate: 1,
+        }
+    }
+
     async fn sent(
         rule: BodyRule,
         headers: &[(HeaderName, &str)],
@@ -176,7 +251,7 @@ mod tests {
             map.append(name, HeaderValue::from_str(value).expect("a value"));
         }
         let body = Full::new(Bytes::from_static(body.as_bytes()));
-        read(rule, &map, body, 8)
+        read(rule, &map, body, bounds(8))
             .await
             .map_err(|problem| problem.kind.code())
     }
@@ -233,6 +308,11 @@ mod tests {
             sent(OptionalJson, &[], "{}").await,
             Err("unsupported_media_type")
         );
+        let form = [(CONTENT_TYPE, FORM)];
+        assert_eq!(sent(OptionalJson, &form, "").await, Ok(Bytes::new()));
+        let refused = Err("unsupported_media_type");
+        assert_eq!(sent(OptionalJson, &form, "a=1").await, refused);
+        assert_eq!(sent(Json, &form, "").await, refused);
         assert_eq!(sent(None, &[], "anything").await, Ok(Bytes::new()));
     }
 
@@ -273,7 +353,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(JSON.0, HeaderValue::from_static(JSON.1));
         let sent = async |chunks: &[&'static str]| {
-            let read = read(BodyRule::Json, &headers, Chunks(chunks.to_vec()), 6).await;
+            let read = read(BodyRule::Json, &headers, Chunks(chunks.to_vec()), bounds(6)).await;
             read.map_err(|problem| problem.kind.code())
         };
         assert_eq!(sent(&["ab", "cd", "ef"]).await, Ok("abcdef".into()));

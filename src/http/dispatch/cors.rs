@@ -58,7 +58,7 @@ impl Origins {
         if self.allowed.is_empty() {
             return;
         }
-        response.insert(header::VARY, ORIGIN);
+        response.append(header::VARY, ORIGIN);
         let Some(origin) = request else { return };
         if origin.to_str().is_ok_and(|origin| self.allows(origin)) {
             response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

@@ -29,11 +29,11 @@ pub(crate) fn describe(verdicts: &[Verdict], headers: &mut HeaderMap) {
             quota,
             window_seconds,
             remaining,
-            reset_seconds,
             ..
         } = verdict;
+        let reset = shown_reset(verdict);
         let _ = write!(policy, "{comma}\"{name}\";q={quota};w={window_seconds}");
-        let _ = write!(state, "{comma}\"{name}\";r={remaining};t={reset_seconds}");
+        let _ = write!(state, "{comma}\"{name}\";r={remaining};t={reset}");
     }
     for (name, value) in [(POLICY, policy), (STATE, state)] {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -42,7 +42,13 @@ pub(crate) fn describe(verdicts: &[Verdict], headers: &mut HeaderMap) {
     }
     headers.insert(LIMIT, tightest.quota.into());
     headers.insert(REMAINING, tightest.remaining.into());
-    headers.insert(RESET, tightest.reset_seconds.into());
+    headers.insert(RESET, shown_reset(tightest).into());
+}
+
+/// Seconds until there is more, at most the window. Tries are counted in slices of it, so one that was made just now
+/// is free again up to a slice later; `Retry-After` tells of that, and goes before (section 5.2 of the draft).
+fn shown_reset(verdict: &Verdict) -> u64 {
+    verdict.reset_seconds.min(verdict.window_seconds)
 }
 
 /// Adds `Retry-After` to a 429 or 503: the refusing limit's reset, or what the problem knows.
@@ -111,6 +117,15 @@ mod tests {
         assert_eq!(headers[LIMIT], "20");
         assert_eq!(headers[REMAINING], "3");
         assert_eq!(headers[RESET], "120");
+    }
+
+    #[test]
+    fn a_reset_is_never_later_than_the_window() {
+        let mut headers = HeaderMap::new();
+        describe(&[verdict("login", 0, 956)], &mut headers);
+        assert_eq!(headers[POLICY], "\"login\";q=20;w=900");
+        assert_eq!(headers[STATE], "\"login\";r=0;t=900");
+        assert_eq!(headers[RESET], "900");
     }
 
     #[test]

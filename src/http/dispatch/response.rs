@@ -18,6 +18,7 @@ use crate::http::state::AppState;
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"sallyport\"");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const DURABILITY: HeaderName = HeaderName::from_static("durability");
 const PENDING: HeaderValue = HeaderValue::from_static("pending");
 /// Capacity for the headers of a usual response.
@@ -60,8 +61,10 @@ fn is_known(parts: &Parts, etag: &HeaderValue) -> bool {
     let known = parts.headers.get_all(header::IF_NONE_MATCH).iter();
     let known = known.filter_map(|value| value.to_str().ok());
     let mut known = known.flat_map(|value| value.split(',').map(str::trim));
-    // Weak comparison: a version of a file has one form here.
-    let matches = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == *etag;
+    // Weak comparison: the version of a file is the same in every coding.
+    let strong = |tag: &'_ str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    let own = etag.to_str().map(strong).unwrap_or_default();
+    let matches = |tag: &str| tag == "*" || strong(tag) == own;
     parts.method.is_safe() && known.any(matches)
 }
 
@@ -107,7 +110,7 @@ fn refusal(problem: &Problem, request_id: &str, asked: &RateLimitVerdicts) -> Re
         headers.insert(header::WWW_AUTHENTICATE, BEARER);
     }
     if matches!(problem.kind, Kind::RequestTimeout | Kind::HeadersTooLarge) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::CONNECTION, CLOSE);
     }
     rate_limit::retry_after(problem, &asked.all(), &mut headers);
     *response.headers_mut() = headers;
@@ -123,7 +126,7 @@ pub(crate) fn unread(state: &AppState, kind: Kind) -> Response<Bytes> {
     tracing::debug!(code = kind.code(), request_id = %name, "not readable");
     let mut response = refusal(&Problem::new(kind), &name, &asked);
     let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::CONNECTION, CLOSE);
     mark(state, &name, None, headers);
     response
 }
@@ -141,6 +144,8 @@ pub(crate) fn finish(
     mark(state, name, parts.headers.get(header::ORIGIN), headers);
     if parts.version == Version::HTTP_2 {
         headers.remove(header::CONNECTION);
+    } else if state.stop.is_cancelled() {
+        headers.insert(header::CONNECTION, CLOSE);
     }
 }
 

@@ -13,15 +13,25 @@ use crate::http::contract::input::PathValues;
 use crate::http::contract::route::{Route, Verb};
 use crate::telemetry::names;
 
-/// The classes of statuses that a response can have here.
-const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+/// The statuses that responses are counted by: classes, and two that operators watch by themselves, since they may
+/// be an attack.
+const STATUSES: [&str; 6] = ["2xx", "3xx", "4xx", "5xx", "401", "403"];
+
+/// Index of a status in [`STATUSES`].
+fn index_of(status: StatusCode) -> usize {
+    match status.as_u16() {
+        401 => 4,
+        403 => 5,
+        other => usize::from(other / 100).clamp(2, 5) - 2,
+    }
+}
 
 /// Counts and times the responses of one route. A series begins with its first response, so that what
 /// never happens fills no page.
 pub(crate) struct Meter {
     route: &'static str,
     method: &'static str,
-    by_class: [OnceLock<Counter>; CLASSES.len()],
+    by_status: [OnceLock<Counter>; STATUSES.len()],
     duration: OnceLock<Histogram>,
 }
 
@@ -30,19 +40,25 @@ impl Meter {
         Self {
             route,
             method,
-            by_class: Default::default(),
+            by_status: Default::default(),
             duration: OnceLock::new(),
         }
+    }
+
+    /// Counts one request that was slow.
+    pub(crate) fn count_slow(&self) {
+        let (route, method) = (self.route, self.method);
+        metrics::counter!(names::HTTP_SLOW, "route" => route, "method" => method).increment(1);
     }
 
     /// Remembers one response.
     pub(crate) fn record(&self, status: StatusCode, took: Duration) {
         let (route, method) = (self.route, self.method);
-        let class = usize::from(status.as_u16() / 100).clamp(2, 5) - 2;
-        let count = || metrics::counter!(names::HTTP_REQUESTS, "route" => route, "method" => method, "status" => CLASSES[class]);
+        let index = index_of(status);
+        let count = || metrics::counter!(names::HTTP_REQUESTS, "route" => route, "method" => method, "status" => STATUSES[index]);
         let time =
             || metrics::histogram!(names::HTTP_DURATION, "route" => route, "method" => method);
-        self.by_class[class].get_or_init(count).increment(1);
+        self.by_status[index].get_or_init(count).increment(1);
         self.duration.get_or_init(time).record(took.as_secs_f64());
     }
 }
@@ -217,6 +233,21 @@ mod tests {
         let parameters = found.parameters.as_slice().iter();
         let parameters = parameters.map(|value| (*value).to_owned()).collect();
         Some((found.entry.template, parameters))
+    }
+
+    #[test]
+    fn refusals_of_callers_are_counted_apart_from_their_class() {
+        let counted = |status: u16| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            STATUSES[index_of(status)]
+        };
+        let statuses = [200, 204, 304, 400, 401, 403, 404, 429, 500, 503];
+        assert_eq!(
+            statuses.map(counted),
+            [
+                "2xx", "2xx", "3xx", "4xx", "401", "403", "4xx", "4xx", "5xx", "5xx"
+            ]
+        );
     }
 
     #[test]

@@ -7,6 +7,8 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 
 /// A policy under which an answer may do nothing in a browser.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// The same as `frame-ancestors 'none'`, for browsers that do not know that.
+const DENY: HeaderValue = HeaderValue::from_static("DENY");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_FEATURES: HeaderValue =
@@ -18,6 +20,7 @@ const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=63072000; incl
 /// Adds them. `secure` tells whether browsers reach the service over HTTPS.
 pub(crate) fn protect(headers: &mut HeaderMap, secure: bool) {
     headers.insert(header::CONTENT_SECURITY_POLICY, NOTHING);
+    headers.insert(header::X_FRAME_OPTIONS, DENY);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(header::REFERRER_POLICY, NO_REFERRER);
     headers.insert(PERMISSIONS_POLICY, NO_FEATURES);

@@ -1,8 +1,9 @@
 //! Dispatch with a route table of its own and no stores.
 
+mod compression;
 mod contract;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
@@ -11,9 +12,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::config;
 use crate::http::contract::prelude::*;
 use crate::http::contract::route::Limit::Unlimited;
+use crate::{clock, config};
 
 #[derive(Deserialize, utoipa::ToSchema)]
 struct Wish {
@@ -44,6 +45,13 @@ async fn me(call: Call, (): ()) -> Result<Reply, Problem> {
     Reply::ok("Me", call.caller()?.user.email.clone())
 }
 
+/// Spends most of its time on a hash.
+async fn hashing(call: Call, (): ()) -> Result<Reply, Problem> {
+    clock::sleep(Duration::from_millis(150)).await;
+    call.client.hash_time.add(Duration::from_secs(600));
+    Ok(Reply::empty())
+}
+
 static FINISHED: AtomicUsize = AtomicUsize::new(0);
 
 async fn slow(_: Call, (): ()) -> Result<Reply, Problem> {
@@ -63,6 +71,7 @@ const ROUTES: &[Route] = &[
     open(Route::get("/boom", handler!(boom))),
     open(Route::post("/boom", handler!(boom))),
     open(Route::get("/never", handler!(never))),
+    open(Route::get("/hashing", handler!(hashing))),
     open(Route::post("/slow", handler!(slow))),
     open(Route::get("/address", handler!(address))),
     open(Route::post("/cookie", handler!(cookie))).takes_cookie(),
@@ -161,6 +170,7 @@ async fn a_success_comes_in_the_envelope_with_every_header() {
     referrer-policy: no-referrer
     vary: Origin
     x-content-type-options: nosniff
+    x-frame-options: DENY
     x-request-id: mine-1
     "#);
 }
@@ -279,6 +289,42 @@ async fn a_preflight_is_answered_for_listed_origins_alone() {
             .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
     );
     assert_eq!(other.headers[header::VARY], "Origin");
+}
+
+#[tokio::test]
+async fn a_slow_operation_is_counted_unless_its_hash_or_its_client_was_slow() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let service = service(config::Http {
+        slow_operation: Duration::from_millis(100),
+        ..settings()
+    });
+    assert_eq!(
+        sent_to(&service, request("GET /never", &[], ""))
+            .await
+            .status,
+        503
+    );
+    assert_eq!(
+        sent_to(&service, request("GET /hashing", &[], ""))
+            .await
+            .status,
+        204
+    );
+    let promise = request("POST /echo", &[JSON], "").map(|_| Promised);
+    let peer = IpAddr::from([192, 0, 2, 1]);
+    let late = dispatch(Arc::clone(&service), peer, promise).await;
+    assert_eq!(late.expect("cannot fail").status(), 408);
+    let rendered = metrics.render();
+    let counted = rendered
+        .lines()
+        .filter(|line| line.starts_with("sallyport_slow_operations"));
+    let counted: Vec<&str> = counted.collect();
+    assert_eq!(
+        counted,
+        [r#"sallyport_slow_operations_total{route="/never",method="GET"} 1"#]
+    );
 }
 
 /// A body of unknown length that never comes.

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deadlines::{Deadlines, Limits, Missed};
 use super::frames::Frames;
+use super::idle::IdleEntry;
 use super::wire::{Activity, Protocol, Serving, Streaming, Wire};
 use crate::clock::Stopwatch;
 use crate::http::dispatch::{Answer, ResponseBody, Service, dispatch};
@@ -36,6 +37,8 @@ const MAX_STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 32 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 16 * 1024;
+/// Time for a client of HTTP/2 to answer the GOAWAY of an eviction, while a newcomer waits.
+const EVICTED_FAREWELL: Duration = Duration::from_secs(1);
 /// Smallest buffer that hyper works with.
 const MIN_BUFFER: usize = 8192;
 
@@ -46,10 +49,12 @@ type Ended = Option<&'static str>;
 pub(crate) struct Connection {
     pub(crate) service: Arc<Service>,
     pub(crate) peer: IpAddr,
+    pub(crate) idle: IdleEntry,
     pub(crate) tls: Option<TlsAcceptor>,
     /// Tasks of HTTP/2 streams.
     pub(crate) streams: TaskTracker,
-    pub(crate) stop: CancellationToken,
+    /// Cancelled when idle connections shall close.
+    pub(crate) notice_over: CancellationToken,
 }
 
 impl Connection {
@@ -62,7 +67,7 @@ impl Connection {
         };
         let limit = self.service.state.settings.header_timeout;
         let handshake = tokio::time::timeout(limit, tls.accept(stream));
-        match self.stop.run_until_cancelled(handshake).await {
+        match self.notice_over.run_until_cancelled(handshake).await {
             None => None,
             Some(Err(_)) => Some("handshake_timeout"),
             Some(Ok(Err(_))) => Some("handshake_failed"),
@@ -76,8 +81,9 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let stop = self.stop.clone();
-        let opening = stop.run_until_cancelled(self.opening(&mut stream)).await;
+        let notice_over = self.notice_over.clone();
+        let opening = self.opening(&mut stream);
+        let opening = notice_over.run_until_cancelled(opening).await;
         let (first, begun) = match opening {
             None => return None,
             Some(Err(ended)) => return ended,
@@ -133,13 +139,10 @@ impl Connection {
             .max_buf_size((settings.max_header_bytes * 4).max(MIN_BUFFER))
             .serve_connection(TokioIo::new(wire), service);
         let deadlines = self.deadlines(&activity, false, begun);
-        watch(
-            pin!(connection),
-            deadlines,
-            &self.stop,
-            settings.header_timeout,
-        )
-        .await
+        // Until then `dispatch` tells the client with each answer.
+        let stop = &self.notice_over;
+        let limits = (deadlines, self.idle);
+        watch(pin!(connection), limits, stop, settings.header_timeout).await
     }
 
     async fn http2<S>(self, stream: S, first: Bytes, begun: Stopwatch) -> Ended
@@ -165,13 +168,10 @@ impl Connection {
             .max_send_buf_size(SEND_BUFFER)
             .serve_connection(TokioIo::new(wire), service);
         let deadlines = self.deadlines(&activity, true, begun);
-        watch(
-            pin!(connection),
-            deadlines,
-            &self.stop,
-            settings.header_timeout,
-        )
-        .await
+        // GOAWAY says which requests are still answered, so nothing is lost by sending it at once.
+        let stop = &self.service.state.stop;
+        let limits = (deadlines, self.idle);
+        watch(pin!(connection), limits, stop, settings.header_timeout).await
     }
 
     fn deadlines(&self, activity: &Arc<Activity>, framed: bool, begun: Stopwatch) -> Deadlines {
@@ -258,10 +258,10 @@ where
     }
 }
 
-/// Drives a connection to its end, which comes by itself, by `stop`, or by being too slow.
+/// Drives a connection to its end, which comes by itself, by `stop`, by being too slow, or to make room.
 async fn watch<C: Graceful>(
     mut connection: Pin<&mut C>,
-    mut deadlines: Deadlines,
+    (mut deadlines, mut entry): (Deadlines, IdleEntry),
     stop: &CancellationToken,
     farewell: Duration,
 ) -> Ended {
@@ -279,7 +279,14 @@ async fn watch<C: Graceful>(
                 continue;
             }
             match deadlines.poll_missed(context) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if !entry.evicts(deadlines.idle_after(), context.waker()) => {
+                    return Poll::Pending;
+                }
+                Poll::Pending => {
+                    reason = Some("evicted");
+                    connection.as_mut().finish();
+                    deadlines.extend_idle(EVICTED_FAREWELL);
+                }
                 Poll::Ready(Missed::Header) => return Poll::Ready(Some("header_timeout")),
                 Poll::Ready(Missed::Stream) => return Poll::Ready(Some("stream_timeout")),
                 Poll::Ready(Missed::Idle) if reason.is_some() => return Poll::Ready(reason),

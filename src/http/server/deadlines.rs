@@ -127,6 +127,14 @@ impl Deadlines {
         Some((self.watch.elapsed() + self.limits.stream).saturating_sub(pause))
     }
 
+    /// Number of requests that were answered, when it waits for the next one, as of the last poll.
+    pub(crate) fn idle_after(&self) -> Option<u32> {
+        match self.phase {
+            Phase::Silent { served } if served > 0 => Some(served),
+            _ => None,
+        }
+    }
+
     /// Gives a silent connection this much longer, to say goodbye.
     pub(crate) fn extend_idle(&mut self, longer: Duration) {
         self.silent_since = self.watch.elapsed();

@@ -1,5 +1,6 @@
 //! The server as a client on a raw socket meets it. Every test waits for the event itself.
 
+mod at_the_cap;
 mod one_client;
 mod slow;
 mod streams;
@@ -72,6 +73,7 @@ fn patient() -> config::Http {
         header_timeout: LONG,
         idle_timeout: LONG,
         request_timeout: LONG,
+        drain_notice: SHORT,
         drain_timeout: LONG,
         ..config::Http::default()
     }
@@ -361,6 +363,61 @@ async fn draining_answers_what_is_under_way_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn while_draining_open_connections_are_answered_and_told_that_it_was_the_last_time() {
+    let server = start(config::Http {
+        drain_notice: LONG,
+        ..patient()
+    })
+    .await;
+    let mut used = server.connect().await;
+    used.write_all(HELLO.as_bytes()).await.expect("is sent");
+    let first = until(&mut used, WORLD).await;
+    assert!(!first.contains("connection: close"), "{first}");
+    let mut fresh = server.connect().await;
+    let mut in_two_parts = server.connect().await;
+    let (head, tail) = HELLO.split_at(9);
+    in_two_parts
+        .write_all(head.as_bytes())
+        .await
+        .expect("is sent");
+
+    server.stop.cancel();
+    for stream in [&mut used, &mut fresh] {
+        stream.write_all(HELLO.as_bytes()).await.expect("is sent");
+    }
+    in_two_parts
+        .write_all(tail.as_bytes())
+        .await
+        .expect("is sent");
+    for mut stream in [used, fresh, in_two_parts] {
+        let text = rest(&mut stream).await;
+        assert!(text.ends_with(WORLD), "{text}");
+        assert!(text.contains("connection: close"), "{text}");
+    }
+    server.done.await.expect("does not wait for nobody");
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn while_draining_a_client_of_http2_is_told_at_once() {
+    let server = start(config::Http {
+        drain_notice: LONG,
+        ..patient()
+    })
+    .await;
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let stream = TokioIo::new(server.connect().await);
+    let client = hyper::client::conn::http2::handshake::<_, _, http_body_util::Empty<bytes::Bytes>>(
+        executor, stream,
+    );
+    let (sender, connection) = client.await.expect("speaks HTTP/2");
+    server.stop.cancel();
+    connection.await.expect("ends by GOAWAY");
+    drop(sender);
+    server.done.await.expect("ends");
+}
+
+#[tokio::test]
 async fn draining_waits_for_work_whose_client_is_gone() {
     let server = start(patient()).await;
     let mut client = server.connect().await;
@@ -396,23 +453,4 @@ async fn a_drain_ends_at_its_deadline_whatever_is_under_way() {
     server.stop.cancel();
     server.done.await.expect("ends");
     assert_eq!(rest(&mut stuck).await, "");
-}
-
-#[tokio::test]
-async fn connections_over_the_cap_wait() {
-    let server = start(config::Http {
-        max_connections: 1,
-        ..patient()
-    })
-    .await;
-    let mut first = server.connect().await;
-    first.write_all(HELLO.as_bytes()).await.expect("is sent");
-    until(&mut first, WORLD).await;
-    let mut second = server.connect().await;
-    second.write_all(HELLO.as_bytes()).await.expect("is sent");
-    let mut byte = [0; 1];
-    let early = tokio::time::timeout(SHORT, second.read(&mut byte)).await;
-    assert!(early.is_err(), "none is free, so no answer");
-    drop(first);
-    until(&mut second, WORLD).await;
 }

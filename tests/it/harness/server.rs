@@ -1,5 +1,6 @@
 //! A server of ours in this process, as its clients see it: real listeners over real stores.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct Options {
     pub outbound: config::Outbound,
     pub http: config::Http,
     pub hashing: config::Hashing,
+    /// Address of the public listener; a free port where there is none.
+    pub address: Option<SocketAddr>,
 }
 
 impl Default for Options {
@@ -59,8 +62,13 @@ impl Default for Options {
             tokens: config::Tokens::default(),
             second_factors: config::SecondFactors::default(),
             outbound: config::Outbound::default(),
-            http: config::Http::default(),
+            // Clients of tests send nothing after the end of their server.
+            http: config::Http {
+                drain_notice: Duration::ZERO,
+                ..config::Http::default()
+            },
             hashing: cheap_hashing(),
+            address: None,
         }
     }
 }
@@ -160,8 +168,10 @@ impl TestServer {
             csrf_key: *keys.derive("csrf"),
             version: "test",
         };
-        let listener = || async { TcpListener::bind("127.0.0.1:0").await.expect("listener") };
-        let (public, admin) = (listener().await, listener().await);
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listen = async |address| TcpListener::bind(address).await.expect("listener");
+        let public = listen(options.address.unwrap_or(free)).await;
+        let admin = listen(free).await;
         let at = |listener: &TcpListener| Anonymous::at(listener.local_addr().expect("address"));
         Self {
             store,

@@ -112,7 +112,8 @@ const OWNED: &[(&str, &[&str])] = &[
     ("\":meta\"", &["store/redis"]),
     // Every change of a use case goes through the one shape that writes its audit entry.
     ("transact(", &["store", "core/change"]),
-    ("spawn_blocking", &[]),
+    // Hashing goes through its pool; compressing a large document is no hash.
+    ("spawn_blocking", &["http/dispatch/compression"]),
 ];
 
 /// Absolute paths of modules that a source mentions, as `a/b/c`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{component, refused_kinds};
+use super::{component, refused_kinds, security};
 use crate::http::contract::problem::{FieldProblem, Kind};
 use crate::http::contract::route::{Route, SchemaOf, Success, Tag};
 
@@ -89,7 +89,7 @@ pub(super) const RATE_LIMIT_HEADERS: [&str; 5] = [
 ];
 
 /// All response headers of ours: name, type, description.
-pub(super) const HEADERS: [(&str, &str, &str); 8] = [
+pub(super) const HEADERS: [(&str, &str, &str); 9] = [
     (
         "X-Request-Id",
         "string",
@@ -122,6 +122,11 @@ pub(super) const HEADERS: [(&str, &str, &str); 8] = [
         "Seconds until it is worth trying again",
     ),
     ("WWW-Authenticate", "string", "How to authenticate"),
+    (
+        "Durability",
+        "string",
+        "`pending`: the change is in Redis, and on its way to PostgreSQL; absent when it is there",
+    ),
 ];
 
 pub(super) fn headers() -> Value {
@@ -136,13 +141,26 @@ pub(super) fn header(name: &str) -> Value {
     json!({ "$ref": format!("#/components/headers/{name}") })
 }
 
-pub(super) fn security_schemes() -> Value {
-    json!({
+/// The access token, for clients and for services that verify it.
+const ACCESS_TOKEN: &str = "The access token of a live session: PASETO v4.public. Its claims are `iss`, `aud`, `sub` \
+    (account), `sid` (session), `jti`, `iat`, `nbf`, `exp`, `auth_time`, `acr` (`urn:sallyport:acr:1fa`, or \
+    `urn:sallyport:acr:2fa` with a second factor), `amr` (RFC 8176) and `roles`; its footer is `{\"kid\":\"k4.pid.…\"}`. \
+    Whoever verifies it elsewhere needs the keys of `/.well-known/paseto-keys.json` and the implicit assertion \
+    `sallyport access token`, without which no token verifies.";
+
+/// Schemes that one of the routes names.
+pub(super) fn security_schemes(routes: &[&Route]) -> Value {
+    let named: Vec<Value> = routes.iter().map(|route| security(route)).collect();
+    let is_used = |name: &str| {
+        let mut all = named.iter().filter_map(Value::as_array).flatten();
+        all.any(|one| one.get(name).is_some())
+    };
+    let all = json!({
         "accessToken": {
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "PASETO v4.public",
-            "description": "The access token of a live session; `roles` are in it",
+            "description": ACCESS_TOKEN,
         },
         "refreshCookie": {
             "type": "apiKey",
@@ -162,7 +180,9 @@ pub(super) fn security_schemes() -> Value {
             "name": "X-API-Key",
             "description": "An API key; `Authorization: Bearer pk_…` is the same",
         },
-    })
+    });
+    let schemes = all.as_object().cloned().unwrap_or_default().into_iter();
+    Value::Object(schemes.filter(|(name, _)| is_used(name)).collect())
 }
 
 pub(super) fn reference(schema: &SchemaOf) -> Value {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::model::{Email, Password, Username};
+use crate::model::{Email, Password, PhoneNumber, Username};
 
 /// Every `$ref` in the document.
 fn references(value: &Value, found: &mut Vec<String>) {
@@ -44,6 +44,57 @@ fn every_component_is_used() {
             let target = format!("#/components/{kind}/{name}");
             assert!(found.contains(&target), "{target}");
         }
+    }
+}
+
+#[test]
+fn every_security_scheme_is_used_and_every_one_that_is_used_is_there() {
+    let document = document();
+    let schemes = document["components"]["securitySchemes"].as_object();
+    let schemes: HashSet<&String> = schemes.expect("an object").keys().collect();
+    let paths = document["paths"].as_object().expect("an object").values();
+    let operations = paths.flat_map(|path| path.as_object().expect("an object").values());
+    let named = operations.flat_map(|operation| operation["security"].as_array().expect("a list"));
+    let named = named.flat_map(|one| one.as_object().expect("an object").keys());
+    assert_eq!(named.collect::<HashSet<_>>(), schemes);
+    assert!(schemes.contains(&"deviceCookie".to_owned()));
+}
+
+#[test]
+fn a_description_says_more_than_the_summary() {
+    let described = |route: &&Route| !route.description.is_empty();
+    let all = api::public().chain(api::ADMIN).chain(api::DEV);
+    for route in all.filter(described) {
+        let text = route.description;
+        assert!(text.len() > 30 && text.ends_with('.'), "{}", route.path);
+        assert!(!text.contains(route.title.1), "{}", route.path);
+    }
+}
+
+#[test]
+fn a_service_that_verifies_tokens_learns_all_that_it_needs() {
+    let document = document();
+    let scheme = &document["components"]["securitySchemes"]["accessToken"]["description"];
+    let scheme = scheme.as_str().expect("text");
+    for needed in [
+        "v4.public",
+        "sallyport access token",
+        "paseto-keys.json",
+        "`acr`",
+    ] {
+        assert!(scheme.contains(needed), "{needed}");
+    }
+}
+
+#[test]
+fn what_changes_something_tells_of_its_durability() {
+    let document = document();
+    for route in api::public() {
+        let verb = route.verb.name().to_ascii_lowercase();
+        let responses = &document["paths"][templated(route.path)][verb]["responses"];
+        let success = &responses[route.success.statuses()[0].to_string()];
+        let told = success["headers"].get("Durability").is_some();
+        assert_eq!(told, !route.verb.is_safe(), "{}", route.path);
     }
 }
 
@@ -114,6 +165,13 @@ fn documented_bounds_are_those_of_the_model() {
     assert_eq!(register["username"]["minLength"], Username::MIN_CHARS);
     assert_eq!(register["username"]["maxLength"], Username::MAX_CHARS);
     assert_eq!(register["email"]["maxLength"], Email::MAX_BYTES);
+    let user = members("UserView");
+    for bound in ["minLength", "maxLength", "pattern"] {
+        assert_eq!(user["username"][bound], register["username"][bound]);
+    }
+    assert_eq!(user["email"]["format"], "email");
+    let either = &members("LoginBody")["emailOrUsername"];
+    assert_eq!(either["minLength"], 1);
     for password in [
         &register["password"],
         &members("ChangePasswordBody")["newPassword"],
@@ -129,6 +187,21 @@ fn documented_bounds_are_those_of_the_model() {
     for schema in codes {
         assert_eq!(members(schema)["code"]["pattern"], "^[0-9]{6}$", "{schema}");
     }
+}
+
+#[test]
+fn schemas_are_as_strict_as_the_server() {
+    let document = document();
+    let schema = |name: &str| document["components"]["schemas"][name].clone();
+    let phone = &schema("SmsSetupBody")["properties"]["phoneNumber"];
+    let (least, most) = (PhoneNumber::MIN_DIGITS - 1, PhoneNumber::MAX_DIGITS - 1);
+    let pattern = format!("^\\+[1-9][0-9]{{{least},{most}}}$");
+    assert_eq!(phone["pattern"], pattern);
+    let email = &schema("EmailSetupBody")["properties"]["email"];
+    assert_eq!(email["maxLength"], Email::MAX_BYTES);
+    let enabled = &schema("ChangeMethodBody")["properties"]["enabled"];
+    assert_eq!(enabled["enum"], json!([true]));
+    assert_eq!(schema("ReauthenticateBody")["minProperties"], 1);
 }
 
 #[test]
@@ -160,6 +233,6 @@ fn every_code_that_a_route_refuses_with_is_documented_there_with_an_example() {
 fn a_logout_takes_either_token_or_none() {
     let document = document();
     let security = &document["paths"]["/auth/logout"]["post"]["security"];
-    let expected = json!([{ "refreshCookie": [] }, { "accessToken": [] }, {}]);
+    let expected = json!([{}, { "refreshCookie": [] }, { "accessToken": [] }]);
     assert_eq!(*security, expected);
 }

@@ -77,3 +77,30 @@ async fn pings_neither_hurry_nor_keep_a_silent_connection() {
     let goodbye = said.windows(4).any(|part| part == [0, 0, 8, 7]);
     assert!(goodbye, "was let go politely: {said:?}");
 }
+
+/// A server that wants `min_body_rate` after a moment, and what it says to a body that drips in.
+async fn said_to_a_dripping_body(min_body_rate: u32) -> String {
+    let settings = config::Http {
+        min_body_rate,
+        body_grace: DRIP * 3,
+        ..patient()
+    };
+    let server = start(settings).await;
+    let head = "POST /take HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+                content-type: application/json\r\ncontent-length: 12\r\n\r\n";
+    let body = b"{\"a\":[1,2]}\n".chunks(1);
+    let said = drip(&server, head.as_bytes(), body).await;
+    String::from_utf8(said).expect("text")
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_given_up_and_a_slow_one_is_taken() {
+    let dripping = said_to_a_dripping_body(1_000_000).await;
+    assert!(dripping.starts_with("HTTP/1.1 408 "), "{dripping}");
+    assert!(dripping.contains("request_timeout"), "{dripping}");
+    assert!(dripping.contains("connection: close"), "{dripping}");
+    for rate in [0, 1] {
+        let slow = said_to_a_dripping_body(rate).await;
+        assert!(slow.starts_with("HTTP/1.1 200 "), "{rate}: {slow}");
+    }
+}
