@@ -26,6 +26,9 @@ settings! {
         code_sends: Quota = Quota::new(3, 3600), "LIMIT_CODE_SENDS", Rate;
         /// Registrations from one address.
         register: Quota = Quota::new(3, 3600), "LIMIT_REGISTER", Rate;
+        /// Requests that show a token of one session which is not a live access token (refresh, an access token that
+        /// has expired), or of one challenge. They are not counted by address.
+        token: Quota = Quota::new(100, 900), "LIMIT_TOKEN", Rate;
         /// Everything else from one address without a token.
         anonymous: Quota = Quota::new(100, 900), "LIMIT_ANONYMOUS", Rate;
         /// Everything else of one account.

@@ -18,7 +18,8 @@ settings! {
         session_idle_ttl: Duration = 7 * DAY, "SESSION_IDLE_TTL", LIFETIME;
         /// How long a session may last, however much it is used.
         session_ttl: Duration = 30 * DAY, "SESSION_TTL", LIFETIME;
-        /// How long the refresh token before still brings the newest.
+        /// How long the refresh token before still brings the newest, after the client has shown that it has that. At
+        /// `0s` a token that was used brings nothing, even if its answer was lost.
         refresh_grace: Duration = Duration::from_secs(10), "REFRESH_GRACE", DIFFERENCE;
         /// Tolerance for clocks that disagree.
         leeway: Duration = Duration::from_secs(30), "TOKEN_LEEWAY", DIFFERENCE;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Client, Core, Error};
 use crate::config::Limits;
-use crate::model::{Network, UserId};
+use crate::model::{Id, Network, UserId};
 use crate::store::{Bucket, Subject, Taken, Verdict};
 use crate::telemetry::names;
 
@@ -19,6 +19,9 @@ pub enum Limit {
     Register,
     /// `anonymous`: by address.
     Anonymous,
+    /// `token`: by the session or challenge whose token was shown. The token is ours, which its MAC or signature
+    /// proves, and nothing else is known yet.
+    Token(Id),
     /// `account`: by account.
     Account(UserId),
     /// `second_factor`: by account.
@@ -116,6 +119,7 @@ fn bucket(limits: &Limits, address: IpAddr, limit: Limit) -> Bucket {
     let (policy, quota, subject) = match limit {
         Limit::Register => ("register", limits.register, by_address(address)),
         Limit::Anonymous => ("anonymous", limits.anonymous, by_address(address)),
+        Limit::Token(id) => ("token", limits.token, Subject::Text(format!("token:{id}"))),
         Limit::Account(id) => ("account", limits.account, Subject::Account(id)),
         Limit::SecondFactor(id) => ("second_factor", limits.second_factor, Subject::Account(id)),
         Limit::PasswordChange(id) => ("password_change", limits.code_sends, Subject::Account(id)),

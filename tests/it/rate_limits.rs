@@ -6,8 +6,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{BOTH, Kind, TestStores};
-use crate::harness::{Options, PASSWORD, TestServer};
+use crate::harness::{BOTH, Kind, LoggedIn, Options, PASSWORD, TestServer, TestStores};
 
 async fn login_from(server: &TestServer, address: &str, name: &str, password: &str) -> StatusCode {
     let body = json!({ "emailOrUsername": name, "password": password });
@@ -196,4 +195,67 @@ async fn a_dead_token_takes_nothing_from_its_owners_limit() {
         "its sender is limited by address"
     );
     assert_eq!(server.me(&member).await, StatusCode::OK);
+}
+
+/// Uses up what a shared address may ask without a token.
+async fn send_junk(server: &TestServer) {
+    for _ in 0..100 {
+        let answer = server.refresh("refresh_nonsense").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+    let full = server.refresh("refresh_nonsense").await;
+    assert_eq!(full.problem(), (429, "rate_limited".to_owned()));
+}
+
+#[tokio::test]
+async fn junk_from_a_shared_address_stops_neither_logout_nor_refresh_nor_verification() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let server = TestServer::open(&stores, Options::default()).await;
+        let alice = server.register("alice").await;
+        let app = alice.enable_totp(&stores.clock).await;
+        let half = server.half_login("alice").await;
+        send_junk(&server).await;
+        let other = json!({ "tempToken": "temp_nonsense", "code": "123456" });
+        let junk = server.in_body("POST /2fa/verify", &other).await;
+        assert_eq!(junk.problem(), (429, "rate_limited".to_owned()), "{kind:?}");
+
+        let verified = half.verify(&app.code()).await.ok();
+        let member = LoggedIn::of(&verified);
+        let refreshed = LoggedIn::of(&server.refresh(&member.refresh).await.ok());
+        for _ in 0..150 {
+            let nothing = json!({ "refreshToken": "refresh_nonsense" });
+            let answer = server.post("/api/auth/logout", &nothing).await;
+            assert_eq!(answer.status, StatusCode::OK, "{kind:?}");
+        }
+        refreshed.logout().await.ok();
+        assert_eq!(server.me(&refreshed).await, StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_ours_is_counted_by_its_session_and_takes_from_no_other() {
+    let stores = TestStores::new(Kind::Single).await;
+    let mut options = Options::default();
+    options.limits.token = sallyport::config::Quota::new(10, 900);
+    let server = TestServer::open(&stores, options).await;
+    let lost = server.register("alice").await;
+    let member = server.login("alice").await;
+    lost.logout().await.ok();
+    for _ in 0..5 {
+        let dead = server.refresh(&lost.refresh).await;
+        assert_eq!(dead.problem(), (401, "unauthenticated".to_owned()));
+        assert_eq!(server.me(&lost).await, StatusCode::UNAUTHORIZED);
+    }
+    for refused in [
+        server.refresh(&lost.refresh).await,
+        lost.send("GET /auth/me", None).await,
+    ] {
+        assert_eq!(refused.problem(), (429, "rate_limited".to_owned()));
+        assert_eq!(refused.header("ratelimit-policy"), "\"token\";q=10;w=900");
+    }
+    server.refresh(&member.refresh).await.ok();
+    let anonymous = server.refresh("refresh_nonsense").await;
+    let left = anonymous.header("ratelimit");
+    assert!(left.starts_with("\"anonymous\";r=99;"), "{left}");
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::harness::{BOTH, FIREFOX, Kind, LoggedIn, Options, TestServer, TestStores};
+use crate::harness::{BOTH, FIREFOX, Kind, LoggedIn, Options, TestServer, TestStores, eventually};
 
 #[tokio::test]
 async fn a_refresh_token_works_once_and_its_reuse_ends_the_family() {
@@ -17,8 +17,12 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_family() {
         let second = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
         assert_ne!(first.refresh, second.refresh);
         assert_eq!(server.me(&second).await, StatusCode::OK);
+        until_use_is_noted(&server, &stores).await;
 
-        stores.clock.advance(Duration::from_secs(11));
+        stores.clock.advance(Duration::from_secs(9));
+        let again = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
+        assert_eq!(again.refresh, second.refresh, "within the grace window");
+        stores.clock.advance(Duration::from_secs(2));
         let reused = server.refresh(&first.refresh).await;
         assert_eq!(reused.status, StatusCode::UNAUTHORIZED, "{kind:?}");
         for dead in [&first, &second] {
@@ -33,6 +37,37 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_family() {
             1,
             "{kind:?}"
         );
+    }
+}
+
+/// Waits until a session of alice shows that its newest refresh token was received.
+async fn until_use_is_noted(server: &TestServer, stores: &TestStores) {
+    let noted = "SELECT count(*) FROM sessions WHERE newest_used_at IS NOT NULL";
+    let is_noted = async || {
+        server.store.flush().await.expect("flushed");
+        stores.count(noted).await > 0
+    };
+    eventually("the first use is noted", is_noted).await;
+}
+
+#[tokio::test]
+async fn a_stall_longer_than_the_grace_window_ends_no_session() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let server = TestServer::open(&stores, Options::unlimited()).await;
+        let first = server.register("alice").await;
+        let lost = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
+        stores.clock.advance(Duration::from_hours(1));
+        let again = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
+        assert_eq!(again.refresh, lost.refresh, "{kind:?}: the newest again");
+        let next = LoggedIn::of(&server.refresh(&again.refresh).await.ok());
+        assert_eq!(server.me(&next).await, StatusCode::OK, "{kind:?}");
+        assert_eq!(server.audited("session.refresh_reused").await, 0);
+
+        let older = server.refresh(&first.refresh).await;
+        assert_eq!(older.status, StatusCode::UNAUTHORIZED, "{kind:?}");
+        assert_eq!(server.me(&next).await, StatusCode::UNAUTHORIZED, "{kind:?}");
+        assert_eq!(server.audited("session.refresh_reused").await, 1);
     }
 }
 

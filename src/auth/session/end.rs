@@ -199,8 +199,9 @@ pub fn session_of_refresh_token(core: &Core, refresh_token: &str) -> Option<Sess
 }
 
 /// The session that an access token of ours names, expired or not. Asks no store: the session may be
-/// over. Good for ending it and for nothing else.
-fn session_of_access_token(core: &Core, token: &str) -> Option<SessionId> {
+/// over. Good for ending it, for counting by it, and for nothing else.
+#[must_use]
+pub fn session_of_access_token(core: &Core, token: &str) -> Option<SessionId> {
     let claims = core.access_tokens.verify_expired(token).ok()?;
     Some(claims.session_id)
 }

@@ -21,6 +21,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::post("/2fa/verify", handler!(verify))
         .titled(Tag::SecondFactor, "verify", "Complete a login with a code")
         .open_to(Challenge)
+        .limited_by(Limit::Token)
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
     Route::post("/2fa/verify-backup-code", handler!(verify_backup_code))
@@ -30,6 +31,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Complete a login with a backup code, which is used up",
         )
         .open_to(Challenge)
+        .limited_by(Limit::Token)
         .hashes()
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
@@ -40,6 +42,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Send a code by SMS or mail, the first or another",
         )
         .open_to(Challenge)
+        .limited_by(Limit::Token)
         .gives::<CodePostedData>(200)
         .refuses(&[
             Kind::ChallengeExpired,

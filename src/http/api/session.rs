@@ -16,6 +16,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Rotate the refresh token for a new access token",
         )
         .open_to(Public)
+        .limited_by(Limit::Token)
         .takes_cookie()
         .gives::<RefreshedData>(200)
         .refuses(&[Kind::Unauthenticated, Kind::OutcomeUnknown]),
@@ -26,6 +27,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "End the session of whichever token is given",
         )
         .open_to(Public)
+        .limited_by(Limit::Unlimited)
         .takes_cookie()
         .may_take_token(),
     Route::get("/auth/me", handler!(me))
@@ -190,9 +192,8 @@ async fn refresh(
     let places = (call.delivery).next(body.refresh_token.is_some(), call.cookie.is_some());
     let token = match &body.refresh_token {
         Some(token) => token.as_str(),
-        None => call
-            .cookie_token()?
-            .ok_or_else(|| Problem::new(Kind::Unauthenticated))?,
+        // No token at all is counted like one that is not ours.
+        None => call.cookie_token()?.unwrap_or_default(),
     };
     let refreshed = session::refresh(call.core()?, &call.client, token).await?;
     let refresh = &refreshed.refresh_token;
