@@ -15,10 +15,15 @@ settings! {
         allow_unlimited: bool = false, "ALLOW_UNLIMITED", Switch;
         /// Login failures of one account from one address.
         login_account_address: Quota = Quota::new(5, 900), "LIMIT_LOGIN_ACCOUNT_ADDRESS", Rate;
-        /// Login failures of one account from anywhere.
+        /// Login failures of one account from anywhere but trusted devices and clients that have logged in to it. An
+        /// account that has had as many is throttled for strangers, see `LIMIT_LOGIN_STRANGERS`.
         login_account: Quota = Quota::new(20, 900), "LIMIT_LOGIN_ACCOUNT", Rate;
         /// Login failures from one address over all accounts.
         login_address: Quota = Quota::new(50, 900), "LIMIT_LOGIN_ADDRESS", Rate;
+        /// Passwords of strangers that are compared with a throttled account's. All others are answered as if wrong.
+        login_strangers: Quota = Quota::new(1, 10), "LIMIT_LOGIN_STRANGERS", Rate;
+        /// Logins of one account whose password was right.
+        login_success: Quota = Quota::new(60, 900), "LIMIT_LOGIN_SUCCESS", Rate;
         /// Tries at the second factors of one account.
         second_factor: Quota = Quota::new(10, 900), "LIMIT_SECOND_FACTOR", Rate;
         /// Codes sent to one account, and to one number or address (for logins and for set-ups apart); changes of one

@@ -10,6 +10,7 @@ const FAMILIES: &[&str] = &[
     "BCRYPT_",
     "EMAIL_",
     "LIMIT_",
+    "MAX_SESSIONS_",
     "TWILIO_",
 ];
 /// Prefix of variables that the test run reads itself.

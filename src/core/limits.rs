@@ -24,6 +24,8 @@ pub enum Limit {
     Token(Id),
     /// `account`: by account.
     Account(UserId),
+    /// `login_success`: by account.
+    LoginSuccess(UserId),
     /// `second_factor`: by account.
     SecondFactor(UserId),
     /// `password_change`: by account. Each sends a notice, to an address that may not be verified, so there are as
@@ -121,6 +123,7 @@ fn bucket(limits: &Limits, address: IpAddr, limit: Limit) -> Bucket {
         Limit::Anonymous => ("anonymous", limits.anonymous, by_address(address)),
         Limit::Token(id) => ("token", limits.token, Subject::Text(format!("token:{id}"))),
         Limit::Account(id) => ("account", limits.account, Subject::Account(id)),
+        Limit::LoginSuccess(id) => ("login_success", limits.login_success, Subject::Account(id)),
         Limit::SecondFactor(id) => ("second_factor", limits.second_factor, Subject::Account(id)),
         Limit::PasswordChange(id) => ("password_change", limits.code_sends, Subject::Account(id)),
     };
@@ -143,14 +146,20 @@ pub(crate) fn by_address(address: IpAddr) -> Subject {
 
 /// Refuses when a verdict does, and counts which.
 pub(crate) fn refuse(verdicts: &[Verdict]) -> Result<(), Error> {
+    match count_refusal(verdicts) {
+        Some(longest) => Err(Error::RateLimited {
+            retry_after: Duration::from_secs(longest.reset_seconds.max(1)),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Counts the refusal among verdicts that takes the longest, and returns it.
+pub(crate) fn count_refusal(verdicts: &[Verdict]) -> Option<Verdict> {
     let refusals = verdicts.iter().filter(|verdict| !verdict.allowed);
-    let Some(longest) = refusals.max_by_key(|verdict| verdict.reset_seconds) else {
-        return Ok(());
-    };
+    let longest = *refusals.max_by_key(|verdict| verdict.reset_seconds)?;
     metrics::counter!(names::LIMIT_REFUSALS, "policy" => longest.policy).increment(1);
-    Err(Error::RateLimited {
-        retry_after: Duration::from_secs(longest.reset_seconds.max(1)),
-    })
+    Some(longest)
 }
 
 #[cfg(test)]

@@ -143,7 +143,8 @@ security_events! {
     }
     /// A login, a password change or a re-authentication was refused.
     UserLoginFailed "user.login_failed" FAILED {
-        /// `wrong_password` or `disabled`.
+        /// `wrong_password`, `disabled`, or `throttled`: the account had too many failures, and the password was not
+        /// compared.
         reason: &'static str = "reason",
         /// Use case: `login`, `password_change` or `reauthentication`.
         during: &'static str = "during",
@@ -254,9 +255,10 @@ security_events! {
         /// Id of the device.
         device: DeviceId = "device",
     }
-    /// A session, or all of an account, or all others, were ended by the owner.
+    /// A session, or all of an account, or all others, were ended by the owner; or a session ended because newer ones
+    /// were too many.
     SessionRevoked "session.revoked" SUCCEEDED {
-        /// `revoked`; absent for all.
+        /// `revoked`, or `session_limit` when there were too many; absent for all.
         reason: Option<&'static str> = "reason",
         /// Number of sessions, for all, where it could be counted.
         count: Option<usize> = "count",

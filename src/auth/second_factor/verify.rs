@@ -113,7 +113,7 @@ async fn verify_code(
     } else {
         Durability::Committed
     };
-    Ok(tokens(core, value, &presented, durability))
+    Ok(tokens(core, client, value, &presented, durability))
 }
 
 /// Whether a code is one of the account's authenticator app that was not used before. Then its step is, and
@@ -264,12 +264,14 @@ pub(super) fn record_locked(
 /// Tokens of a login that is complete and committed.
 pub(super) fn tokens(
     core: &Core,
+    client: &Client,
     completed: Completed,
     presented: &PresentedChallenge,
     durability: Durability,
 ) -> SignedIn {
     let device = completed.device.as_ref().zip(presented.device.as_ref());
     let newest = &presented.first.token;
+    session::note_login(core, client, &completed.user, &completed.session);
     SignedIn {
         device_token: device.map(|(device, new)| trust::first_token(core, device, new)),
         backup_codes_left: completed.backup_codes_left,

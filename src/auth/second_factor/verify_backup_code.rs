@@ -95,7 +95,7 @@ async fn decide(
     let Changed { value, receipt } = completed;
     // Only the record says that the code was used: it should not depend on one store.
     let durability = receipt.durable().await.unwrap_or(Durability::Pending);
-    Ok(tokens(core, value, presented, durability))
+    Ok(tokens(core, client, value, presented, durability))
 }
 
 fn write_login(

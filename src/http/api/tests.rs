@@ -52,7 +52,7 @@ fn the_plan_of_the_api() {
     POST   /auth/refresh                 Public     Token         OptionalJson <= MAX_BODY_BYTES 200
     POST   /auth/logout                  Public     Unlimited     OptionalJson <= MAX_BODY_BYTES 200
     GET    /auth/me                      User       General       -                              200
-    GET    /auth/sessions                User       General       -                              200
+    GET    /auth/sessions                User       General       -                              200 query
     DELETE /auth/sessions/:id            User       General       -                              200
     POST   /auth/revoke-sessions         User       General       OptionalJson <= MAX_BODY_BYTES 200
     POST   /auth/reauthenticate          User       General       Json <= MAX_BODY_BYTES         200

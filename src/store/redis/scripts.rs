@@ -15,10 +15,12 @@ pub(crate) enum Op {
     Release,
     Collect,
     Settle,
+    NoteLogin,
+    CorrectSessions,
 }
 
 /// Label in metrics and source of each script, in the order of [`Op`].
-const SOURCES: [(&str, &str); 10] = [
+const SOURCES: [(&str, &str); 12] = [
     ("commit", include_str!("scripts/commit.lua")),
     ("hydrate", include_str!("scripts/hydrate.lua")),
     ("trim", include_str!("scripts/trim.lua")),
@@ -29,6 +31,11 @@ const SOURCES: [(&str, &str); 10] = [
     ("release", include_str!("scripts/release.lua")),
     ("collect", include_str!("scripts/collect.lua")),
     ("settle", include_str!("scripts/settle.lua")),
+    ("note_login", include_str!("scripts/note_login.lua")),
+    (
+        "correct_sessions",
+        include_str!("scripts/correct_sessions.lua"),
+    ),
 ];
 
 /// The scripts with their digests.
