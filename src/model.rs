@@ -15,6 +15,7 @@ mod password;
 mod phone_number;
 mod rotation;
 mod sent_codes;
+mod served_numbers;
 mod session;
 mod strikes;
 mod time;
@@ -35,7 +36,7 @@ pub use id::{
 };
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
 pub use job::Job;
-pub use network::Network;
+pub use network::{Network, wide_network};
 pub use password::{Password, PasswordError};
 pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use rotation::{Presented, Rotation, Successor};

@@ -72,6 +72,7 @@ impl Services {
                 tokens: config.tokens.clone(),
                 second_factors: config.second_factors.clone(),
                 limits: config.limits.clone(),
+                sms_countries: config.outbound.sms.countries.clone(),
             },
         );
         Ok(Self {

@@ -29,6 +29,15 @@ settings! {
         /// Codes sent to one account, and to one number or address (for logins and for set-ups apart); changes of one
         /// password, each of which sends a notice.
         code_sends: Quota = Quota::new(3, 3600), "LIMIT_CODE_SENDS", Rate;
+        /// SMS that one address asks for.
+        sms_address: Quota = Quota::new(10, 3600), "LIMIT_SMS_ADDRESS", Rate;
+        /// SMS that one network (IPv4: /24, IPv6: /48) asks for.
+        sms_network: Quota = Quota::new(50, 3600), "LIMIT_SMS_NETWORK", Rate;
+        /// All SMS: the budget against toll fraud.
+        sms: Quota = Quota::new(1000, 86400), "LIMIT_SMS", Rate;
+        /// Mails of one kind (codes of a set-up, notices of one event) to one address that is not verified. Notices
+        /// beyond it are dropped.
+        unverified_mail: Quota = Quota::new(1, 3600), "LIMIT_UNVERIFIED_MAIL", Rate;
         /// Registrations from one address.
         register: Quota = Quota::new(3, 3600), "LIMIT_REGISTER", Rate;
         /// Requests that show a token of one session which is not a live access token (refresh, an access token that

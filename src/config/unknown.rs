@@ -10,6 +10,7 @@ const FAMILIES: &[&str] = &[
     "BCRYPT_",
     "EMAIL_",
     "LIMIT_",
+    "SMS_",
     "MAX_SESSIONS_",
     "TWILIO_",
 ];

@@ -217,7 +217,7 @@ security_events! {
         channel: &'static str = "channel",
         /// Kind of message.
         message: &'static str = "message",
-        /// Cause: `expired`, or the provider's refusal.
+        /// Cause: `expired`, `too_many` for a notice to an address that is not verified, or the provider's refusal.
         reason: &'static str = "reason",
     }
     /// A backup code was used.

@@ -45,6 +45,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .limited_by(Limit::Token)
         .gives::<CodePostedData>(200)
         .refuses(&[
+            Kind::NumberNotServed,
             Kind::ChallengeExpired,
             Kind::MethodNotAvailable,
             Kind::OutcomeUnknown,
