@@ -28,7 +28,8 @@ pub use device::TrustedDevice;
 pub use device_name::device_name;
 pub use enrolment::{Enrolment, Proof};
 pub use factors::{
-    Authenticator, BackupCodes, Factors, Method, MethodKind, Removed, masked_email, masked_phone,
+    Authenticator, BackupCodes, Factors, Method, MethodKind, Removed, Trial, masked_email,
+    masked_phone,
 };
 pub use id::{
     AuditId, ChallengeId, CodesId, DeviceId, EnrolmentId, FactorsId, Id, IdError, JobId, MethodId,

@@ -24,7 +24,7 @@ const MESSAGES_SENT_WITHIN: Duration = Duration::from_secs(5);
 /// Everything that is opened at start and closed at the end.
 pub(super) struct Services {
     store: Store,
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     csrf_key: [u8; 32],
     clock: Clock,
 }

@@ -185,6 +185,11 @@ security_events! {
         /// `totp`, `sms` or `email`.
         method: &'static str = "method",
     }
+    /// An operator removed all second factors of an account, whose owner had lost them.
+    FactorsReset "2fa.reset" SUCCEEDED {
+        /// Number of methods that were removed.
+        count: usize = "count",
+    }
     /// Another second factor is asked for first.
     FactorPreferred "2fa.preferred" SUCCEEDED {
         /// `totp`, `sms` or `email`.

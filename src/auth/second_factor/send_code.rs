@@ -7,14 +7,15 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
+use super::trial::require_trial;
 use super::verify::write_codes;
 use crate::core::audit::{RequestContext, Subject};
 use crate::core::change::{self, Change};
 use crate::core::limits::CodeSend;
 use crate::core::{Client, Core, Error, ProblemKind, limits, sealing};
 use crate::model::{
-    Email, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent, SentCode, SixDigits,
-    Timestamp, UserId, masked_email, masked_phone,
+    Authenticator, Email, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent, SentCode,
+    SixDigits, Timestamp, UserId, masked_email, masked_phone,
 };
 use crate::outbound::{Channel, Message};
 use crate::store::Class;
@@ -288,8 +289,8 @@ fn sendable(open: &OpenChallenge, kind: MethodKind, now: Timestamp) -> Result<&M
     if !open.challenge.has_tries() {
         return Err(Error::Refused(ProblemKind::ChallengeExpired));
     }
+    require_trial(&open.factors, Authenticator::Method(kind), now)?;
     let method = open.factors.method(kind);
-    let method = method.filter(|method| method.strikes.allow());
     let method = method.ok_or(ProblemKind::MethodNotAvailable)?;
     let live = |code: &&SentCode| code.kind == kind && now < code.expires_at;
     let spent = open.codes.sent.iter().find(live);

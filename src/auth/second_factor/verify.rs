@@ -6,6 +6,7 @@
 
 use super::outcome::Outcome;
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
+use super::trial::require_trial;
 use crate::auth::device::trust::{self, Trust};
 use crate::auth::login::{SignedIn, login_event, signed_in};
 use crate::auth::session;
@@ -288,12 +289,9 @@ impl OpenChallenge {
             Some(Authenticator::BackupCode) | None => None,
         };
         let kind = wanted.or_else(sent).or_else(first);
-        let usable = |kind: &MethodKind| {
-            let method = self.factors.method(*kind);
-            method.is_some_and(|method| method.strikes.allow())
-        };
-        kind.filter(usable)
-            .ok_or(Error::Refused(ProblemKind::MethodNotAvailable))
+        let kind = kind.ok_or(ProblemKind::MethodNotAvailable)?;
+        require_trial(&self.factors, Authenticator::Method(kind), now)?;
+        Ok(kind)
     }
 }
 
