@@ -127,6 +127,7 @@ impl Bench {
             previous_hash: Some("a5".repeat(32)),
             successor: Some("3c".repeat(32)),
             rotated_at: now,
+            newest_used_at: None,
             proof_epoch: 0,
             amr: vec!["pwd".to_owned()],
             auth_time: now,

@@ -9,11 +9,13 @@ mod dev_mode;
 mod error;
 mod services;
 mod signals;
+mod users;
 mod welcome;
 
 pub use dev_mode::dev;
 pub use error::Error;
 pub use signals::Signals;
+pub use users::reset_second_factors;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -61,6 +61,11 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Help single accounts. Needs what `serve` needs.
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
     /// Print the OpenAPI 3.1 document.
     Openapi,
     /// Ask the service on ADMIN_ADDR whether it is ready; exit code 0 means yes. For containers.
@@ -89,6 +94,19 @@ enum Command {
         /// The command and its arguments.
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UsersCommand {
+    /// Remove all second factors of an account whose owner has lost them.
+    ///
+    /// Make sure first who asks: from then on the password is enough. Trusted devices end, the owner is told by
+    /// mail, and an audit entry is written.
+    #[command(name = "reset-2fa")]
+    ResetSecondFactors {
+        /// Id, e-mail address or username.
+        account: String,
     },
 }
 
@@ -173,6 +191,9 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Dev => in_runtime(app::dev(config(Mode::Dev)?))?,
         Command::Migrate => in_runtime(migrate(&config(Mode::Serve)?))?,
         Command::Keys { command } => keys::run(command, &config(Mode::Serve)?)?,
+        Command::Users {
+            command: UsersCommand::ResetSecondFactors { account },
+        } => in_runtime(reset_second_factors(config(Mode::Serve)?, &account))?,
         Command::Openapi => print(&format!("{:#}\n", http::openapi())),
         Command::Healthcheck => in_runtime(healthcheck::ask(config(Mode::Serve)?.http.admin))?,
         Command::CheckConfig => return Ok(check_config(&config(Mode::Serve)?)),
@@ -207,6 +228,14 @@ fn check_config(config: &Config) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+async fn reset_second_factors(config: Config, account: &str) -> Result<(), Error> {
+    let removed = app::reset_second_factors(config, account).await?;
+    print(&format!(
+        "Removed {removed} second factor(s) of {account}.\n"
+    ));
+    Ok(())
 }
 
 /// Text with one line for each setting: name, value, source.

@@ -76,6 +76,8 @@ pub struct Settings {
     pub second_factors: config::SecondFactors,
     /// Rate limits.
     pub limits: config::Limits,
+    /// Numbers that SMS are sent to; empty: all but those of high cost.
+    pub sms_countries: Vec<String>,
 }
 
 impl Core {

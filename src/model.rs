@@ -15,6 +15,7 @@ mod password;
 mod phone_number;
 mod rotation;
 mod sent_codes;
+mod served_numbers;
 mod session;
 mod strikes;
 mod time;
@@ -27,7 +28,8 @@ pub use device::TrustedDevice;
 pub use device_name::device_name;
 pub use enrolment::{Enrolment, Proof};
 pub use factors::{
-    Authenticator, BackupCodes, Factors, Method, MethodKind, Removed, masked_email, masked_phone,
+    Authenticator, BackupCodes, Factors, Method, MethodKind, Removed, Trial, masked_email,
+    masked_phone,
 };
 pub use id::{
     AuditId, ChallengeId, CodesId, DeviceId, EnrolmentId, FactorsId, Id, IdError, JobId, MethodId,
@@ -35,7 +37,7 @@ pub use id::{
 };
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
 pub use job::Job;
-pub use network::Network;
+pub use network::{Network, wide_network};
 pub use password::{Password, PasswordError};
 pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use rotation::{Presented, Rotation, Successor};

@@ -31,8 +31,8 @@
 //! | `engine` | reads, transactions, receipts; what this process remembers; lost state |
 //! | `writeback` | the way of a commit to PostgreSQL; names that it refuses; purge |
 //! | `jobs` | work that becomes due: taken, tried again, found again after a loss |
-//! | `index`, `limits`, `health` | login names to accounts, rate limits, health |
 //! | `schema_check`, `single_flight` | whether the schema is ours; questions that many ask at once |
+//! | `index`, `limits`, `logins`, `health` | login names to accounts, rate limits, notes about logins, health |
 //! | `redis`, `postgres` | the clients, the scripts, the statements |
 
 mod engine;
@@ -43,6 +43,7 @@ mod index;
 mod inner;
 mod jobs;
 mod limits;
+mod logins;
 mod postgres;
 mod record;
 mod redis;
@@ -85,7 +86,7 @@ use writeback::queue::Queue;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Factors, Id, Identifier, Session, SessionId, User, UserId};
+use crate::model::{ClientInfo, Factors, Id, Identifier, Session, SessionId, User, UserId};
 
 /// Both stores and the background work between them. Clones share everything.
 #[derive(Clone, Debug)]
@@ -125,6 +126,8 @@ pub enum Durability {
     Pending,
 }
 
+/// Records of an account that are listed at once.
+const MOST_OWNED: usize = 200;
 /// How many "PostgreSQL does not have it" are remembered.
 const ABSENT_ENTRIES: usize = 10_000;
 
@@ -324,7 +327,21 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn owned_by<R: Owned>(&self, user: UserId) -> Result<Vec<R>, Error> {
-        self.0.owned_by(user).await
+        self.0.owned_before(user, None, MOST_OWNED).await
+    }
+
+    /// As [`Store::owned_by`], by pages: at most `most` of those with ids less than `before`, the greatest first. Fewer
+    /// are left when there are fewer.
+    ///
+    /// # Errors
+    /// As [`Store::owned_by`].
+    pub async fn owned_before<R: Owned>(
+        &self,
+        user: UserId,
+        before: Option<R::Id>,
+        most: usize,
+    ) -> Result<Vec<R>, Error> {
+        self.0.owned_before(user, before, most).await
     }
 
     /// Accounts whose secrets are sealed with an older key than `version`, in order of their ids: the first
@@ -341,6 +358,41 @@ impl Store {
         let after = after.map(Id::from);
         let ids = self.0.postgres.sealed_before(table, version, after).await?;
         Ok(ids.into_iter().map(UserId::from).collect())
+    }
+
+    /// Notes the session and the client of a login. Returns the sessions that are noted of the account, when they are
+    /// more than `most` or none was noted before: then it is to be looked which of them are live, and whether others
+    /// are ([`Store::correct_sessions`]).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unknown`].
+    pub async fn note_login(
+        &self,
+        session: &Session,
+        most: usize,
+    ) -> Result<Vec<SessionId>, Error> {
+        self.0.note_login(session, most).await
+    }
+
+    /// Corrects which sessions are noted of an account.
+    ///
+    /// # Errors
+    /// As [`Store::note_login`].
+    pub async fn correct_sessions(
+        &self,
+        user: UserId,
+        over: &[SessionId],
+        live: &[Session],
+    ) -> Result<(), Error> {
+        self.0.correct_sessions(user, over, live).await
+    }
+
+    /// Whether a client has logged in to an account of late, as far as Redis remembers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn knows_client(&self, user: UserId, client: &ClientInfo) -> Result<bool, Error> {
+        self.0.knows_client(user, client).await
     }
 
     /// Takes one from each bucket, or from none when one refuses.

@@ -24,7 +24,7 @@ const MESSAGES_SENT_WITHIN: Duration = Duration::from_secs(5);
 /// Everything that is opened at start and closed at the end.
 pub(super) struct Services {
     store: Store,
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     csrf_key: [u8; 32],
     clock: Clock,
 }
@@ -72,6 +72,7 @@ impl Services {
                 tokens: config.tokens.clone(),
                 second_factors: config.second_factors.clone(),
                 limits: config.limits.clone(),
+                sms_countries: config.outbound.sms.countries.clone(),
             },
         );
         Ok(Self {

@@ -9,7 +9,9 @@ mod outcome;
 mod presented_challenge;
 mod reauthenticate;
 mod reseal;
+mod reset;
 mod send_code;
+mod trial;
 mod verify;
 mod verify_backup_code;
 
@@ -23,6 +25,7 @@ pub use methods::{
 };
 pub use reauthenticate::{Reproof, reauthenticate};
 pub use reseal::{reseal, run_reseal};
+pub use reset::reset;
 pub use send_code::{CodePosted, send_code};
 pub use verify::{Verification, verify};
 pub use verify_backup_code::verify_backup_code;

@@ -1,15 +1,19 @@
 //! Sessions: authentication by access token, issue, refresh, list, end.
 
 mod authenticate;
+mod bound;
 mod end;
 mod issue;
+mod list;
 pub(crate) mod presented_token;
 mod refresh;
 
 pub use authenticate::{authenticate, require_recent};
-pub use end::{SessionView, list, logout, revoke, revoke_all, session_of_refresh_token};
+pub(crate) use bound::note_login;
+pub use end::{logout, revoke, revoke_all, session_of_access_token, session_of_refresh_token};
 pub use issue::RefreshToken;
 pub(crate) use issue::{FirstRefreshToken, access_token, new_session, refresh_token, start};
+pub use list::{SessionPage, SessionView, list};
 pub use refresh::{Refreshed, refresh};
 
 pub use crate::core::Caller;

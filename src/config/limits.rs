@@ -16,17 +16,34 @@ settings! {
         allow_unlimited: bool = false, "ALLOW_UNLIMITED", Switch;
         /// Login failures of one account from one address.
         login_account_address: Quota = Quota::new(5, 900), "LIMIT_LOGIN_ACCOUNT_ADDRESS", Rate;
-        /// Login failures of one account from anywhere.
+        /// Login failures of one account from anywhere but trusted devices and clients that have logged in to it. An
+        /// account that has had as many is throttled for strangers, see `LIMIT_LOGIN_STRANGERS`.
         login_account: Quota = Quota::new(20, 900), "LIMIT_LOGIN_ACCOUNT", Rate;
         /// Login failures from one address over all accounts.
         login_address: Quota = Quota::new(50, 900), "LIMIT_LOGIN_ADDRESS", Rate;
+        /// Passwords of strangers that are compared with a throttled account's. All others are answered as if wrong.
+        login_strangers: Quota = Quota::new(1, 10), "LIMIT_LOGIN_STRANGERS", Rate;
+        /// Logins of one account whose password was right.
+        login_success: Quota = Quota::new(60, 900), "LIMIT_LOGIN_SUCCESS", Rate;
         /// Tries at the second factors of one account.
         second_factor: Quota = Quota::new(10, 900), "LIMIT_SECOND_FACTOR", Rate;
         /// Codes sent to one account, and to one number or address (for logins and for set-ups apart); changes of one
         /// password, each of which sends a notice.
         code_sends: Quota = Quota::new(3, 3600), "LIMIT_CODE_SENDS", Rate;
+        /// SMS that one address asks for.
+        sms_address: Quota = Quota::new(10, 3600), "LIMIT_SMS_ADDRESS", Rate;
+        /// SMS that one network (IPv4: /24, IPv6: /48) asks for.
+        sms_network: Quota = Quota::new(50, 3600), "LIMIT_SMS_NETWORK", Rate;
+        /// All SMS: the budget against toll fraud.
+        sms: Quota = Quota::new(1000, 86400), "LIMIT_SMS", Rate;
+        /// Mails of one kind (codes of a set-up, notices of one event) to one address that is not verified. Notices
+        /// beyond it are dropped.
+        unverified_mail: Quota = Quota::new(1, 3600), "LIMIT_UNVERIFIED_MAIL", Rate;
         /// Registrations from one address.
         register: Quota = Quota::new(3, 3600), "LIMIT_REGISTER", Rate;
+        /// Requests that show a token of one session which is not a live access token (refresh, an access token that
+        /// has expired), or of one challenge. They are not counted by address.
+        token: Quota = Quota::new(100, 900), "LIMIT_TOKEN", Rate;
         /// Everything else from one address without a token.
         anonymous: Quota = Quota::new(100, 900), "LIMIT_ANONYMOUS", Rate;
         /// Everything else of one account.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::form::{DAY, LIFETIME, NAME, SECOND, Span};
+use super::form::{DAY, LIFETIME, NAME, Number, SECOND, Span};
 use super::setting::settings;
 
 settings! {
@@ -18,7 +18,11 @@ settings! {
         session_idle_ttl: Duration = 7 * DAY, "SESSION_IDLE_TTL", LIFETIME;
         /// How long a session may last, however much it is used.
         session_ttl: Duration = 30 * DAY, "SESSION_TTL", LIFETIME;
-        /// How long the refresh token before still brings the newest.
+        /// How many sessions an account may have. When another begins, the one that was not used for the longest time
+        /// ends.
+        max_sessions: usize = 100, "MAX_SESSIONS_PER_ACCOUNT", Number(1..=1000);
+        /// How long the refresh token before still brings the newest, after the client has shown that it has that. At
+        /// `0s` a token that was used brings nothing, even if its answer was lost.
         refresh_grace: Duration = Duration::from_secs(10), "REFRESH_GRACE", DIFFERENCE;
         /// Tolerance for clocks that disagree.
         leeway: Duration = Duration::from_secs(30), "TOKEN_LEEWAY", DIFFERENCE;

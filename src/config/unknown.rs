@@ -12,6 +12,8 @@ const FAMILIES: &[&str] = &[
     "BCRYPT_",
     "EMAIL_",
     "LIMIT_",
+    "SMS_",
+    "MAX_SESSIONS_",
     "TWILIO_",
 ];
 /// Fewest letters of a setting whose neighbours are taken for slips.

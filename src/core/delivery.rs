@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::audit::RequestContext;
 use super::notifications::Envelope;
-use super::{Core, change, sealing};
+use super::{Core, Error, change, limits, sealing};
 use crate::clock;
 use crate::model::SecurityEvent;
 use crate::outbound::undelivered::TIMEOUT;
-use crate::outbound::{Channel, Undelivered};
+use crate::outbound::{Channel, Message, Undelivered};
 use crate::store::{LETTER, LeasedJob};
 use crate::telemetry::names;
 
@@ -33,6 +33,8 @@ enum Outcome {
     Delivered,
     /// The letter has expired.
     Expired,
+    /// A notice to an address that is not verified, which had one of the same kind of late.
+    OneTooMany,
     /// No further attempt makes sense.
     Undeliverable(&'static str),
     /// Another attempt after a pause.
@@ -72,7 +74,7 @@ async fn attempt(core: &Core, job: LeasedJob) {
     let has_expired = core.clock.now() >= job.expires_at;
     let outcome = match &envelope {
         Some(_) if has_expired => Outcome::Expired,
-        Some(envelope) => deliver(core, envelope, job.attempt).await,
+        Some(envelope) => deliver_within_limit(core, envelope, job.attempt).await,
         None if has_expired => Outcome::Undeliverable("unreadable"),
         // An instance with newer keys, or a newer version, can open what this one cannot.
         None => Outcome::Delayed(pause(job.attempt), "unreadable"),
@@ -83,11 +85,14 @@ async fn attempt(core: &Core, job: LeasedJob) {
     let label = match outcome {
         Outcome::Delivered => "delivered",
         Outcome::Expired => "expired",
+        Outcome::OneTooMany => "too_many",
         Outcome::Undeliverable(reason) => reason,
         Outcome::Delayed(..) => "delayed",
     };
     metrics::counter!(names::LETTERS, "channel" => channel, "outcome" => label).increment(1);
-    if let (Outcome::Expired | Outcome::Undeliverable(_), Some(envelope)) = (&outcome, &envelope) {
+    if let (Outcome::Expired | Outcome::OneTooMany | Outcome::Undeliverable(_), Some(envelope)) =
+        (&outcome, &envelope)
+    {
         record_undelivered(core, envelope, label).await;
     }
     let settled = match outcome {
@@ -97,6 +102,38 @@ async fn attempt(core: &Core, job: LeasedJob) {
     if let Err(error) = settled {
         tracing::warn!(%error, "a letter could not be settled and will be taken again");
     }
+}
+
+/// Delivers a letter, unless it is a notice too many: anybody can register with an address that is somebody else's, and
+/// cause notices. An attempt that did not deliver it does not count.
+async fn deliver_within_limit(core: &Core, envelope: &Envelope, attempt: u32) -> Outcome {
+    let reservation = match reserve_notice(core, envelope).await {
+        Ok(Some(reservation)) => reservation,
+        Ok(None) => return Outcome::OneTooMany,
+        Err(_) => return Outcome::Delayed(pause(attempt), "redis"),
+    };
+    let outcome = deliver(core, envelope, attempt).await;
+    if !matches!(outcome, Outcome::Delivered) {
+        limits::release(core, reservation).await;
+    }
+    outcome
+}
+
+/// Reserves one for a notice by mail, where its address is not verified; `None` when there were enough.
+async fn reserve_notice(
+    core: &Core,
+    envelope: &Envelope,
+) -> Result<Option<limits::Reservation>, Error> {
+    let (Channel::Email, Message::Notice(notice)) =
+        (envelope.letter.channel, &envelope.letter.message)
+    else {
+        return Ok(Some(limits::Reservation::none()));
+    };
+    let user = core.store.read(envelope.user_id).await?;
+    if user.is_some_and(|user| user.email_verified_at.is_some() && user.email == envelope.to) {
+        return Ok(Some(limits::Reservation::none()));
+    }
+    limits::take_unverified_notice(core, &envelope.to.to_lowercase(), &notice.event.kind()).await
 }
 
 async fn deliver(core: &Core, envelope: &Envelope, attempt: u32) -> Outcome {

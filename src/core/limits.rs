@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::{Client, Core, Error};
 use crate::config::Limits;
-use crate::model::{Network, UserId};
+use crate::model::{Id, Network, UserId, wide_network};
+use crate::outbound::Channel;
 use crate::store::{Bucket, Subject, Taken, Verdict};
 use crate::telemetry::names;
 
@@ -19,8 +20,13 @@ pub enum Limit {
     Register,
     /// `anonymous`: by address.
     Anonymous,
+    /// `token`: by the session or challenge whose token was shown. The token is ours, which its MAC or signature
+    /// proves, and nothing else is known yet.
+    Token(Id),
     /// `account`: by account.
     Account(UserId),
+    /// `login_success`: by account.
+    LoginSuccess(UserId),
     /// `second_factor`: by account.
     SecondFactor(UserId),
     /// `password_change`: by account. Each sends a notice, to an address that may not be verified, so there are as
@@ -60,30 +66,92 @@ pub(crate) async fn reserve(
     Ok(Reservation(Some(taken)))
 }
 
-/// Reserves one for a code that is about to be sent: of the account and of the destination, of both or of
-/// none. `destination` names it unmistakably; the store keeps a keyed hash of it.
+/// A code that is about to be sent.
+pub(crate) struct CodeSend<'a> {
+    pub(crate) user_id: UserId,
+    /// Names the destination unmistakably; the store keeps a keyed hash of it.
+    pub(crate) destination: &'a str,
+    pub(crate) channel: Channel,
+    /// Whether nobody has shown yet that they read mail there.
+    pub(crate) is_unverified_mail: bool,
+}
+
+/// Reserves one for a code in all limits that it has to keep: of the account and of the destination; for an SMS also of
+/// the client's address and network, and of all SMS; for a mail to an unverified address also of its kind. In all or in
+/// none.
 ///
 /// # Errors
 /// As [`reserve`].
 pub(crate) async fn reserve_send(
     core: &Core,
-    id: UserId,
-    destination: &str,
+    client: &Client,
+    send: CodeSend<'_>,
 ) -> Result<Reservation, Error> {
     let limits = &core.settings.limits;
     if !limits.enabled {
         return Ok(Reservation(None));
     }
-    let bucket = |subject| Bucket {
-        policy: "code_sends",
-        quota: limits.code_sends,
-        subject,
-    };
-    let to = Subject::Text(format!("code:{destination}"));
-    let buckets = [bucket(Subject::Account(id)), bucket(to)];
-    let mut taken = core.store.take(&buckets).await?;
+    let mut taken = core
+        .store
+        .take(&send_buckets(limits, client.address, &send))
+        .await?;
     taken.verdicts = tightest(&taken.verdicts).into_iter().collect();
     Ok(Reservation(Some(taken)))
+}
+
+fn send_buckets(limits: &Limits, address: IpAddr, send: &CodeSend<'_>) -> Vec<Bucket> {
+    let bucket = |policy, quota, subject| Bucket {
+        policy,
+        quota,
+        subject,
+    };
+    let to = || Subject::Text(format!("code:{}", send.destination));
+    let mut buckets = vec![
+        bucket(
+            "code_sends",
+            limits.code_sends,
+            Subject::Account(send.user_id),
+        ),
+        bucket("code_sends", limits.code_sends, to()),
+    ];
+    if send.channel == Channel::Sms {
+        let network = Subject::Text(wide_network(address));
+        buckets.extend([
+            bucket("sms_address", limits.sms_address, by_address(address)),
+            bucket("sms_network", limits.sms_network, network),
+            bucket("sms", limits.sms, Subject::Text("all".to_owned())),
+        ]);
+    }
+    if send.is_unverified_mail {
+        buckets.push(bucket("unverified_mail", limits.unverified_mail, to()));
+    }
+    buckets
+}
+
+/// Takes one for a notice to an address that is not verified; `None` when there were enough of its kind.
+///
+/// # Errors
+/// [`Error::StoreAway`].
+pub(crate) async fn take_unverified_notice(
+    core: &Core,
+    address: &str,
+    kind: &str,
+) -> Result<Option<Reservation>, Error> {
+    let limits = &core.settings.limits;
+    if !limits.enabled {
+        return Ok(Some(Reservation::none()));
+    }
+    let bucket = Bucket {
+        policy: "unverified_mail",
+        quota: limits.unverified_mail,
+        subject: Subject::Text(format!("notice:{kind}:{address}")),
+    };
+    let taken = core.store.take(&[bucket]).await?;
+    if taken.allowed() {
+        return Ok(Some(Reservation(Some(taken))));
+    }
+    count_refusal(&taken.verdicts);
+    Ok(None)
 }
 
 /// Releases a reservation: the request does not count for this limit.
@@ -94,6 +162,11 @@ pub(crate) async fn release(core: &Core, reservation: Reservation) {
 }
 
 impl Reservation {
+    /// Nothing is reserved: the limit does not hold here.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
     /// Refuses when the limit was exhausted; else returns the reservation.
     pub(crate) fn admitted(self, client: &Client) -> Result<Self, Error> {
         if self.0.as_ref().is_none_or(Taken::allowed) {
@@ -116,7 +189,9 @@ fn bucket(limits: &Limits, address: IpAddr, limit: Limit) -> Bucket {
     let (policy, quota, subject) = match limit {
         Limit::Register => ("register", limits.register, by_address(address)),
         Limit::Anonymous => ("anonymous", limits.anonymous, by_address(address)),
+        Limit::Token(id) => ("token", limits.token, Subject::Text(format!("token:{id}"))),
         Limit::Account(id) => ("account", limits.account, Subject::Account(id)),
+        Limit::LoginSuccess(id) => ("login_success", limits.login_success, Subject::Account(id)),
         Limit::SecondFactor(id) => ("second_factor", limits.second_factor, Subject::Account(id)),
         Limit::PasswordChange(id) => ("password_change", limits.code_sends, Subject::Account(id)),
     };
@@ -139,14 +214,20 @@ pub(crate) fn by_address(address: IpAddr) -> Subject {
 
 /// Refuses when a verdict does, and counts which.
 pub(crate) fn refuse(verdicts: &[Verdict]) -> Result<(), Error> {
+    match count_refusal(verdicts) {
+        Some(longest) => Err(Error::RateLimited {
+            retry_after: Duration::from_secs(longest.reset_seconds.max(1)),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Counts the refusal among verdicts that takes the longest, and returns it.
+pub(crate) fn count_refusal(verdicts: &[Verdict]) -> Option<Verdict> {
     let refusals = verdicts.iter().filter(|verdict| !verdict.allowed);
-    let Some(longest) = refusals.max_by_key(|verdict| verdict.reset_seconds) else {
-        return Ok(());
-    };
+    let longest = *refusals.max_by_key(|verdict| verdict.reset_seconds)?;
     metrics::counter!(names::LIMIT_REFUSALS, "policy" => longest.policy).increment(1);
-    Err(Error::RateLimited {
-        retry_after: Duration::from_secs(longest.reset_seconds.max(1)),
-    })
+    Some(longest)
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ problems! {
         "Correct the fields that `errors` names.";
     InvalidCode 400 "invalid_code" "Invalid code"
         "Ask for the code again; several wrong ones end the challenge.";
+    NumberNotServed 400 "number_not_served" "No SMS are sent to this number"
+        "Ask for a number of another country, or for another method.";
     InvalidCredentials 401 "invalid_credentials" "Invalid credentials"
         "Ask for name and password again.";
     Unauthenticated 401 "unauthenticated" "Not authenticated"

@@ -143,7 +143,8 @@ security_events! {
     }
     /// A login, a password change or a re-authentication was refused.
     UserLoginFailed "user.login_failed" FAILED {
-        /// `wrong_password` or `disabled`.
+        /// `wrong_password`, `disabled`, or `throttled`: the account had too many failures, and the password was not
+        /// compared.
         reason: &'static str = "reason",
         /// Use case: `login`, `password_change` or `reauthentication`.
         during: &'static str = "during",
@@ -184,6 +185,11 @@ security_events! {
         /// `totp`, `sms` or `email`.
         method: &'static str = "method",
     }
+    /// An operator removed all second factors of an account, whose owner had lost them.
+    FactorsReset "2fa.reset" SUCCEEDED {
+        /// Number of methods that were removed.
+        count: usize = "count",
+    }
     /// Another second factor is asked for first.
     FactorPreferred "2fa.preferred" SUCCEEDED {
         /// `totp`, `sms` or `email`.
@@ -216,7 +222,7 @@ security_events! {
         channel: &'static str = "channel",
         /// Kind of message.
         message: &'static str = "message",
-        /// Cause: `expired`, or the provider's refusal.
+        /// Cause: `expired`, `too_many` for a notice to an address that is not verified, or the provider's refusal.
         reason: &'static str = "reason",
     }
     /// A backup code was used.
@@ -254,9 +260,10 @@ security_events! {
         /// Id of the device.
         device: DeviceId = "device",
     }
-    /// A session, or all of an account, or all others, were ended by the owner.
+    /// A session, or all of an account, or all others, were ended by the owner; or a session ended because newer ones
+    /// were too many.
     SessionRevoked "session.revoked" SUCCEEDED {
-        /// `revoked`; absent for all.
+        /// `revoked`, or `session_limit` when there were too many; absent for all.
         reason: Option<&'static str> = "reason",
         /// Number of sessions, for all, where it could be counted.
         count: Option<usize> = "count",

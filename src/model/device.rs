@@ -97,6 +97,8 @@ impl TrustedDevice {
             newest: &self.token_hash,
             before: self.previous_hash.as_deref(),
             rotated_at: self.rotated_at,
+            // A newest token is used by presenting it, and then it is the one before.
+            newest_used_at: None,
         };
         family.judge(presented, now, grace, same_client)
     }

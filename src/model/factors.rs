@@ -73,6 +73,17 @@ pub enum Authenticator {
     BackupCode,
 }
 
+/// Whether an authenticator may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// It may.
+    Allowed,
+    /// It failed too often, and its owner has no other: it may be tried once in a while, and next at this time.
+    NotBefore(Timestamp),
+    /// There is none, or it is disabled and others are not.
+    Impossible,
+}
+
 /// Backup codes: one salt for the set, so that an attempt costs one hash however many are left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BackupCodes {
@@ -236,15 +247,49 @@ impl Factors {
         self.methods.iter_mut().find(|method| method.id == id)
     }
 
-    /// Everything that can be used now, methods first.
+    /// Everything that can be used, methods first. When all of it is disabled, all of it: so that strangers who know the
+    /// password do not lock the owner out for good, each may be tried once in a while.
     #[must_use]
     pub fn offered(&self) -> Vec<Authenticator> {
-        let usable = |method: &&Method| method.strikes.allow();
-        let methods = self.methods.iter().filter(usable);
-        let methods = methods.map(|method| Authenticator::Method(method.kind));
-        let backup = self.backup.as_ref().filter(|codes| codes.can_be_used());
-        let backup = backup.map(|_| Authenticator::BackupCode);
-        methods.chain(backup).collect()
+        let methods = self.methods.iter();
+        let methods = methods.map(|one| (Authenticator::Method(one.kind), &one.strikes));
+        let backup = self.backup.iter().filter(|codes| !codes.tags.is_empty());
+        let backup = backup.map(|codes| (Authenticator::BackupCode, &codes.strikes));
+        let all: Vec<_> = methods.chain(backup).collect();
+        let none_enabled = !all.iter().any(|(_, strikes)| strikes.allow());
+        let usable = all
+            .into_iter()
+            .filter(|(_, strikes)| none_enabled || strikes.allow());
+        usable.map(|(authenticator, _)| authenticator).collect()
+    }
+
+    /// Whether an authenticator may be tried at `now`.
+    #[must_use]
+    pub fn trial(&self, authenticator: Authenticator, now: Timestamp) -> Trial {
+        if !self.offered().contains(&authenticator) {
+            return Trial::Impossible;
+        }
+        let strikes = match authenticator {
+            Authenticator::Method(kind) => self.method(kind).map(|method| &method.strikes),
+            Authenticator::BackupCode => self.backup.as_ref().map(|codes| &codes.strikes),
+        };
+        let disabled = strikes.filter(|strikes| !strikes.allow());
+        match disabled
+            .and_then(Strikes::next_try_at)
+            .filter(|at| now < *at)
+        {
+            Some(at) => Trial::NotBefore(at),
+            None => Trial::Allowed,
+        }
+    }
+
+    /// Removes all methods and backup codes. Returns how many methods there were.
+    pub fn clear(&mut self, now: Timestamp) -> usize {
+        let removed = self.methods.len();
+        self.methods.clear();
+        (self.preferred, self.backup) = (None, None);
+        self.updated_at = now;
+        removed
     }
 
     /// Authenticator to ask for first: the owner's preference, else the first that can be used.
@@ -285,12 +330,6 @@ impl Factors {
 }
 
 impl BackupCodes {
-    /// Whether a backup code is left, and the set is not disabled.
-    #[must_use]
-    pub fn can_be_used(&self) -> bool {
-        self.strikes.allow() && !self.tags.is_empty()
-    }
-
     /// Removes the code with this tag. Returns whether there was one; each tag is compared.
     pub fn consume(&mut self, tag: &str) -> bool {
         let before = self.tags.len();

@@ -16,6 +16,9 @@ pub(super) struct Family<'a> {
     pub(super) before: Option<&'a str>,
     /// Time of issue of the newest token.
     pub(super) rotated_at: Timestamp,
+    /// Time of the first use of what came with a newest token, as far as anybody saw one: of this one when it is
+    /// not before [`Family::rotated_at`].
+    pub(super) newest_used_at: Option<Timestamp>,
 }
 
 /// A token as presented, after its MAC was checked.
@@ -32,7 +35,8 @@ pub struct Presented<'a> {
 pub enum Rotation {
     /// The newest token: rotate.
     Current,
-    /// The token before the newest, within the grace window, from the same client: return the newest again.
+    /// The token before the newest, from the same client, which has not used the newest for longer than the grace
+    /// window: its answer may have been lost on the way. Return the newest again.
     Grace,
     /// A token that was used before: another client has a copy. The family is ended.
     Reused,
@@ -49,7 +53,8 @@ pub struct Successor {
 }
 
 impl Family<'_> {
-    /// Judges a presented token. `same_client` and `grace` decide over the token before.
+    /// Judges a presented token. `same_client` and `grace` decide over the token before; it is never good without
+    /// grace.
     pub(super) fn judge(
         self,
         presented: Presented<'_>,
@@ -68,7 +73,8 @@ impl Family<'_> {
             };
         }
         let before = self.before.is_some_and(|hash| same(presented.hash, hash));
-        let in_time = now < self.rotated_at.after(grace);
+        let used = self.newest_used_at.filter(|used| *used >= self.rotated_at);
+        let in_time = !grace.is_zero() && used.is_none_or(|used| now < used.after(grace));
         if presented.generation == self.generation - 1 && before && in_time && same_client {
             Rotation::Grace
         } else {

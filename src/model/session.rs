@@ -28,6 +28,10 @@ pub struct Session {
     pub successor: Option<String>,
     /// Time of issue of the newest refresh token.
     pub rotated_at: Timestamp,
+    /// Time of the first use of an access token that came with a newest refresh token: with this one when it is not
+    /// before `rotated_at`. From then on the client has it, and the token before is good for the grace window only.
+    #[serde(default)]
+    pub newest_used_at: Option<Timestamp>,
     /// [`User::proof_epoch`] when its owner last proved who they are: after a change of factors only the
     /// session that made it may go on with sensitive actions.
     #[serde(default)]
@@ -100,6 +104,7 @@ impl Session {
             previous_hash: None,
             successor: None,
             rotated_at: now,
+            newest_used_at: None,
             proof_epoch: new.user.proof_epoch,
             amr: new.amr,
             auth_time: now,
@@ -129,6 +134,21 @@ impl Session {
         self.last_used_at = self.last_used_at.max(now);
         let idle_expires_at = now.after(idle).min(self.expires_at);
         self.idle_expires_at = self.idle_expires_at.max(idle_expires_at);
+    }
+
+    /// Whether an access token of this time of issue shows for the first time that the client has the newest refresh
+    /// token. Before the first rotation there is no token before, and nothing to show.
+    #[must_use]
+    pub fn is_first_use_of_newest(&self, issued_at: Timestamp) -> bool {
+        let unseen = self
+            .newest_used_at
+            .is_none_or(|used| used < self.rotated_at);
+        self.previous_hash.is_some() && unseen && issued_at >= self.rotated_at
+    }
+
+    /// Notes that the client has the newest refresh token.
+    pub fn note_use_of_newest(&mut self, now: Timestamp) {
+        self.newest_used_at = Some(now.max(self.rotated_at));
     }
 
     /// Notes that the owner of `user` proved again who they are, by `method`.
@@ -182,6 +202,7 @@ impl Session {
             newest: &self.refresh_hash,
             before: self.previous_hash.as_deref(),
             rotated_at: self.rotated_at,
+            newest_used_at: self.newest_used_at,
         };
         family.judge(presented, now, grace, same_client)
     }

@@ -1,12 +1,17 @@
 //! Failures in a row against one authenticator. They outlive challenges, resends and successful first
 //! factors; only a success of the same authenticator clears them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
 /// Number of failures in a row that disables an authenticator (NIST SP 800-63B-4, 3.2.2).
 const MOST: u32 = 100;
+
+/// Pause between tries at a disabled authenticator whose owner has no other.
+const PAUSE: Duration = Duration::from_hours(1);
 
 /// Failures in a row of one authenticator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +20,9 @@ pub struct Strikes {
     pub failures: u32,
     /// Time at which it was disabled, until its owner enables it again.
     pub disabled_at: Option<Timestamp>,
+    /// Time of the last failure.
+    #[serde(default)]
+    pub last_failed_at: Option<Timestamp>,
 }
 
 impl Strikes {
@@ -24,9 +32,17 @@ impl Strikes {
         self.disabled_at.is_none()
     }
 
+    /// Time from which a disabled authenticator may be tried once more, where its owner has no other.
+    #[must_use]
+    pub fn next_try_at(&self) -> Option<Timestamp> {
+        let last = self.last_failed_at.max(self.disabled_at);
+        last.map(|last| last.after(PAUSE))
+    }
+
     /// Counts a failure. Returns whether this one disables the authenticator.
     pub fn strike(&mut self, now: Timestamp) -> bool {
         self.failures = self.failures.saturating_add(1);
+        self.last_failed_at = Some(now);
         let last = self.failures >= MOST && self.disabled_at.is_none();
         if last {
             self.disabled_at = Some(now);

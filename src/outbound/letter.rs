@@ -161,6 +161,18 @@ pub enum Event {
     PasswordChanged,
 }
 
+impl Event {
+    /// Name of its kind, as it is stored.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            Ok(serde_json::Value::Object(members)) => members.keys().cloned().collect(),
+            _ => String::new(),
+        }
+    }
+}
+
 /// A second factor, as letters name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

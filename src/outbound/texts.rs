@@ -111,13 +111,18 @@ fn write_notice(words: &dyn Words, channel: Channel, notice: &Notice, host: &str
 fn about(words: &dyn Words, notice: &Notice) -> Vec<String> {
     let [when, from, device, trusted] = words.labels();
     let mut lines = vec![format!("{when}: {}", in_utc(notice.at))];
+    lines.extend(
+        notice
+            .ip_address
+            .iter()
+            .map(|address| format!("{from}: {address}")),
+    );
     let mut add = |label: &str, text: &str| {
-        let text = sanitise(text);
+        let text = plain_words(text);
         if !text.is_empty() {
-            lines.push(format!("{label}: {text}"));
+            lines.push(format!("{label}: \"{text}\""));
         }
     };
-    add(from, notice.ip_address.as_deref().unwrap_or_default());
     add(device, notice.device.as_deref().unwrap_or_default());
     if let Event::DeviceTrusted { name } = &notice.event {
         add(trusted, name);
@@ -136,19 +141,18 @@ fn in_utc(at: Timestamp) -> String {
 /// Longest text of a client in a letter, in characters.
 const MAX_CLIENT_TEXT: usize = 120;
 
-/// A client's own text (name or user agent) as one short line: an attacker may have chosen it, and must not be
-/// able to write paragraphs or links into a mail that the owner trusts.
-fn sanitise(text: &str) -> String {
-    let mut line = String::new();
-    let mut letters = text.chars().take(MAX_CLIENT_TEXT).peekable();
-    while let Some(letter) = letters.next() {
-        let begins_domain =
-            letter == '.' && letters.peek().is_some_and(|next| next.is_alphabetic());
-        let begins_path = letter == ':' && letters.peek() == Some(&'/');
-        let is_plain = letter.is_alphanumeric() || " .,:;()[]/_+-'".contains(letter);
-        let kept = is_plain && !begins_domain && !begins_path;
-        line.push(if kept { letter } else { ' ' });
-    }
+/// A client's own text (name or user agent) as the plain words of one short line: an attacker may have chosen it, and
+/// must not be able to write paragraphs, or anything that a mail program makes a link of, into a mail that the owner
+/// trusts.
+fn plain_words(text: &str) -> String {
+    let letters = text.chars().take(MAX_CLIENT_TEXT);
+    let line: String = letters
+        .map(|letter| match letter {
+            '-' | '_' | '\'' => letter,
+            _ if letter.is_alphanumeric() => letter,
+            _ => ' ',
+        })
+        .collect();
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

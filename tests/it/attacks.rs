@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use sallyport::clock;
 use sallyport::config::{self, EmailSecurity};
+use sallyport::model::User;
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::harness::{FIREFOX, Kind, Options, PASSWORD, TestServer, TestStores};
+use crate::harness::{
+    FIREFOX, Kind, LoggedIn, Options, PASSWORD, TestServer, TestStores, eventually,
+};
 use crate::outbound_sms::{Provider, taken};
 
 const PHONE: &str = "+493012345678";
@@ -151,4 +155,118 @@ async fn a_mail_server_that_keeps_silent_holds_no_sms_up() {
     alice.set_up_sent(PHONE).await.ok();
     // Gives up at nextest's limit for a test, if mails hold it up.
     assert!(provider.asked.recv().await.is_some());
+}
+
+/// A number of a German mobile network.
+fn number(n: u32) -> String {
+    format!("+491511234{n:04}")
+}
+
+#[tokio::test]
+async fn sms_are_bounded_by_address_by_network_and_by_day() {
+    let mut options = Options::default().with_outbox();
+    options.limits.register.quota = 100;
+    options.limits.sms_address.quota = 2;
+    options.limits.sms_network.quota = 3;
+    options.limits.sms.quota = 4;
+    let (stores, server) = open(options).await;
+    let mut sent = 0;
+    let mut send = async |address: &str| {
+        sent += 1;
+        let client = server.from(address);
+        let member = client.register(&format!("member{sent}")).await;
+        let answer = member.set_up_sent(&number(sent)).await;
+        (
+            answer.status.as_u16(),
+            answer.header("ratelimit-policy").to_owned(),
+        )
+    };
+    for address in ["192.0.2.1", "192.0.2.1"] {
+        assert_eq!(send(address).await.0, 200);
+    }
+    let (status, policy) = send("192.0.2.1").await;
+    assert_eq!(status, 429);
+    assert!(policy.contains("\"sms_address\";q=2;w=3600"), "{policy}");
+    assert_eq!(send("192.0.2.2").await.0, 200);
+    let (status, policy) = send("192.0.2.3").await;
+    assert_eq!(status, 429);
+    assert!(policy.contains("\"sms_network\";q=3;w=3600"), "{policy}");
+    assert_eq!(send("198.51.100.1").await.0, 200);
+    let (status, policy) = send("203.0.113.1").await;
+    assert_eq!(status, 429, "of everybody");
+    assert!(policy.contains("\"sms\";q=4;w=86400"), "{policy}");
+    stores.clock.advance(Duration::from_hours(26));
+    assert_eq!(send("203.0.113.1").await.0, 200, "the next day");
+}
+
+#[tokio::test]
+async fn numbers_of_high_cost_get_no_sms_unless_they_are_named() {
+    let (stores, server) = open(Options::unlimited().with_outbox()).await;
+    let alice = server.register("alice").await;
+    let refusal = (400, "number_not_served".to_owned());
+    for satellite_or_premium in ["+88161234567", "+870123456789", "+4990012345678"] {
+        let refused = alice.set_up_sent(satellite_or_premium).await;
+        assert_eq!(refused.problem(), refusal, "{satellite_or_premium}");
+    }
+    alice.set_up_sent(PHONE).await.ok();
+    let mut options = Options::unlimited().with_outbox();
+    options.outbound.sms.countries = ["43", "8816"].map(str::to_owned).to_vec();
+    let server = server.another(&stores, options).await;
+    let alice = alice.through(&server);
+    assert_eq!(alice.set_up_sent(PHONE).await.problem(), refusal);
+    for served in ["+436641234567", "+88161234567"] {
+        alice.set_up_sent(served).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_verified_gets_one_mail_of_a_kind_an_hour() {
+    let mut options = Options::default().with_outbox();
+    options.limits.code_sends.quota = 100;
+    let (stores, server) = open(options).await;
+    let mallory = server.register("mallory").await;
+    let first = mallory.set_up_sent("victim@example.net").await;
+    assert_eq!(first.status.as_u16(), 200, "{}", first.text);
+    let again = mallory.set_up_sent("Victim@example.net").await;
+    assert_eq!(again.problem(), (429, "rate_limited".to_owned()));
+    let policy = again.header("ratelimit-policy");
+    assert!(
+        policy.contains("\"unverified_mail\";q=1;w=3600"),
+        "{policy}"
+    );
+
+    let mut current = PASSWORD.to_owned();
+    let mut change = async |new: &str| {
+        mallory.change_password(&current, new).await.ok();
+        new.clone_into(&mut current);
+    };
+    let notices = async || {
+        let letters = server.letters().await.into_iter();
+        letters
+            .filter(|one| one["to"] == "mallory@example.com")
+            .count()
+    };
+    change("Another-Secret-1").await;
+    eventually("the first is delivered", async || notices().await == 1).await;
+    change("Another-Secret-2").await;
+    let dropped = async || server.audited("message.undelivered").await == 1;
+    eventually("the second is one too many", dropped).await;
+    assert_eq!(notices().await, 1);
+    stores.clock.advance(Duration::from_mins(64));
+    let mallory = LoggedIn::of(&server.refresh(&mallory.refresh).await.ok());
+    let mallory = mallory
+        .reauthenticate(&json!({ "password": current }))
+        .await;
+    mallory
+        .change_password(&current, "Another-Secret-3")
+        .await
+        .ok();
+    eventually("an hour later", async || notices().await == 2).await;
+    let verify = |user: &mut User| user.email_verified_at = Some(user.created_at);
+    server.change_user("mallory", verify).await;
+    mallory
+        .change_password("Another-Secret-3", "Another-Secret-4")
+        .await
+        .ok();
+    eventually("a verified address gets all", async || notices().await == 3).await;
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sallyport::clock;
+use sallyport::clock::{self, Clock};
 use sallyport::dev::free_port;
 
 use crate::harness::store_servers::own_folder;
-use crate::harness::{Kind, TestStores};
+use crate::harness::{Kind, Options, TestServer, TestStores};
 
 /// The program with an environment that holds nothing but what is given.
 fn sallyport(arguments: &[&str], variables: &[(&str, String)]) -> Command {
@@ -492,4 +492,42 @@ impl<'a> DevMode<'a> {
         let file = self.folder.join("data").join(store).join("port");
         std::fs::read_to_string(file).unwrap().parse().unwrap()
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_reset_2fa_removes_the_second_factors_of_one_account() {
+    let mut stores = TestStores::new(Kind::Single).await;
+    stores.clock = Clock::system();
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
+    let app = alice.scan_app(&stores.clock).await;
+    alice.finish_set_up("totp", &app.code()).await.ok();
+    server.half_login("alice").await;
+    server.store.flush().await.expect("flushed");
+    let id = server.user_id("alice").await.to_string();
+    let variables = [
+        ("REDIS_URL", stores.redis.url.clone()),
+        ("REDIS_PREFIX", stores.redis.prefix.clone()),
+        ("DATABASE_URL", stores.postgres.url.clone()),
+        ("KEYS_FILE", server.keys_file().display().to_string()),
+    ];
+    let mut command = sallyport(&["users", "reset-2fa", &id], &variables);
+    let reset = command.output().expect("started");
+    assert!(reset.status.success(), "{}", text(&reset));
+    assert!(
+        text(&reset).contains("Removed 1 second factor"),
+        "{}",
+        text(&reset)
+    );
+    server.login("alice").await;
+    assert_eq!(server.audited("2fa.reset").await, 1);
+
+    let mut command = sallyport(&["users", "reset-2fa", "nobody"], &variables);
+    let missing = command.output().expect("started");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(
+        text(&missing).contains("nobody: not_found"),
+        "{}",
+        text(&missing)
+    );
 }

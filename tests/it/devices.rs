@@ -124,17 +124,35 @@ async fn a_device_token_that_comes_back_ends_the_device() {
         let (server, alice, app) = with_alice(&stores, Options::unlimited()).await;
         let first = server.trusted_by("alice", &app).await;
         let second = login_by_body(&server, &first).await.data("deviceToken");
-        stores.clock.advance(Duration::from_secs(11));
+        let third = login_by_body(&server, &second).await.data("deviceToken");
         assert!(
             !is_let_in(&login_by_body(&server, &first).await),
             "{kind:?}"
         );
         assert!(
-            !is_let_in(&login_by_body(&server, &second).await),
+            !is_let_in(&login_by_body(&server, &third).await),
             "{kind:?}"
         );
         assert_eq!(names(&alice).await, [], "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn a_stall_longer_than_the_grace_window_ends_no_device() {
+    let stores = TestStores::new(Kind::Single).await;
+    let (server, _, app) = with_alice(&stores, Options::unlimited()).await;
+    let first = server.trusted_by("alice", &app).await;
+    let lost = login_by_body(&server, &first).await.data("deviceToken");
+    stores.clock.advance(Duration::from_hours(1));
+    let again = login_by_body(&server, &first).await;
+    assert!(is_let_in(&again), "{}", again.text);
+    assert_eq!(again.data("deviceToken"), lost, "the newest again");
+    assert_eq!(server.audited("device.token_reused").await, 0);
+    let thief = server.with("user-agent", "thief/1.0");
+    let body = json!({ "emailOrUsername": "alice", "password": PASSWORD, "deviceToken": first });
+    let stolen = thief.in_body("POST /auth/login", &body).await;
+    assert!(!is_let_in(&stolen), "another client");
+    assert_eq!(server.audited("device.token_reused").await, 1);
 }
 
 #[tokio::test]
@@ -318,11 +336,12 @@ async fn outsiders_do_not_lock_the_owner_out_of_a_trusted_device() {
         let stores = TestStores::new(kind).await;
         let (server, _, app) = with_alice(&stores, Options::default()).await;
         let token = server.trusted_by("alice", &app).await;
+        let stranger = server.with("user-agent", "stranger/1.0");
         for _ in 0..5 {
-            let wrong = server.try_login("alice", "wrong password").await;
+            let wrong = stranger.try_login("alice", "wrong password").await;
             assert_eq!(wrong.status, StatusCode::UNAUTHORIZED, "{kind:?}");
         }
-        let closed = server.try_login("alice", PASSWORD).await;
+        let closed = stranger.try_login("alice", PASSWORD).await;
         assert_eq!(closed.status, StatusCode::TOO_MANY_REQUESTS, "{kind:?}");
         let answer = login_by_body(&server, &token).await;
         assert!(is_let_in(&answer), "{kind:?}: {}", answer.text);

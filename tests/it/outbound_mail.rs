@@ -166,7 +166,7 @@ async fn a_mail_with_umlauts_arrives_as_it_was_written() {
     assert!(text.contains("Eine Telefonnummer wurde nach zu vielen falschen Codes gesperrt."));
     assert!(text.contains("Ändern Sie Ihr Passwort."), "{text}");
     assert!(
-        text.contains("Womit: Käthes Fön Bcc: eve example com . MAIL FROM: x\n"),
+        text.contains("Womit: \"Käthes Fön Bcc eve example com MAIL FROM x\"\n"),
         "{text}"
     );
 }

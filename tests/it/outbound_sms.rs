@@ -155,6 +155,7 @@ fn settings(base_url: &str) -> config::Outbound {
             auth_token: Some(TOKEN.to_owned()),
             phone_number: Some("+15550006789".to_owned()),
             base_url: base_url.to_owned(),
+            countries: Vec::new(),
         },
         ..config::Outbound::default()
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{BOTH, FIREFOX, Kind, LoggedIn, Options, TestServer, TestStores};
+use crate::harness::{BOTH, FIREFOX, Kind, LoggedIn, Options, TestServer, TestStores, eventually};
 
 #[tokio::test]
 async fn a_refresh_token_works_once_and_its_reuse_ends_the_family() {
@@ -17,8 +17,12 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_family() {
         let second = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
         assert_ne!(first.refresh, second.refresh);
         assert_eq!(server.me(&second).await, StatusCode::OK);
+        until_use_is_noted(&server, &stores).await;
 
-        stores.clock.advance(Duration::from_secs(11));
+        stores.clock.advance(Duration::from_secs(9));
+        let again = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
+        assert_eq!(again.refresh, second.refresh, "within the grace window");
+        stores.clock.advance(Duration::from_secs(2));
         let reused = server.refresh(&first.refresh).await;
         assert_eq!(reused.status, StatusCode::UNAUTHORIZED, "{kind:?}");
         for dead in [&first, &second] {
@@ -33,6 +37,37 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_family() {
             1,
             "{kind:?}"
         );
+    }
+}
+
+/// Waits until a session of alice shows that its newest refresh token was received.
+async fn until_use_is_noted(server: &TestServer, stores: &TestStores) {
+    let noted = "SELECT count(*) FROM sessions WHERE newest_used_at IS NOT NULL";
+    let is_noted = async || {
+        server.store.flush().await.expect("flushed");
+        stores.count(noted).await > 0
+    };
+    eventually("the first use is noted", is_noted).await;
+}
+
+#[tokio::test]
+async fn a_stall_longer_than_the_grace_window_ends_no_session() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let server = TestServer::open(&stores, Options::unlimited()).await;
+        let first = server.register("alice").await;
+        let lost = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
+        stores.clock.advance(Duration::from_hours(1));
+        let again = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
+        assert_eq!(again.refresh, lost.refresh, "{kind:?}: the newest again");
+        let next = LoggedIn::of(&server.refresh(&again.refresh).await.ok());
+        assert_eq!(server.me(&next).await, StatusCode::OK, "{kind:?}");
+        assert_eq!(server.audited("session.refresh_reused").await, 0);
+
+        let older = server.refresh(&first.refresh).await;
+        assert_eq!(older.status, StatusCode::UNAUTHORIZED, "{kind:?}");
+        assert_eq!(server.me(&next).await, StatusCode::UNAUTHORIZED, "{kind:?}");
+        assert_eq!(server.audited("session.refresh_reused").await, 1);
     }
 }
 
@@ -254,4 +289,108 @@ async fn the_last_use_of_a_session_is_noted_with_its_address() {
         tokio::task::yield_now().await;
     }
     server.refresh(&used.refresh).await.ok();
+}
+
+/// Sessions of one part of the list, and the cursor of the next.
+async fn listed(member: &LoggedIn, query: &str) -> (Vec<Value>, Option<String>) {
+    let route = format!("GET /auth/sessions{query}");
+    let data = member.send(&route, None).await.ok().json()["data"].clone();
+    let sessions = data["sessions"].as_array().expect("a list").clone();
+    (sessions, data["nextCursor"].as_str().map(str::to_owned))
+}
+
+#[tokio::test]
+async fn an_account_keeps_the_sessions_that_were_used_last_and_no_more_than_it_may() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let mut options = Options::unlimited();
+        options.tokens.max_sessions = 3;
+        let server = TestServer::open(&stores, options).await;
+        let first = server.register("alice").await;
+        stores.clock.advance(Duration::from_secs(1));
+        let mut members = Vec::new();
+        for _ in 0..2 {
+            members.push(server.login("alice").await);
+            stores.clock.advance(Duration::from_secs(1));
+        }
+        let first = LoggedIn::of(&server.refresh(&first.refresh).await.ok());
+        stores.clock.advance(Duration::from_secs(1));
+        members.push(server.login("alice").await);
+        let unused = &members[0];
+        let is_over = async || server.me(unused).await == StatusCode::UNAUTHORIZED;
+        eventually("the one not used for the longest time ends", is_over).await;
+        for member in [&first, &members[1], &members[2]] {
+            assert_eq!(server.me(member).await, StatusCode::OK, "{kind:?}");
+        }
+        stores.clock.advance(Duration::from_secs(1));
+        let crowd = join_all((0..20).map(|_| server.login("alice"))).await;
+        let is_bounded = async || {
+            let statuses = join_all(crowd.iter().map(|member| server.me(member))).await;
+            let live = statuses.iter().filter(|status| **status == StatusCode::OK);
+            live.count() == 3
+        };
+        eventually("parallel logins are bounded, too", is_bounded).await;
+        let reason = "SELECT count(*) FROM audit_logs
+             WHERE action = 'session.revoked' AND details->>'reason' = 'session_limit'";
+        let all_are_told = async || {
+            server.store.flush().await.expect("flushed");
+            stores.count(reason).await == 21
+        };
+        eventually("each that ended has an entry", all_are_told).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_from_before_redis_was_emptied_are_bounded_at_the_next_login() {
+    let stores = TestStores::new(Kind::Single).await;
+    let before = TestServer::open(&stores, Options::unlimited()).await;
+    let first = before.register("alice").await;
+    for _ in 0..4 {
+        stores.clock.advance(Duration::from_secs(1));
+        before.login("alice").await;
+    }
+    before.store.flush().await.expect("flushed");
+    stores.empty_redis().await;
+    let mut options = Options::unlimited();
+    options.tokens.max_sessions = 3;
+    let server = before.restart(&stores, options).await;
+    let newest = server.login("alice").await;
+    let is_bounded = async || newest.sessions().await.len() == 3;
+    eventually("sessions that Redis does not know are found", is_bounded).await;
+    assert_eq!(server.me(&first).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn all_sessions_are_listed_by_pages() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let server = TestServer::open(&stores, Options::unlimited()).await;
+        let alice = server.register("alice").await;
+        for n in 0..6 {
+            stores.clock.advance(Duration::from_secs(1));
+            let member = server.login("alice").await;
+            if n == 2 {
+                member.logout().await.ok();
+            }
+            if n == 3 {
+                server.store.flush().await.expect("flushed");
+            }
+        }
+        let (all, end) = listed(&alice, "").await;
+        assert_eq!((all.len(), end), (6, None), "{kind:?}");
+        let (mut paged, mut query) = (Vec::new(), "?limit=4".to_owned());
+        let mut parts = 0;
+        loop {
+            let (sessions, next) = listed(&alice, &query).await;
+            assert!(sessions.len() <= 4, "{kind:?}");
+            paged.extend(sessions);
+            parts += 1;
+            let Some(next) = next else { break };
+            query = format!("?limit=4&cursor={next}");
+        }
+        assert_eq!(paged, all, "{kind:?}: newest first, each once");
+        assert_eq!(parts, 2, "{kind:?}");
+        let nonsense = alice.send("GET /auth/sessions?cursor=x", None).await;
+        assert_eq!(nonsense.problem(), (400, "invalid_input".to_owned()));
+    }
 }

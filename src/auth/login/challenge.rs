@@ -147,6 +147,7 @@ impl LoginAttempt<'_> {
     /// The outcome of a login that a trusted device completed.
     fn skipped(&self, user: User, session: &Session, device: &TrustedDevice) -> LoginOutcome {
         let core = self.core;
+        session::note_login(core, self.client, &user, session);
         let device_token = self
             .device
             .and_then(|token| trust::newest_token(core, device, token));

@@ -6,9 +6,18 @@
 //! limit all the time: there is nothing to check again. An attempt that finds a limit full of others in flight
 //! waits for them (see `core::limits::in_flight`): they may succeed.
 //!
-//! There are two pairs of limits. The first counts the identifier as it was typed, and the address: it needs no
-//! account, so a refusal there costs no look at any. The second counts the account, by whatever identifier.
-//! Only the first one's state is shown: the second one's would tell which identifiers belong together.
+//! There are two pairs of limits.
+//!
+//! - The first counts the identifier as it was typed, and the address. It needs no account, so a refusal there costs
+//!   no look at any, and tells of none: it is the only one that a client sees, as 429.
+//! - The second counts the account, by whatever identifier. Were its refusals seen, they would tell which identifiers
+//!   belong together. So an attempt that it refuses costs the same hash and has the same answer as a wrong password;
+//!   what was hashed is not compared. Once strangers have filled the account's limit, one of them in ten seconds
+//!   (`LIMIT_LOGIN_STRANGERS`) is compared all the same: the owner is slowed down and not locked out. (To hold answers
+//!   back instead would tell by time what the answer does not, and keep connections open for the attacker.)
+//!
+//! A trusted device, a session, and a client (network and user agent) that has logged in to the account have limits of
+//! their own instead of both pairs, which no stranger can fill.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,15 +26,17 @@ use super::subject::LoginSubject;
 use crate::clock::{self, Stopwatch};
 use crate::config::Limits;
 use crate::core::limits::in_flight::{AfterRefusal, InFlightGuard};
-use crate::core::limits::{by_address, refuse};
+use crate::core::limits::{by_address, count_refusal, refuse};
 use crate::core::{Client, Core, Error};
-use crate::model::{Id, Network};
+use crate::model::{Id, Network, SessionId, UserId};
 use crate::store::{Bucket, Subject, Taken, Verdict};
 
 /// Longest wait for attempts in flight. As long as the hash queue's own deadline, which is what keeps them.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The only policy besides `login_address` that is shown.
 const SHOWN: &str = "login";
+/// The policy of an account and an address together.
+const BY_ACCOUNT_AND_ADDRESS: &str = "login_account_address";
 
 /// Reservations in the limits, held until it is known whether they count.
 #[must_use = "it counts, or it is released"]
@@ -33,8 +44,19 @@ const SHOWN: &str = "login";
 pub(super) struct FailureReservation {
     identifier: Option<Reservation>,
     account: Option<Reservation>,
-    /// A trusted device has a limit of its own instead of the account's.
-    is_trusted_device: bool,
+    lane: Lane,
+}
+
+/// Limits of the account that an attempt meets.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Lane {
+    /// Those of everybody.
+    #[default]
+    Stranger,
+    /// One of its own.
+    Own,
+    /// Those of everybody, which are full: the password must not be compared.
+    Barred,
 }
 
 /// One reserved in each of some buckets.
@@ -63,7 +85,7 @@ pub(super) async fn reserve_by_identifier(
         return Ok(FailureReservation::default());
     }
     let buckets = identifier_buckets(limits, client.address, identifier);
-    reserve_shown(core, client, &buckets, false).await
+    reserve_shown(core, client, &buckets, Lane::Stranger).await
 }
 
 /// Reserves in the limit of a trusted device. No client without the device can fill it, and it fills no other.
@@ -75,29 +97,81 @@ pub(super) async fn reserve_by_device(
     client: &Client,
     id: Id,
 ) -> Result<FailureReservation, Error> {
+    reserve_own(core, client, format!("device:{id}")).await
+}
+
+/// Reserves in the limit of a session, whose owner proves again who they are.
+///
+/// # Errors
+/// As [`reserve_by_identifier`].
+pub(super) async fn reserve_by_session(
+    core: &Core,
+    client: &Client,
+    id: SessionId,
+) -> Result<FailureReservation, Error> {
+    reserve_own(core, client, format!("session:{id}")).await
+}
+
+/// Reserves in the limit of a client that has logged in to the account; `None` for a client that has not.
+///
+/// # Errors
+/// As [`reserve_by_identifier`].
+pub(super) async fn reserve_by_known_client(
+    core: &Core,
+    client: &Client,
+    account: Option<UserId>,
+) -> Result<Option<FailureReservation>, Error> {
+    match known_client(core, client, account).await? {
+        Some(name) => reserve_own(core, client, name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Name of a client that has logged in to the account. An account that does not exist knows nobody, and is asked all
+/// the same: the time must not tell.
+async fn known_client(
+    core: &Core,
+    client: &Client,
+    account: Option<UserId>,
+) -> Result<Option<String>, Error> {
+    let account = account.unwrap_or_else(|| core.clock.new_id());
+    let info = client.info();
+    let knows = core.store.knows_client(account, &info).await?;
+    let network = Network::of(info.ip_address);
+    Ok(knows.then(|| format!("client:{account}|{network}|{}", info.user_agent)))
+}
+
+async fn reserve_own(
+    core: &Core,
+    client: &Client,
+    name: String,
+) -> Result<FailureReservation, Error> {
     let limits = &core.settings.limits;
     if !limits.enabled {
         return Ok(FailureReservation::default());
     }
-    let bucket = Bucket {
+    reserve_shown(core, client, &[own_bucket(limits, name)], Lane::Own).await
+}
+
+fn own_bucket(limits: &Limits, name: String) -> Bucket {
+    Bucket {
         policy: SHOWN,
         quota: limits.login_account_address,
-        subject: Subject::Text(format!("device:{id}")),
-    };
-    reserve_shown(core, client, &[bucket], true).await
+        subject: Subject::Text(name),
+    }
 }
 
 async fn reserve_shown(
     core: &Core,
     client: &Client,
     buckets: &[Bucket],
-    is_trusted_device: bool,
+    lane: Lane,
 ) -> Result<FailureReservation, Error> {
     match reserve(core, buckets).await {
         Ok(reservation) => Ok(FailureReservation {
             identifier: Some(reservation),
             account: None,
-            is_trusted_device,
+            lane,
         }),
         Err(NotReserved::Refused(verdicts)) => {
             client.verdicts.record(&refusing(&verdicts));
@@ -107,10 +181,11 @@ async fn reserve_shown(
     }
 }
 
-/// Reserves by account too. Refused, it releases everything.
+/// Reserves by account too. Refused, the attempt goes on in the lane of a client that is known, or else as one whose
+/// password is not compared.
 ///
 /// # Errors
-/// As [`reserve_by_identifier`].
+/// [`Error::Overloaded`], [`Error::StoreAway`].
 pub(super) async fn reserve_by_account(
     core: &Core,
     client: &Client,
@@ -118,23 +193,62 @@ pub(super) async fn reserve_by_account(
     subject: &LoginSubject,
 ) -> Result<FailureReservation, Error> {
     let limits = &core.settings.limits;
-    if !limits.enabled || held.is_trusted_device {
+    if !limits.enabled || held.lane == Lane::Own {
         return Ok(held);
     }
     let buckets = account_buckets(limits, client.address, subject);
-    let refusal = match reserve(core, &buckets).await {
+    let error = match reserve(core, &buckets).await {
         Ok(reservation) => {
             held.account = Some(reservation);
             return Ok(held);
         }
         Err(NotReserved::Refused(verdicts)) => {
-            client.verdicts.record(&disguised(limits, &verdicts));
-            refuse(&verdicts)
+            count_refusal(&verdicts);
+            let after = after_account_refusal(core, client, &mut held, subject, &verdicts);
+            match after.await {
+                Ok(()) => return Ok(held),
+                Err(NotReserved::Refused(_)) => {
+                    held.lane = Lane::Barred;
+                    return Ok(held);
+                }
+                Err(NotReserved::Error(error)) => error,
+            }
         }
-        Err(NotReserved::Error(error)) => Err(error),
+        Err(NotReserved::Error(error)) => error,
     };
     give_back(core, held).await;
-    refusal.map(|()| FailureReservation::default())
+    Err(error)
+}
+
+/// Continues an attempt that the account's limits refuse. Only the account's own limit lets strangers in one by one; an
+/// address that has had its failures has to wait.
+async fn after_account_refusal(
+    core: &Core,
+    client: &Client,
+    held: &mut FailureReservation,
+    subject: &LoginSubject,
+    verdicts: &[Verdict],
+) -> Result<(), NotReserved> {
+    let limits = &core.settings.limits;
+    if let Some(name) = known_client(core, client, subject.account()).await? {
+        held.account = Some(reserve(core, &[own_bucket(limits, name)]).await?);
+        held.lane = Lane::Own;
+        return Ok(());
+    }
+    let by_address = |said: &Verdict| said.policy == BY_ACCOUNT_AND_ADDRESS && !said.allowed;
+    if verdicts.iter().any(by_address) {
+        return Err(NotReserved::Refused(Vec::new()));
+    }
+    let one_stranger = Bucket {
+        policy: "login_strangers",
+        quota: limits.login_strangers,
+        subject: subject.bucket_subject(),
+    };
+    let taken = core.store.take(&[one_stranger]).await;
+    if taken.map_err(Error::from)?.allowed() {
+        return Ok(());
+    }
+    Err(NotReserved::Refused(Vec::new()))
 }
 
 /// Releases the reservations: the attempt was no failure, or it came to no comparison.
@@ -205,6 +319,11 @@ impl FailureReservation {
             .for_each(InFlightGuard::spend);
     }
 
+    /// Whether the password may be compared with the account's.
+    pub(super) fn may_compare(&self) -> bool {
+        self.lane != Lane::Barred
+    }
+
     fn shown(&self) -> &[Verdict] {
         let shown = self.identifier.as_ref();
         shown.map_or(&[], |reservation| &reservation.taken.verdicts)
@@ -235,7 +354,7 @@ fn identifier_buckets(limits: &Limits, address: IpAddr, identifier: &str) -> [Bu
 fn account_buckets(limits: &Limits, address: IpAddr, subject: &LoginSubject) -> [Bucket; 2] {
     [
         Bucket {
-            policy: "login_account_address",
+            policy: BY_ACCOUNT_AND_ADDRESS,
             quota: limits.login_account_address,
             subject: both(address, &subject.to_string()),
         },
@@ -255,22 +374,6 @@ fn both(address: IpAddr, name: &str) -> Subject {
 fn refusing(verdicts: &[Verdict]) -> Vec<Verdict> {
     let refusing = verdicts.iter().filter(|verdict| !verdict.allowed);
     refusing.copied().collect()
-}
-
-/// Refusal of the account's limits, disguised as one of the identifier's.
-fn disguised(limits: &Limits, verdicts: &[Verdict]) -> Vec<Verdict> {
-    let longest = refusing(verdicts)
-        .into_iter()
-        .max_by_key(|said| said.reset_seconds);
-    let quota = limits.login_account_address;
-    let disguise = |said: Verdict| Verdict {
-        policy: SHOWN,
-        quota: quota.quota,
-        window_seconds: quota.window.as_secs(),
-        remaining: 0,
-        ..said
-    };
-    longest.map(disguise).into_iter().collect()
 }
 
 /// A verdict as it is after the release.
@@ -349,24 +452,6 @@ mod tests {
             both(ip(HOME), &typed),
             both(ip("192.0.2.9"), "x@example.com")
         );
-    }
-
-    #[test]
-    fn a_refusal_of_the_account_looks_like_one_of_the_name() {
-        let said = [
-            verdict("login_account_address", 3, true),
-            verdict("login_account", 0, false),
-        ];
-        let shown = disguised(&Limits::default(), &said);
-        let expected = Verdict {
-            policy: "login",
-            quota: 5,
-            window_seconds: 900,
-            remaining: 0,
-            reset_seconds: 77,
-            allowed: false,
-        };
-        assert_eq!(shown, [expected]);
     }
 
     #[test]

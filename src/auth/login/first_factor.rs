@@ -73,6 +73,7 @@ pub(super) async fn after_first_factor(
     let decided = change::commit(core, &context, Class::Session, factor.user_id, decide).await?;
     match decided.value {
         Ok((user, session)) => {
+            session::note_login(core, client, &user, &session);
             let signed_in = signed_in(core, user, &session, &first.token, Durability::Committed);
             Ok(Step::Done(LoginOutcome::SignedIn(Box::new(signed_in))))
         }

@@ -34,6 +34,8 @@ pub(super) struct Proof {
 pub(super) enum Reason {
     UnknownAccount,
     WrongPassword,
+    /// The account's limits are full: the password was hashed and not compared.
+    Throttled,
     Disabled,
 }
 
@@ -49,6 +51,7 @@ impl Reason {
         match self {
             Self::UnknownAccount => "unknown_account",
             Self::WrongPassword => "wrong_password",
+            Self::Throttled => "throttled",
             Self::Disabled => "disabled",
         }
     }
@@ -95,7 +98,14 @@ pub(super) async fn prove_password(
     let (reservation, user) = tokio::join!(reserve, account(core, subject));
     let reservation = reservation?;
     let compared = match user {
-        Ok(user) => compare(user, subject, evidence.password, evidence.permit).await,
+        Ok(user) => {
+            let compared = compare(user, subject, evidence.password, evidence.permit).await;
+            if reservation.may_compare() {
+                compared
+            } else {
+                never_compared(compared)
+            }
+        }
         Err(error) => Err(error.into()),
     };
     match compared {
@@ -116,11 +126,18 @@ pub(super) async fn prove_password(
     }
 }
 
+/// The outcome where a password must not be compared: the same refusal whether it was right or wrong.
+fn never_compared<T>(compared: Result<T, Failure>) -> Result<T, Failure> {
+    match compared {
+        Err(Failure::Refused(Reason::UnknownAccount) | Failure::Error(_)) => compared,
+        Ok(_) | Err(Failure::Refused(_)) => Err(Failure::Refused(Reason::Throttled)),
+    }
+}
+
 /// Checks the password of a caller who is logged in. Returns the account that it was right for.
 ///
 /// # Errors
-/// [`ProblemKind::InvalidCredentials`], which counts as a failed login; [`Error::RateLimited`],
-/// [`Error::Overloaded`], [`Error::StoreAway`].
+/// [`ProblemKind::InvalidCredentials`], which counts for the session; [`Error::RateLimited`], [`Error::Overloaded`], [`Error::StoreAway`].
 pub(crate) async fn prove_again(
     core: &Core,
     client: &Client,
@@ -128,8 +145,8 @@ pub(crate) async fn prove_again(
     evidence: Evidence<'_>,
 ) -> Result<User, Error> {
     let subject = LoginSubject::of(&caller.user);
-    let identifier = subject.to_string();
-    let reservation = failure_limits::reserve_by_identifier(core, client, &identifier).await?;
+    let session = caller.session.id;
+    let reservation = failure_limits::reserve_by_session(core, client, session).await?;
     let proof = prove_password(core, client, reservation, &subject, evidence)
         .await
         .map_err(Failure::into_error)?;
@@ -271,6 +288,7 @@ mod tests {
         for reason in [
             Reason::UnknownAccount,
             Reason::WrongPassword,
+            Reason::Throttled,
             Reason::Disabled,
         ] {
             let shown = Failure::Refused(reason).into_error();

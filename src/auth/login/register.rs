@@ -101,6 +101,7 @@ async fn commit(core: &Core, client: &Client, user: User, claim: Claim) -> Resul
     };
     let committed = change::commit(core, &context, Class::Grant, user.id, decide).await;
     let durability = settle(committed, claim).await?;
+    session::note_login(core, client, &user, &session);
     Ok(signed_in(core, user, &session, &first.token, durability))
 }
 

@@ -46,6 +46,14 @@ impl LoginSubject {
         }
     }
 
+    /// The account, if the name is one's.
+    pub(super) fn account(&self) -> Option<UserId> {
+        match self {
+            Self::Account { id, .. } => Some(*id),
+            Self::Name(_) => None,
+        }
+    }
+
     /// Subject of its limit.
     pub(super) fn bucket_subject(&self) -> Subject {
         match self {

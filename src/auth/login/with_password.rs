@@ -10,7 +10,7 @@ use super::{ChallengeIssued, SignedIn};
 use crate::auth::device::trust::{self, TokenVerdict};
 use crate::auth::session::presented_token::PresentedToken;
 use crate::clock::{self, Stopwatch};
-use crate::core::{Client, Core, Error, hash_admission};
+use crate::core::{Client, Core, Error, Limit, hash_admission, limits};
 use crate::model::{DeviceId, Identifier, Password, UserId};
 use crate::store;
 use crate::telemetry::names;
@@ -47,7 +47,7 @@ pub enum LoginOutcome {
 ///
 /// # Errors
 /// [`ProblemKind::InvalidCredentials`](crate::core::ProblemKind::InvalidCredentials) for an unknown account, a wrong password and a disabled account alike;
-/// [`Error::RateLimited`] after too many failures; [`Error::Overloaded`], [`Error::StoreAway`].
+/// [`Error::RateLimited`] after too many failures with this identifier or from this address, or too many logins; [`Error::Overloaded`], [`Error::StoreAway`].
 pub async fn with_password(
     core: &Core,
     client: &Client,
@@ -120,7 +120,14 @@ async fn find_subject(
     let identifier = subject::normal_form(name.as_ref(), typed);
     let reserve = failure_limits::reserve_by_identifier(core, client, &identifier);
     let (reservation, indexed) = tokio::join!(reserve, find_indexed(core, name.as_ref()));
-    let reservation = reservation?;
+    let reservation = match reservation {
+        Err(refused @ Error::RateLimited { .. }) => {
+            let account = indexed.as_ref().ok().copied().flatten();
+            let known = failure_limits::reserve_by_known_client(core, client, account).await?;
+            known.ok_or(refused)?
+        }
+        reservation => reservation?,
+    };
     let account = match (indexed, &name) {
         (Ok(None), Some(name)) => core.store.find_stored(name).await,
         (indexed, _) => indexed,
@@ -171,6 +178,10 @@ async fn sign_in(
     proof: Proof,
     device: Option<PresentedToken>,
 ) -> Result<Step, Error> {
+    if let Err(refused) = count_success(core, client, proof.user.id).await {
+        failure_limits::release(core, client, proof.reservation).await;
+        return Err(refused);
+    }
     let factor = FirstFactor {
         user_id: proof.user.id,
         password_hash: proof.user.password_hash,
@@ -183,6 +194,13 @@ async fn sign_in(
         failure_limits::release(core, client, proof.reservation),
     );
     step
+}
+
+/// Counts a right password. Its limit is shown only when it refuses.
+async fn count_success(core: &Core, client: &Client, user_id: UserId) -> Result<(), Error> {
+    let limit = Some(Limit::LoginSuccess(user_id));
+    let reservation = limits::reserve(core, client, limit).await?;
+    reservation.admitted(client).map(drop)
 }
 
 /// Delay of a refusal after `elapsed`: always a little, never a whole step more.

@@ -3,7 +3,7 @@
 use crate::auth::device::trust::{self, NewDevice, Trust};
 use crate::auth::login::missing_factors;
 use crate::auth::session::{self, FirstRefreshToken};
-use crate::core::{Client, Core, Error, ProblemKind};
+use crate::core::{Client, Core, Error, Limit, ProblemKind, limits};
 use crate::crypto::TokenKind;
 use crate::model::{
     Challenge, ChallengeId, CodesId, Factors, FactorsId, SentCodes, Timestamp, User, UserId,
@@ -39,19 +39,23 @@ pub(super) type ChallengeRecords = (
 );
 
 impl PresentedChallenge {
-    /// Opens a `tempToken` and finds the account of its login. Nothing is taken from any limit yet, and a
-    /// challenge that is over, or presented by another client, takes nothing from its owner's.
+    /// Opens a `tempToken` and finds the account of its login. A token of ours is counted by its challenge, any
+    /// other text by address. Nothing is taken from a limit of the account yet, and a challenge that is over, or
+    /// presented by another client, takes nothing from its owner's.
     ///
     /// # Errors
-    /// [`ProblemKind::ChallengeExpired`]; [`Error::StoreAway`].
+    /// [`ProblemKind::ChallengeExpired`]; [`Error::RateLimited`]; [`Error::StoreAway`].
     pub(super) async fn open(
         core: &Core,
         client: &Client,
         temp_token: &str,
         trust: Option<&Trust>,
     ) -> Result<Self, Error> {
-        let opened = core.opaque_tokens.open(TokenKind::Challenge, temp_token);
-        let opened = opened.map_err(|_| Error::Refused(ProblemKind::ChallengeExpired))?;
+        let Ok(opened) = core.opaque_tokens.open(TokenKind::Challenge, temp_token) else {
+            limits::take(core, client, Limit::Anonymous).await?;
+            return Err(Error::Refused(ProblemKind::ChallengeExpired));
+        };
+        limits::take(core, client, Limit::Token(opened.id)).await?;
         let id = ChallengeId::from(opened.id);
         let (hash, now) = (opened.hash(), core.clock.now());
         let open = |one: &Challenge| one.has_tries() && one.is_for(&hash, &client.user_agent, now);

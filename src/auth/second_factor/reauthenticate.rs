@@ -1,5 +1,6 @@
 //! Re-authentication: a caller who is logged in proves again who they are, with the password or a code.
 
+use super::trial::require_trial;
 use super::verify::{shows_totp, strike};
 use crate::auth::login::{Evidence, prove_again};
 use crate::auth::session::{self, SessionRecords, access_token};
@@ -99,14 +100,9 @@ fn decide(
 ) -> Result<(User, Session), Refusal> {
     let now = change.now();
     let (mut session, user) = session::live(pair, now)?;
-    let usable = |factors: &Factors| {
-        let app = factors.method(MethodKind::Totp);
-        app.is_some_and(|app| app.strikes.allow())
-    };
-    let mut factors = factors
-        .filter(usable)
-        .ok_or(ProblemKind::MethodNotAvailable)?;
+    let mut factors = factors.ok_or(ProblemKind::MethodNotAvailable)?;
     let app = Authenticator::Method(MethodKind::Totp);
+    require_trial(&factors, app, now)?;
     if !shows_totp(core, &mut factors, code, now, change.lost_at())? {
         strike(&user, &mut factors, app, DURING, change)?;
         return Err(Refusal::Committed(Error::Refused(ProblemKind::InvalidCode)));

@@ -7,13 +7,15 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
+use super::trial::require_trial;
 use super::verify::write_codes;
 use crate::core::audit::{RequestContext, Subject};
 use crate::core::change::{self, Change};
+use crate::core::limits::CodeSend;
 use crate::core::{Client, Core, Error, ProblemKind, limits, sealing};
 use crate::model::{
-    Email, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent, SentCode, SixDigits,
-    Timestamp, UserId, masked_email, masked_phone,
+    Authenticator, Email, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent, SentCode,
+    SixDigits, Timestamp, UserId, masked_email, masked_phone,
 };
 use crate::outbound::{Channel, Message};
 use crate::store::Class;
@@ -238,6 +240,19 @@ pub(super) fn record_code_sent(
     change.record(subject, &event);
 }
 
+/// Refuses a number that no SMS are sent to.
+fn require_served(core: &Core, destination: &Destination) -> Result<(), Error> {
+    let countries = &core.settings.sms_countries;
+    let number = match destination.channel {
+        Channel::Sms => PhoneNumber::parse(&destination.to).ok(),
+        Channel::Email => None,
+    };
+    if number.is_none_or(|number| number.is_served(countries)) {
+        return Ok(());
+    }
+    Err(Error::Refused(ProblemKind::NumberNotServed))
+}
+
 /// Runs `enqueue` within the limits of the account and of the destination for this purpose. A run that enqueued
 /// nothing counts for nothing.
 pub(super) async fn within_send_limits<T>(
@@ -250,7 +265,15 @@ pub(super) async fn within_send_limits<T>(
 ) -> Result<T, Error> {
     let (kind, key) = (destination.kind, &*destination.key);
     let name = Zeroizing::new(format!("{}:{kind}:{key}", purpose.label()));
-    let reservation = limits::reserve_send(core, user_id, &name).await?;
+    require_served(core, destination)?;
+    let send = CodeSend {
+        user_id,
+        destination: &name,
+        channel: destination.channel,
+        // A method that codes are sent by was set up with a code.
+        is_unverified_mail: kind == MethodKind::Email && matches!(purpose, Purpose::Enrolment),
+    };
+    let reservation = limits::reserve_send(core, client, send).await?;
     let reservation = reservation.admitted(client)?;
     let enqueued = enqueue.await;
     match &enqueued {
@@ -266,8 +289,8 @@ fn sendable(open: &OpenChallenge, kind: MethodKind, now: Timestamp) -> Result<&M
     if !open.challenge.has_tries() {
         return Err(Error::Refused(ProblemKind::ChallengeExpired));
     }
+    require_trial(&open.factors, Authenticator::Method(kind), now)?;
     let method = open.factors.method(kind);
-    let method = method.filter(|method| method.strikes.allow());
     let method = method.ok_or(ProblemKind::MethodNotAvailable)?;
     let live = |code: &&SentCode| code.kind == kind && now < code.expires_at;
     let spent = open.codes.sent.iter().find(live);

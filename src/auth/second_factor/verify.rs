@@ -6,6 +6,7 @@
 
 use super::outcome::Outcome;
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
+use super::trial::require_trial;
 use crate::auth::device::trust::{self, Trust};
 use crate::auth::login::{SignedIn, login_event, signed_in};
 use crate::auth::session;
@@ -113,7 +114,7 @@ async fn verify_code(
     } else {
         Durability::Committed
     };
-    Ok(tokens(core, value, &presented, durability))
+    Ok(tokens(core, client, value, &presented, durability))
 }
 
 /// Whether a code is one of the account's authenticator app that was not used before. Then its step is, and
@@ -264,12 +265,14 @@ pub(super) fn record_locked(
 /// Tokens of a login that is complete and committed.
 pub(super) fn tokens(
     core: &Core,
+    client: &Client,
     completed: Completed,
     presented: &PresentedChallenge,
     durability: Durability,
 ) -> SignedIn {
     let device = completed.device.as_ref().zip(presented.device.as_ref());
     let newest = &presented.first.token;
+    session::note_login(core, client, &completed.user, &completed.session);
     SignedIn {
         device_token: device.map(|(device, new)| trust::first_token(core, device, new)),
         backup_codes_left: completed.backup_codes_left,
@@ -286,12 +289,9 @@ impl OpenChallenge {
             Some(Authenticator::BackupCode) | None => None,
         };
         let kind = wanted.or_else(sent).or_else(first);
-        let usable = |kind: &MethodKind| {
-            let method = self.factors.method(*kind);
-            method.is_some_and(|method| method.strikes.allow())
-        };
-        kind.filter(usable)
-            .ok_or(Error::Refused(ProblemKind::MethodNotAvailable))
+        let kind = kind.ok_or(ProblemKind::MethodNotAvailable)?;
+        require_trial(&self.factors, Authenticator::Method(kind), now)?;
+        Ok(kind)
     }
 }
 

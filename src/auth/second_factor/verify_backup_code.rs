@@ -5,6 +5,7 @@
 
 use super::outcome::Outcome;
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
+use super::trial::require_trial;
 use super::verify::{Completed, Verification, complete, record_locked, tokens};
 use crate::auth::login::SignedIn;
 use crate::core::audit::RequestContext;
@@ -52,9 +53,9 @@ async fn count_try(core: &Core, presented: &PresentedChallenge) -> Result<Counte
     let decide = |records: ChallengeRecords, draft: &mut Draft| {
         let mut open = presented.admit(records)?;
         open.challenge.count_try()?;
+        require_trial(&open.factors, Authenticator::BackupCode, presented.now)?;
         let backup = open.factors.backup.as_mut();
-        let codes = backup.filter(|codes| codes.can_be_used());
-        let codes = codes.ok_or(ProblemKind::MethodNotAvailable)?;
+        let codes = backup.ok_or(ProblemKind::MethodNotAvailable)?;
         let counted = Counted {
             locked: codes.strikes.strike(presented.now),
             phc_prefix: codes.phc_prefix.clone(),
@@ -95,7 +96,7 @@ async fn decide(
     let Changed { value, receipt } = completed;
     // Only the record says that the code was used: it should not depend on one store.
     let durability = receipt.durable_or_pending().await?;
-    Ok(tokens(core, value, presented, durability))
+    Ok(tokens(core, client, value, presented, durability))
 }
 
 fn write_login(

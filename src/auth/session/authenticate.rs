@@ -40,7 +40,7 @@ pub async fn authenticate(
         return Err(Error::Refused(ProblemKind::Unauthenticated));
     };
     reservation.settle(client)?;
-    touch(core, client, &session, now);
+    touch(core, client, &session, &claims, now);
     Ok(Caller {
         user,
         session,
@@ -96,17 +96,25 @@ pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
 }
 
 /// Writes the use of a session without delaying the answer. A lost write does no harm.
-fn touch(core: &Core, client: &Client, session: &Session, now: Timestamp) {
-    if !is_stale(session, now) || !core.session_uses.begin(session.id) {
+fn touch(core: &Core, client: &Client, session: &Session, claims: &Claims, now: Timestamp) {
+    let (id, issued_at) = (session.id, claims.issued_at);
+    let due = is_stale(session, now) || session.is_first_use_of_newest(issued_at);
+    if !due || !core.session_uses.begin(id) {
         return;
     }
-    let id = session.id;
     let address = client.address;
     let idle = core.settings.tokens.session_idle_ttl;
     let (store, uses) = (core.store.clone(), core.session_uses.clone());
     tokio::spawn(async move {
         let touch = |session: Option<Session>, draft: &mut Draft| {
-            if let Some(mut session) = session.filter(|session| is_stale(session, now)) {
+            let Some(mut session) = session.filter(|session| session.deleted_at.is_none()) else {
+                return Ok(());
+            };
+            let first_use = session.is_first_use_of_newest(issued_at);
+            if first_use {
+                session.note_use_of_newest(now);
+            }
+            if first_use || is_stale(&session, now) {
                 session.touch(address, now, idle);
                 draft.put(&session);
             }

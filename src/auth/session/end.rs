@@ -1,24 +1,14 @@
-//! The end of sessions, and their owner's view of them: logout, list, revoke.
+//! The end of sessions: logout and revocation.
 
 use super::SessionRecords;
+use super::list::live_sessions;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
 use crate::core::{Caller, Client, Core, Durability, Error, ProblemKind};
 use crate::crypto::TokenKind;
-use crate::model::{SecurityEvent, Session, SessionId, Timestamp, User, device_name};
+use crate::model::{SecurityEvent, Session, SessionId, Timestamp, User};
 use crate::store::Class;
 use crate::telemetry::names;
-
-/// A session as its owner sees it.
-#[derive(Clone, Debug)]
-pub struct SessionView {
-    /// The session.
-    pub session: Session,
-    /// Whether it is the caller's own.
-    pub current: bool,
-    /// Description of the client, from its user agent: "Firefox on Linux".
-    pub device: String,
-}
 
 /// One session to end.
 pub(super) struct Ending<'a> {
@@ -98,20 +88,6 @@ pub async fn logout(
     Ok(())
 }
 
-/// The caller's live sessions, newest first.
-///
-/// # Errors
-/// [`Error::StoreAway`].
-pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<SessionView>, Error> {
-    let sessions = live_sessions(core, caller).await?;
-    let view = |session: Session| SessionView {
-        current: session.id == caller.session.id,
-        device: device_name(&session.user_agent),
-        session,
-    };
-    Ok(sessions.into_iter().map(view).collect())
-}
-
 /// Ends one of the caller's sessions.
 ///
 /// # Errors
@@ -141,7 +117,8 @@ pub async fn revoke_all(
     caller: &Caller,
     keep_current: bool,
 ) -> Result<(usize, Durability), Error> {
-    let live = live_sessions(core, caller).await.ok();
+    let live = live_sessions(&core.store, &caller.user, core.clock.now()).await;
+    let live = live.ok();
     let kept = keep_current.then_some(caller.session.id);
     let count = live.map(|live| live.iter().filter(|one| Some(one.id) != kept).count());
     let context = RequestContext::new(core, client);
@@ -200,17 +177,11 @@ pub fn session_of_refresh_token(core: &Core, refresh_token: &str) -> Option<Sess
 }
 
 /// The session that an access token of ours names, expired or not. Asks no store: the session may be
-/// over. Good for ending it and for nothing else.
-fn session_of_access_token(core: &Core, token: &str) -> Option<SessionId> {
+/// over. Good for ending it, for counting by it, and for nothing else.
+#[must_use]
+pub fn session_of_access_token(core: &Core, token: &str) -> Option<SessionId> {
     let claims = core.access_tokens.verify_expired(token).ok()?;
     Some(claims.session_id)
-}
-
-async fn live_sessions(core: &Core, caller: &Caller) -> Result<Vec<Session>, Error> {
-    let now = core.clock.now();
-    let mut sessions = core.store.owned_by::<Session>(caller.user.id).await?;
-    sessions.retain(|session| session.is_live(&caller.user, now));
-    Ok(sessions)
 }
 
 /// The session after its end. `None` when it is over already, or not a live one of `owner`.

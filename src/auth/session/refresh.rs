@@ -6,7 +6,7 @@ use super::end::{Ending, end};
 use super::presented_token::PresentedToken;
 use super::{RefreshToken, SessionRecords, access_token, refresh_token};
 use crate::core::audit::RequestContext;
-use crate::core::{Client, Core, Error, ProblemKind, change};
+use crate::core::{Client, Core, Error, Limit, ProblemKind, change, limits};
 use crate::crypto::{Opened, TokenKind};
 use crate::model::{Rotation, Session, SessionId, User};
 use crate::store::{Class, Draft};
@@ -38,7 +38,8 @@ enum RefreshOutcome {
 /// Rotates a refresh token. One that was used before ends its whole family.
 ///
 /// # Errors
-/// [`ProblemKind::Unauthenticated`] when it is forged, unknown, expired or was used before.
+/// [`ProblemKind::Unauthenticated`] when it is forged, unknown, expired or was used before; [`Error::RateLimited`]: a
+/// token of ours is counted by its session, any other text by address.
 pub async fn refresh(core: &Core, client: &Client, token: &str) -> Result<Refreshed, Error> {
     let refreshed = try_refresh(core, client, token).await;
     let outcome = refreshed
@@ -55,8 +56,11 @@ async fn try_refresh(
     client: &Client,
     token: &str,
 ) -> Result<(&'static str, Option<Refreshed>), Error> {
-    let presented = PresentedToken::open(core, TokenKind::Refresh, client, token)
-        .map_err(|_| Error::Refused(ProblemKind::Unauthenticated))?;
+    let Ok(presented) = PresentedToken::open(core, TokenKind::Refresh, client, token) else {
+        limits::take(core, client, Limit::Anonymous).await?;
+        return Err(Error::Refused(ProblemKind::Unauthenticated));
+    };
+    limits::take(core, client, Limit::Token(presented.opened.id)).await?;
     let session_id = SessionId::from(presented.opened.id);
     match rotate(core, &presented).await? {
         RefreshOutcome::Rotated(pair) => {
@@ -212,7 +216,14 @@ mod tests {
         assert_eq!(outcome(&other, &session, &user), RefreshOutcome::Reused);
         let mut late = token(&session, 1, "first", "curl/8");
         late.now = start().after(GRACE);
-        assert_eq!(outcome(&late, &session, &user), RefreshOutcome::Reused);
+        assert_eq!(
+            outcome(&late, &session, &user),
+            again,
+            "the newest is unused"
+        );
+        let mut used = session.clone();
+        used.note_use_of_newest(start());
+        assert_eq!(outcome(&late, &used, &user), RefreshOutcome::Reused);
     }
 
     #[test]

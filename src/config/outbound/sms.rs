@@ -2,7 +2,7 @@
 
 use super::complete;
 use crate::config::Problem;
-use crate::config::form::{Hidden, Maybe, PublicUrl, Text};
+use crate::config::form::{Form, Hidden, List, Maybe, PublicUrl, Text};
 use crate::config::setting::settings;
 
 settings! {
@@ -14,8 +14,33 @@ settings! {
         auth_token: Option<String> = None, "TWILIO_AUTH_TOKEN", Maybe(Hidden);
         /// Number that SMS come from.
         phone_number: Option<String> = None, "TWILIO_PHONE_NUMBER", Maybe(SENDER);
+        /// Numbers that SMS are sent to, by what they begin with: country calling codes, or more digits. By default
+        /// all but numbers of high cost (satellite networks, premium rates), which have to be named themselves.
+        countries: Vec<String> = Vec::new(), "SMS_COUNTRIES", List(CallingPrefixes);
         /// Address of Twilio's API, or of something that speaks like it.
         base_url: String = "https://api.twilio.com".to_owned(), "TWILIO_BASE_URL", PublicUrl;
+    }
+}
+
+/// Form of what numbers begin with: digits, without the plus.
+struct CallingPrefixes;
+
+impl Form for CallingPrefixes {
+    type Value = String;
+
+    fn parse(&self, text: &str) -> Option<String> {
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = (1..=7).contains(&digits.len()) && all_digits && !digits.starts_with('0');
+        fits.then(|| digits.to_owned())
+    }
+
+    fn show(&self, value: &String) -> String {
+        format!("+{value}")
+    }
+
+    fn allowed(&self) -> String {
+        "the first 1 to 7 digits of numbers in international form, as in +49".to_owned()
     }
 }
 
@@ -49,4 +74,23 @@ pub(super) fn check(sms: &Sms, problems: &mut Vec<Problem>) {
         ("TWILIO_PHONE_NUMBER", sms.phone_number.is_some()),
     ];
     complete(&parts, &parts, problems);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calling_prefix_has_one_form() {
+        for text in ["+49", "49"] {
+            let read = CallingPrefixes.parse(text).expect(text);
+            assert_eq!(
+                (read.as_str(), CallingPrefixes.show(&read)),
+                ("49", "+49".to_owned())
+            );
+        }
+        for bad in ["", "+", "0", "+049", "DE", "+49 151", "12345678", "++49"] {
+            assert_eq!(CallingPrefixes.parse(bad), None, "{bad}");
+        }
+    }
 }

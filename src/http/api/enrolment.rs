@@ -66,7 +66,12 @@ pub(crate) const ROUTES: &[Route] = &[
         )
         .open_to(RecentUser)
         .gives::<CodePostedData>(200)
-        .refuses(PROPOSAL),
+        .refuses(&[
+            Kind::NumberNotServed,
+            Kind::EmailNotVerified,
+            Kind::MethodNotAvailable,
+            Kind::OutcomeUnknown,
+        ]),
     Route::post("/2fa/sms/verify-setup", handler!(verify_sms))
         .titled(
             Tag::SecondFactor,

@@ -26,6 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
              cookie, or in `data` with `X-Token-Delivery: body`.",
         )
         .open_to(Challenge)
+        .limited_by(Limit::Token)
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
     Route::post("/2fa/verify-backup-code", handler!(verify_backup_code))
@@ -36,6 +37,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
         .described("Each of the ten codes counts once. `backupCodesLeft` says how many are left.")
         .open_to(Challenge)
+        .limited_by(Limit::Token)
         .hashes()
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
@@ -49,8 +51,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "Login itself sends nothing: this sends the first code, too. `destination` is masked.",
         )
         .open_to(Challenge)
+        .limited_by(Limit::Token)
         .gives::<CodePostedData>(200)
         .refuses(&[
+            Kind::NumberNotServed,
             Kind::ChallengeExpired,
             Kind::MethodNotAvailable,
             Kind::OutcomeUnknown,

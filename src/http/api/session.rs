@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::auth::session::{self, SessionView};
+use crate::auth::session::{self, SessionPage, SessionView};
 use crate::core::Error;
+use crate::http::contract::input::Query;
 use crate::http::contract::prelude::*;
 use crate::model::{SessionId, Timestamp, User, UserId};
 
@@ -22,6 +23,7 @@ pub(crate) const ROUTES: &[Route] = &[
              from the service's own origin, from one of `CORS_ORIGINS`, or with `X-CSRF-Token`.",
         )
         .open_to(Public)
+        .limited_by(Limit::Token)
         .takes_cookie()
         .gives::<RefreshedData>(200)
         .refuses(&[Kind::Unauthenticated, Kind::OutcomeUnknown]),
@@ -37,8 +39,10 @@ pub(crate) const ROUTES: &[Route] = &[
              request that another site sent with nothing but the cookie is refused.",
         )
         .open_to(Public)
+        .limited_by(Limit::Unlimited)
         .takes_cookie()
-        .may_take_token(),
+        .may_take_token()
+        .refuses(&[Kind::Unavailable, Kind::OutcomeUnknown]),
     Route::get("/auth/me", handler!(me))
         .titled(Tag::Authentication, "me", "The caller's account")
         .described(
@@ -147,10 +151,28 @@ impl<'a> From<&'a User> for UserView<'a> {
     }
 }
 
+/// Most sessions in one answer.
+const MOST_LISTED: u16 = 100;
+
+/// Part of the list.
+#[derive(Deserialize, ToSchema)]
+struct PageQuery {
+    /// Most sessions in this part.
+    #[schema(minimum = 1, maximum = 100, example = 100)]
+    limit: Option<u16>,
+    /// `nextCursor` of the part before.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    cursor: Option<SessionId>,
+}
+
 /// The caller's live sessions, newest first.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 struct SessionsData<'a> {
     sessions: Vec<SessionItem<'a>>,
+    /// `cursor` of the next part; null at the end.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    next_cursor: Option<SessionId>,
 }
 
 /// One session.
@@ -221,9 +243,8 @@ async fn refresh(
     let places = (call.delivery).next(body.refresh_token.is_some(), call.cookie.is_some());
     let token = match &body.refresh_token {
         Some(token) => token.as_str(),
-        None => call
-            .cookie_token()?
-            .ok_or_else(|| Problem::new(Kind::Unauthenticated))?,
+        // No token at all is counted like one that is not ours.
+        None => call.cookie_token()?.unwrap_or_default(),
     };
     let refreshed = session::refresh(call.core()?, &call.client, token).await?;
     let refresh = &refreshed.refresh_token;
@@ -274,10 +295,17 @@ async fn me(call: Call, (): ()) -> Result<Reply, Problem> {
     Reply::ok("Your account", UserData { user })
 }
 
-async fn list(call: Call, (): ()) -> Result<Reply, Problem> {
-    let sessions = session::list(call.core()?, call.caller()?).await?;
+async fn list(call: Call, Query(page): Query<PageQuery>) -> Result<Reply, Problem> {
+    let most = page.limit.unwrap_or(MOST_LISTED).clamp(1, MOST_LISTED);
+    let (core, caller) = (call.core()?, call.caller()?);
+    let SessionPage { sessions, next } =
+        session::list(core, caller, page.cursor, usize::from(most)).await?;
     let sessions = sessions.iter().map(Into::into).collect();
-    Reply::ok("Your sessions", SessionsData { sessions })
+    let data = SessionsData {
+        sessions,
+        next_cursor: next,
+    };
+    Reply::ok("Your sessions", data)
 }
 
 async fn revoke(call: Call, Path(id): Path<SessionId>) -> Result<Reply, Problem> {

@@ -220,6 +220,7 @@ mod tests {
     400 malformed_json Malformed JSON
     400 invalid_input Invalid input
     400 invalid_code Invalid code
+    400 number_not_served No SMS are sent to this number
     401 invalid_credentials Invalid credentials
     401 unauthenticated Not authenticated
     401 challenge_expired The challenge is over, log in again

@@ -57,12 +57,15 @@ impl Verb {
 /// The limit that a request takes from before its handler runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// None: health, keys, documents.
+    /// None: health, keys, documents; and logout, which nothing may keep from ending a session.
     Unlimited,
     /// Registrations of one address.
     Register,
     /// Login failures, which the use case counts itself.
     LoginFailures,
+    /// Requests with a token of a session or challenge, which the use case counts by that, or by address when the
+    /// token is not ours: junk from a shared address must not stop its other users.
+    Token,
     /// Everything else: by account with a valid token, by address without.
     General,
 }

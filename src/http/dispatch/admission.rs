@@ -44,8 +44,7 @@ pub(crate) async fn admit(
     let principal = match recognise(state, route, client, headers, token).await {
         Ok(principal) => principal,
         Err(Error::Refused(Kind::Unauthenticated)) => {
-            // Guessing tokens takes from the limit of those who have none.
-            take_anonymous(state, route.limit, client).await?;
+            take_unrecognised(state, route.limit, client, token).await?;
             return Err(Problem::new(Kind::Unauthenticated));
         }
         Err(other) => return Err(other.into()),
@@ -85,10 +84,28 @@ fn api_key<'a>(headers: &'a HeaderMap, token: Option<&'a str>) -> Option<&'a str
     header.or(token.filter(|token| token.starts_with("pk_")))
 }
 
+/// Takes one from the limit of a caller whose access token lets nobody in. An expired one, or one of a session that
+/// is over, takes from its session's; guessing tokens takes from the limit of those who have none.
+async fn take_unrecognised(
+    state: &AppState,
+    limit: Limit,
+    client: &Client,
+    token: Option<&str>,
+) -> Result<(), Problem> {
+    if limit == Limit::General
+        && let (Some(token), Ok(core)) = (token, state.core())
+        && let Some(session) = session::session_of_access_token(core, token)
+    {
+        let limit = limits::Limit::Token(session.id());
+        return Ok(limits::take(core, client, limit).await?);
+    }
+    take_anonymous(state, limit, client).await
+}
+
 /// Takes one from the limit of a caller without a token.
 async fn take_anonymous(state: &AppState, limit: Limit, client: &Client) -> Result<(), Problem> {
     let limit = match limit {
-        Limit::Unlimited | Limit::LoginFailures => return Ok(()),
+        Limit::Unlimited | Limit::LoginFailures | Limit::Token => return Ok(()),
         Limit::Register => limits::Limit::Register,
         Limit::General => limits::Limit::Anonymous,
     };

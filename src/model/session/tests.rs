@@ -143,14 +143,12 @@ fn the_newest_token_is_current_and_with_another_secret_it_is_not() {
 }
 
 #[test]
-fn the_token_before_has_grace_for_ten_seconds_from_the_same_client() {
+fn the_token_before_is_good_for_the_same_client_until_the_newest_was_used_and_ten_seconds_more() {
     let mut session = session_of(&alice());
     rotate(&mut session, start());
-    let last = Timestamp::from_micros(start().after(GRACE).micros() - 1);
+    let late = start().after(DAY);
     assert_eq!(judge(&session, 1, "h1", start()), Rotation::Grace);
-    assert_eq!(judge(&session, 1, "h1", last), Rotation::Grace);
-    let late = start().after(GRACE);
-    assert_eq!(judge(&session, 1, "h1", late), Rotation::Reused);
+    assert_eq!(judge(&session, 1, "h1", late), Rotation::Grace, "unused");
     assert_eq!(judge(&session, 1, "xx", start()), Rotation::Reused);
     let before = Presented {
         generation: 1,
@@ -158,6 +156,24 @@ fn the_token_before_has_grace_for_ten_seconds_from_the_same_client() {
     };
     let elsewhere = session.judge(before, start(), GRACE, false);
     assert_eq!(elsewhere, Rotation::Reused);
+    let without_grace = session.judge(before, start(), Duration::ZERO, true);
+    assert_eq!(without_grace, Rotation::Reused);
+
+    assert!(!session.is_first_use_of_newest(Timestamp::from_micros(start().micros() - 1)));
+    assert!(session.is_first_use_of_newest(start()));
+    session.note_use_of_newest(late);
+    assert!(!session.is_first_use_of_newest(start()), "once");
+    let end = late.after(GRACE);
+    let last = Timestamp::from_micros(end.micros() - 1);
+    assert_eq!(judge(&session, 1, "h1", last), Rotation::Grace);
+    assert_eq!(judge(&session, 1, "h1", end), Rotation::Reused);
+    rotate(&mut session, end);
+    let unused = end.after(DAY);
+    assert_eq!(
+        judge(&session, 2, "h2", unused),
+        Rotation::Grace,
+        "the next"
+    );
 }
 
 #[test]

@@ -279,7 +279,7 @@ fn notices_by_mail_in_english() {
 
         When: 2026-11-20 11:30 UTC
         From: 192.0.2.7
-        With: Firefox on Linux
+        With: "Firefox on Linux"
 
         If this was you, all is well. If not, change your password at once, end all sessions,
         and look at your second factors and trusted devices.
@@ -293,7 +293,7 @@ fn notices_by_mail_in_english() {
 
         When: 2026-11-20 11:30 UTC
         From: 192.0.2.7
-        With: Firefox on Linux
+        With: "Firefox on Linux"
 
         If this was not you, somebody knows your password and guesses codes: change your password.
         To enable the second factor again, log in with another one.
@@ -307,8 +307,8 @@ fn notices_by_mail_in_english() {
 
         When: 2026-11-20 11:30 UTC
         From: 192.0.2.7
-        With: Firefox on Linux
-        Trusted: Kitchen tablet
+        With: "Firefox on Linux"
+        Trusted: "Kitchen tablet"
 
         If this was you, all is well. If not, change your password at once, end all sessions,
         and look at your second factors and trusted devices.
@@ -322,7 +322,7 @@ fn notices_by_mail_in_english() {
 
         When: 2026-11-20 11:30 UTC
         From: 192.0.2.7
-        With: Firefox on Linux
+        With: "Firefox on Linux"
 
         If this was you, all is well. If not, somebody else is in your account: ask for a new password
         at once, then end all sessions and look at your second factors.
@@ -341,7 +341,7 @@ fn notices_by_mail_in_german() {
 
         Wann: 2026-11-20 11:30 UTC
         Von: 192.0.2.7
-        Womit: Firefox on Linux
+        Womit: "Firefox on Linux"
 
         Wenn Sie das waren, ist alles gut. Wenn nicht, ändern Sie sofort Ihr Passwort, beenden Sie alle
         Sitzungen und prüfen Sie Ihre zweiten Faktoren und vertrauten Geräte.
@@ -355,7 +355,7 @@ fn notices_by_mail_in_german() {
 
         Wann: 2026-11-20 11:30 UTC
         Von: 192.0.2.7
-        Womit: Firefox on Linux
+        Womit: "Firefox on Linux"
 
         Wenn Sie das nicht waren, kennt jemand Ihr Passwort und rät Codes: Ändern Sie Ihr Passwort.
         Um den zweiten Faktor wieder einzuschalten, melden Sie sich mit einem anderen an.
@@ -369,8 +369,8 @@ fn notices_by_mail_in_german() {
 
         Wann: 2026-11-20 11:30 UTC
         Von: 192.0.2.7
-        Womit: Firefox on Linux
-        Vertraut: Kitchen tablet
+        Womit: "Firefox on Linux"
+        Vertraut: "Kitchen tablet"
 
         Wenn Sie das waren, ist alles gut. Wenn nicht, ändern Sie sofort Ihr Passwort, beenden Sie alle
         Sitzungen und prüfen Sie Ihre zweiten Faktoren und vertrauten Geräte.
@@ -384,7 +384,7 @@ fn notices_by_mail_in_german() {
 
         Wann: 2026-11-20 11:30 UTC
         Von: 192.0.2.7
-        Womit: Firefox on Linux
+        Womit: "Firefox on Linux"
 
         Wenn Sie das waren, ist alles gut. Wenn nicht, ist jemand anderes in Ihrem Konto: Fordern Sie
         sofort ein neues Passwort an, beenden Sie dann alle Sitzungen und prüfen Sie Ihre zweiten Faktoren.
@@ -396,21 +396,22 @@ fn strangers_write_neither_lines_nor_links() {
     for (told, shown) in [
         (
             "Mozilla/5.0 (X11; Linux x86_64)",
-            "Mozilla/5.0 (X11; Linux x86_64)",
+            "Mozilla 5 0 X11 Linux x86_64",
         ),
         ("Käthes Tablet", "Käthes Tablet"),
-        ("a\r\nBcc: b@example.com", "a Bcc: b example com"),
+        ("a\r\nBcc: b@example.com", "a Bcc b example com"),
         (
             "locked! go to https://evil.example/x",
-            "locked go to https //evil example/x",
+            "locked go to https evil example x",
         ),
         ("www.evil.example", "www evil example"),
-        ("<b>\u{202e}x\0</b>", "b x /b"),
+        ("http:192.0.2.7/x", "http 192 0 2 7 x"),
+        ("<b>\u{202e}x\0</b>", "b x b"),
         (" \n ", ""),
     ] {
-        assert_eq!(sanitise(told), shown);
+        assert_eq!(plain_words(told), shown);
     }
-    assert_eq!(sanitise(&"x".repeat(9000)).len(), MAX_CLIENT_TEXT);
+    assert_eq!(plain_words(&"x".repeat(9000)).len(), MAX_CLIENT_TEXT);
 }
 
 #[test]

@@ -22,8 +22,6 @@ pub(crate) const ABSENT: Duration = Duration::from_secs(2);
 /// Redis keeps a hydrated record for a day, unless a commit says otherwise.
 const HYDRATED_STAYS: Duration = Duration::from_secs(24 * 3600);
 
-/// An account's records of one kind that are listed at most.
-const MOST_OWNED: usize = 200;
 /// Records read at the same time.
 const ABREAST: usize = 32;
 
@@ -223,12 +221,14 @@ fn count_read(record: RecordRef, found: &'static str) {
 }
 
 impl Inner {
-    /// See [`crate::store::Store::owned_by`].
-    pub(crate) async fn owned_by<R: Owned>(
+    /// See [`crate::store::Store::owned_before`].
+    pub(crate) async fn owned_before<R: Owned>(
         self: &Arc<Self>,
         owner: UserId,
+        before: Option<R::Id>,
+        most: usize,
     ) -> Result<Vec<R>, Error> {
-        let now = self.clock.now();
+        let (now, before) = (self.clock.now(), before.map(Into::into));
         // The log first: what leaves it meanwhile is in PostgreSQL.
         let pend = self
             .redis
@@ -238,20 +238,35 @@ impl Inner {
             .iter()
             .filter_map(|name| self.schema.parse_name(name))
             .filter_map(|record| (record.table.kind == R::TABLE.kind).then_some(record.id))
+            .filter(|id| before.is_none_or(|before| *id < before))
             .collect();
-        ids.extend(self.postgres.live(R::TABLE, owner, now, MOST_OWNED).await?);
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        ids.dedup();
+        let mut before = before;
         let mut records = Vec::new();
-        for abreast in ids.chunks(ABREAST) {
-            let reads = abreast.iter().map(|id| self.one::<R>(R::Id::from(*id)));
-            for record in futures_util::future::try_join_all(reads).await? {
-                records.extend(record.filter(|record| record.owner() == owner));
+        loop {
+            let stored = self
+                .postgres
+                .live(R::TABLE, owner, now, before, most)
+                .await?;
+            before = stored.last().copied();
+            let is_last = stored.len() < most;
+            ids.extend(stored);
+            ids.sort_unstable_by(|a, b| b.cmp(a));
+            ids.dedup();
+            // Of what is pending only that which lies within what PostgreSQL has told of.
+            let told = ids.partition_point(|id| is_last || before.is_some_and(|last| *id >= last));
+            let told: Vec<Id> = ids.drain(..told).collect();
+            for abreast in told.chunks(ABREAST) {
+                let reads = abreast.iter().map(|id| self.one::<R>(R::Id::from(*id)));
+                for record in futures_util::future::try_join_all(reads).await? {
+                    let owned = record.filter(|record| record.owner() == owner);
+                    records.extend(owned.filter(|record| !record.is_deleted()));
+                }
+            }
+            if is_last || records.len() >= most {
+                records.truncate(most);
+                return Ok(records);
             }
         }
-        records.retain(|record| !record.is_deleted());
-        records.truncate(MOST_OWNED);
-        Ok(records)
     }
 
     /// One record.

@@ -127,7 +127,7 @@ fn live(table: &Table, owner: &str) -> String {
     };
     format!(
         "SELECT id FROM {name} WHERE {owner} = $1 AND deleted_at IS NULL {not_ended} \
-         ORDER BY id DESC LIMIT $3"
+         AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $3"
     )
 }
 

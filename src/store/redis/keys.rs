@@ -1,6 +1,6 @@
 //! Every key string of the service. Nobody else spells one.
 
-use crate::model::{Id, IdentifierKind, Partition};
+use crate::model::{Id, IdentifierKind, Partition, UserId};
 
 use crate::store::jobs::JobKind;
 use crate::store::record::RecordRef;
@@ -98,6 +98,16 @@ impl KeySpace {
         let mut tables = TABLES.iter().filter(|table| table.ends_sessions);
         let table = tables.find(|table| table.kind == kind)?;
         Some(TrackedKey::Record(table.kind, id.parse().ok()?))
+    }
+
+    /// Sorted set of the sessions of an account, by their end in ms.
+    pub(crate) fn noted_sessions(&self, user: UserId) -> String {
+        self.tagged(user.partition(), &format!("noted:sessions:{user}"))
+    }
+
+    /// Hash of clients that logged in to an account, each to the time of its last login in ms.
+    pub(crate) fn noted_clients(&self, user: UserId) -> String {
+        self.tagged(user.partition(), &format!("noted:clients:{user}"))
     }
 
     /// A rate-limit bucket; `digest` names the subject.

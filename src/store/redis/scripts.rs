@@ -16,10 +16,12 @@ pub(crate) enum Op {
     Keep,
     Collect,
     Settle,
+    NoteLogin,
+    CorrectSessions,
 }
 
 /// Label in metrics and source of each script, in the order of [`Op`].
-const SOURCES: [(&str, &str); 11] = [
+const SOURCES: [(&str, &str); 13] = [
     ("commit", include_str!("scripts/commit.lua")),
     ("hydrate", include_str!("scripts/hydrate.lua")),
     ("trim", include_str!("scripts/trim.lua")),
@@ -31,6 +33,11 @@ const SOURCES: [(&str, &str); 11] = [
     ("keep", include_str!("scripts/keep.lua")),
     ("collect", include_str!("scripts/collect.lua")),
     ("settle", include_str!("scripts/settle.lua")),
+    ("note_login", include_str!("scripts/note_login.lua")),
+    (
+        "correct_sessions",
+        include_str!("scripts/correct_sessions.lua"),
+    ),
 ];
 
 /// The scripts with their digests.

@@ -18,6 +18,7 @@ pub(super) static SESSIONS: Table = Table::durable(
         "previous_hash",
         "successor",
         "rotated_at",
+        "newest_used_at",
         "proof_epoch",
         "amr",
         "auth_time",

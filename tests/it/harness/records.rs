@@ -44,6 +44,7 @@ impl TestStores {
             previous_hash: None,
             successor: None,
             rotated_at: now,
+            newest_used_at: None,
             proof_epoch: 0,
             amr: vec!["pwd".to_owned()],
             auth_time: now,

@@ -144,6 +144,7 @@ impl TestServer {
             tokens: options.tokens,
             second_factors: options.second_factors,
             limits: options.limits,
+            sms_countries: options.outbound.sms.countries.clone(),
         };
         let outbound = Arc::new(Outbound::new(&options.outbound).expect("outbound"));
         let clock = stores.clock.clone();

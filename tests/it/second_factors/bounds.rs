@@ -170,7 +170,7 @@ async fn the_limits_of_codes_are_told_and_hold() {
             policies.contains("\"second_factor\";q=10;w=900"),
             "{policies}"
         );
-        assert!(policies.contains("\"anonymous\""), "{policies}");
+        assert!(policies.contains("\"token\""), "{policies}");
     }
     let temp = server.half_login("alice").await;
     let refused = temp.verify(&app.code()).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sallyport::auth::second_factor;
 use sallyport::model::{Factors, MethodKind};
 use sallyport::store::{self, Class};
 use serde_json::json;
@@ -9,12 +10,13 @@ use serde_json::json;
 use super::with_alice;
 use crate::harness::{Kind, PASSWORD, TestServer, TestStores};
 
-/// Writes 99 failures to alice's app: the next one is the last.
+/// Writes 99 failures to alice's app and to her backup codes: the next one is the last.
 async fn fail_often(server: &TestServer) {
     let fail = |factors: Option<Factors>, draft: &mut store::Draft| {
         let mut factors = factors.expect("factors");
         let app = factors.method_mut(MethodKind::Totp).expect("an app");
         app.strikes.failures = 99;
+        factors.backup.as_mut().expect("codes").strikes.failures = 99;
         draft.put(&factors);
         Ok::<_, store::Error>(())
     };
@@ -78,4 +80,63 @@ async fn enabling_what_was_not_disabled_forgets_no_failures() {
     let failures = "SELECT (methods->0->'strikes'->>'failures')::bigint FROM second_factors";
     assert_eq!(stores.count(failures).await, 99);
     assert_eq!(server.audited("2fa.unlocked").await, 0);
+}
+
+#[tokio::test]
+async fn an_owner_whose_methods_all_failed_too_often_has_one_try_an_hour() {
+    let stores = TestStores::new(Kind::Single).await;
+    let (server, _, app) = with_alice(&stores).await;
+    fail_often(&server).await;
+    let half = server.half_login("alice").await;
+    half.verify(&app.wrong_code()).await;
+    half.verify_backup_code("AAAA-AAAA").await;
+    let due = server.try_login("alice", PASSWORD).await.ok().json();
+    let offered = &due["data"]["availableMethods"];
+    assert_eq!(offered, &json!(["totp", "backup_code"]), "all are disabled");
+
+    let half = server.half_login("alice").await;
+    for early in [
+        half.verify(&app.code()).await,
+        half.verify_backup_code(&app.backup_codes[0]).await,
+    ] {
+        assert_eq!(early.problem(), (429, "rate_limited".to_owned()));
+        assert_eq!(early.header("retry-after"), "3600");
+    }
+    stores.clock.advance(Duration::from_hours(1));
+    let half = server.half_login("alice").await;
+    let wrong = half.verify(&app.wrong_code()).await;
+    assert_eq!(wrong.problem(), (400, "invalid_code".to_owned()));
+    let again = half.verify(&app.code()).await;
+    assert_eq!(again.problem(), (429, "rate_limited".to_owned()), "one try");
+    stores.clock.advance(Duration::from_hours(1));
+    server.login_with("alice", &app).await;
+    let due = server.try_login("alice", PASSWORD).await.ok().json();
+    let offered = &due["data"]["availableMethods"];
+    assert_eq!(offered, &json!(["totp"]), "what works is enough");
+}
+
+#[tokio::test]
+async fn an_operator_removes_the_second_factors_of_who_has_lost_them() {
+    let stores = TestStores::new(Kind::Single).await;
+    let (server, alice, _app) = with_alice(&stores).await;
+    let id = server.user_id("alice").await.to_string();
+    let nobody = second_factor::reset(&server.core, "nobody").await;
+    assert_eq!(nobody.expect_err("no account").code(), "not_found");
+    let mut removed = Vec::new();
+    for account in [id.as_str(), "alice@example.com", "ALICE"] {
+        let reset = second_factor::reset(&server.core, account).await;
+        removed.push(reset.expect("reset").0);
+        if account != "ALICE" {
+            let fresh = alice.reauthenticate(&json!({ "password": PASSWORD })).await;
+            fresh.enable_totp(&stores.clock).await;
+        }
+    }
+    assert_eq!(removed, [1, 1, 1]);
+    server.login("alice").await;
+    let refused = alice.send("POST /2fa/totp/setup", None).await;
+    assert_eq!(
+        refused.problem(),
+        (403, "reauthentication_required".to_owned())
+    );
+    assert_eq!(server.audited("2fa.reset").await, 3);
 }

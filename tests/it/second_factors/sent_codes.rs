@@ -189,7 +189,9 @@ async fn a_number_that_was_replaced_opens_nothing() {
 #[tokio::test]
 async fn codes_are_limited_by_account_and_by_destination_and_only_those_that_are_sent() {
     let stores = TestStores::new(Kind::Single).await;
-    let server = TestServer::open(&stores, Options::default().with_outbox()).await;
+    let mut options = Options::default().with_outbox();
+    options.limits.unverified_mail.quota = 100;
+    let server = TestServer::open(&stores, options).await;
     let alice = server.register("alice").await;
     let invalid = alice.set_up_sent("+4930").await;
     assert_eq!(invalid.problem(), (400, "invalid_input".to_owned()));

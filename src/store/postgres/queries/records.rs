@@ -35,12 +35,14 @@ impl Postgres {
         found.await
     }
 
-    /// Ids of an account's newest records of a table that are neither deleted nor ended at `now`.
+    /// Ids of an account's newest records of a table that are neither deleted nor ended at `now`: of those less than
+    /// `before` the `most` greatest, the greatest first.
     pub(crate) async fn live(
         &self,
         table: &Table,
         owner: UserId,
         now: Timestamp,
+        before: Option<Id>,
         most: usize,
     ) -> Result<Vec<Id>, Error> {
         let live = declared(self.statements_of(table)?.live.as_ref(), table, "owner")?;
@@ -49,6 +51,7 @@ impl Postgres {
                 .bind(owner.id().uuid())
                 .bind(now.to_string())
                 .bind(i64::try_from(most).unwrap_or(i64::MAX))
+                .bind(before.map(Id::uuid))
                 .fetch_all(connection)
                 .await
         });
