@@ -10,6 +10,7 @@ mod presented_challenge;
 mod reauthenticate;
 mod reseal;
 mod send_code;
+mod shown_code;
 mod verify;
 mod verify_backup_code;
 
@@ -23,6 +24,6 @@ pub use methods::{
 };
 pub use reauthenticate::{Reproof, reauthenticate};
 pub use reseal::{reseal, run_reseal};
-pub use send_code::{CodePosted, send_code};
+pub use send_code::{CodePosted, send_code, send_reauthentication_code};
 pub use verify::{Verification, verify};
 pub use verify_backup_code::verify_backup_code;

@@ -45,7 +45,7 @@ problems! {
     Forbidden 403 "forbidden" "Not allowed"
         "Use an account with the permission, or an API key with the scope.";
     ReauthenticationRequired 403 "reauthentication_required" "Recent authentication required"
-        "Prove who the person is with POST /auth/reauthenticate, then try again with the new access token.";
+        "Prove who the person is with POST /auth/reauthenticate, by one of `acceptedMethods`, then try again with the new access token.";
     EmailNotVerified 403 "email_not_verified" "Verify the e-mail address first"
         "Have the person verify the address, then try again.";
     CsrfFailed 403 "csrf_failed" "Cross-site request refused"

@@ -4,6 +4,7 @@ mod bounds;
 mod enrolment;
 mod locks;
 mod login;
+mod proofs;
 mod sent_codes;
 mod set_up;
 mod upkeep;

@@ -22,6 +22,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "removeDevices",
             "Trust no device any more",
         )
+        .open_to(RecentUser)
         .gives::<RemovedDevicesData>(200)
         .refuses(&[Kind::OutcomeUnknown]),
     Route::patch("/2fa/devices/:id", handler!(rename))
@@ -30,10 +31,12 @@ pub(crate) const ROUTES: &[Route] = &[
             "renameDevice",
             "Call a trusted device by another name",
         )
+        .open_to(RecentUser)
         .gives::<DeviceData>(200)
         .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
     Route::delete("/2fa/devices/:id", handler!(remove))
         .titled(Tag::SecondFactor, "removeDevice", "Trust a device no more")
+        .open_to(RecentUser)
         .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
 ];
 

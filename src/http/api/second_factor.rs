@@ -64,7 +64,7 @@ pub(crate) enum MethodName {
 
 impl MethodName {
     /// The method, unless it is a backup code, which is none.
-    const fn kind(self) -> Option<MethodKind> {
+    pub(super) const fn kind(self) -> Option<MethodKind> {
         match self {
             Self::Totp => Some(MethodKind::Totp),
             Self::Sms => Some(MethodKind::Sms),

@@ -56,6 +56,7 @@ fn the_plan_of_the_api() {
     DELETE /auth/sessions/:id            User       General       -                              200
     POST   /auth/revoke-sessions         User       General       OptionalJson <= MAX_BODY_BYTES 200
     POST   /auth/reauthenticate          User       General       Json <= MAX_BODY_BYTES         200
+    POST   /auth/reauthenticate/send     User       General       Json <= MAX_BODY_BYTES         200
     POST   /auth/password/change         RecentUser General       Json <= MAX_BODY_BYTES         200
     POST   /2fa/verify                   Challenge  General       Json <= MAX_BODY_BYTES         200
     POST   /2fa/verify-backup-code       Challenge  General       Json <= MAX_BODY_BYTES         200
@@ -73,9 +74,9 @@ fn the_plan_of_the_api() {
     GET    /2fa/backup-codes/count       User       General       -                              200
     POST   /2fa/backup-codes/generate    RecentUser General       -                              200
     GET    /2fa/devices                  User       General       -                              200
-    DELETE /2fa/devices                  User       General       -                              200
-    PATCH  /2fa/devices/:id              User       General       Json <= MAX_BODY_BYTES         200
-    DELETE /2fa/devices/:id              User       General       -                              200
+    DELETE /2fa/devices                  RecentUser General       -                              200
+    PATCH  /2fa/devices/:id              RecentUser General       Json <= MAX_BODY_BYTES         200
+    DELETE /2fa/devices/:id              RecentUser General       -                              200
     GET    /.well-known/paseto-keys.json Public     Unlimited     -                              200
     GET    /openapi.json                 Public     Unlimited     -                              200
     GET    /health                       Public     Unlimited     -                              200 503
@@ -134,7 +135,7 @@ fn only_harmless_routes_are_unlimited_and_only_known_ones_open() {
 }
 
 #[test]
-fn whatever_enables_or_removes_a_factor_or_makes_codes_asks_for_a_recent_proof() {
+fn whatever_changes_factors_codes_or_devices_asks_for_a_recent_proof() {
     let mut sensitive = Vec::new();
     for route in public().filter(|route| route.path.starts_with("/2fa/")) {
         match route.access {
@@ -155,6 +156,9 @@ fn whatever_enables_or_removes_a_factor_or_makes_codes_asks_for_a_recent_proof()
         ("DELETE", "/2fa/methods/:id"),
         ("DELETE", "/2fa/totp"),
         ("POST", "/2fa/backup-codes/generate"),
+        ("DELETE", "/2fa/devices"),
+        ("PATCH", "/2fa/devices/:id"),
+        ("DELETE", "/2fa/devices/:id"),
     ];
     assert_eq!(sensitive, expected);
 }

@@ -75,6 +75,8 @@ pub(crate) struct Problem {
     pub(crate) detail: Option<Cow<'static, str>>,
     /// Fields that break a rule.
     pub(crate) errors: Vec<FieldProblem>,
+    /// Labels of the proofs of identity that a re-authentication takes.
+    pub(crate) accepted_methods: Vec<&'static str>,
     /// When to try again.
     pub(crate) retry_after: Option<Duration>,
     /// For the log alone.
@@ -88,6 +90,7 @@ impl Problem {
             kind,
             detail: None,
             errors: Vec::new(),
+            accepted_methods: Vec::new(),
             retry_after: (status(kind) == StatusCode::SERVICE_UNAVAILABLE)
                 .then_some(Duration::from_secs(1)),
             source: None,
@@ -159,6 +162,7 @@ impl Problem {
             message: &message,
             code: self.kind.code(),
             errors: &self.errors,
+            accepted_methods: &self.accepted_methods,
         };
         serde_json::to_vec(&document).map_or_else(|_| Bytes::new(), Bytes::from)
     }
@@ -169,6 +173,10 @@ impl From<Error> for Problem {
         match error {
             Error::Invalid(fields) => Self::invalid(fields),
             Error::Refused(kind) => Self::new(kind),
+            Error::ReauthenticationRequired { accepted } => Self {
+                accepted_methods: accepted,
+                ..Self::new(Kind::ReauthenticationRequired)
+            },
             Error::RateLimited { retry_after } => Self::retry(Kind::RateLimited, retry_after),
             Error::Overloaded { retry_after } => Self::retry(Kind::Overloaded, retry_after),
             Error::StoreAway(source) => Self::caused(Kind::Unavailable, source),
@@ -201,6 +209,8 @@ struct Document<'a> {
     message: &'a str,
     code: &'static str,
     errors: &'a [FieldProblem],
+    #[serde(rename = "acceptedMethods", skip_serializing_if = "<[_]>::is_empty")]
+    accepted_methods: &'a [&'static str],
 }
 
 #[cfg(test)]
