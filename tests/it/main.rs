@@ -23,6 +23,7 @@ mod overload;
 mod passwords;
 mod races;
 mod rate_limits;
+mod refused_logins;
 mod second_factors;
 mod secrets_at_rest;
 mod session_watch;

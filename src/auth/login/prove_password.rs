@@ -80,10 +80,11 @@ impl Failure {
     }
 }
 
-/// Reserves in the account's limits too, reads the account, compares the password.
+/// Reserves in the account's limits too, reads the account, compares the password. A refusal is still to be recorded,
+/// see [`record_failure`].
 ///
 /// # Errors
-/// [`Failure::Refused`] for the one reason that it is; [`Failure::Error`] when nothing was compared.
+/// [`Failure::Refused`] for the one reason that it is; [`Failure::Error`] when nothing could be compared.
 pub(super) async fn prove_password(
     core: &Core,
     client: &Client,
@@ -94,11 +95,12 @@ pub(super) async fn prove_password(
     let reserve = failure_limits::reserve_by_account(core, client, reservation, subject);
     let (reservation, user) = tokio::join!(reserve, account(core, subject));
     let reservation = reservation?;
-    let compared = match user {
-        Ok(user) => compare(user, subject, evidence.password, evidence.permit).await,
-        Err(error) => Err(error.into()),
+    // An account that cannot be read costs the same hash, and counts the same, as one that is not there.
+    let (user, unread) = match user {
+        Ok(user) => (user, None),
+        Err(error) => (None, Some(error)),
     };
-    match compared {
+    match compare(user, subject, evidence.password, evidence.permit).await {
         Ok((user, rehashed)) => Ok(Proof {
             user,
             rehashed,
@@ -106,7 +108,9 @@ pub(super) async fn prove_password(
         }),
         Err(Failure::Refused(reason)) => {
             reservation.fail(client);
-            record_failure(core, client, subject, reason, evidence.during);
+            if let Some(error) = unread {
+                return Err(error.into());
+            }
             Err(Failure::Refused(reason))
         }
         Err(Failure::Error(error)) => {
@@ -130,9 +134,12 @@ pub(crate) async fn prove_again(
     let subject = LoginSubject::of(&caller.user);
     let identifier = subject.to_string();
     let reservation = failure_limits::reserve_by_identifier(core, client, &identifier).await?;
-    let proof = prove_password(core, client, reservation, &subject, evidence)
-        .await
-        .map_err(Failure::into_error)?;
+    let during = evidence.during;
+    let proof = prove_password(core, client, reservation, &subject, evidence).await;
+    if let Err(Failure::Refused(reason)) = &proof {
+        record_failure(core, client, &subject, *reason, during);
+    }
+    let proof = proof.map_err(Failure::into_error)?;
     failure_limits::release(core, client, proof.reservation).await;
     Ok(proof.user)
 }
@@ -183,7 +190,7 @@ async fn verify(
 
 /// Records a failure against an account. Beside the answer and not before it, because nothing is written
 /// for a name that no account has, and the difference must not be felt.
-fn record_failure(
+pub(super) fn record_failure(
     core: &Core,
     client: &Client,
     subject: &LoginSubject,
