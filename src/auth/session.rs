@@ -6,7 +6,7 @@ mod issue;
 pub(crate) mod presented_token;
 mod refresh;
 
-pub use authenticate::{authenticate, require_recent};
+pub use authenticate::{authenticate, owes_second_factor, require_recent, require_set_up};
 pub use end::{SessionView, list, logout, revoke, revoke_all, session_of_refresh_token};
 pub use issue::RefreshToken;
 pub(crate) use issue::{FirstRefreshToken, access_token, new_session, refresh_token, start};

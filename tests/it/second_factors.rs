@@ -5,6 +5,7 @@ mod enrolment;
 mod locks;
 mod login;
 mod proofs;
+mod required;
 mod sent_codes;
 mod set_up;
 mod upkeep;

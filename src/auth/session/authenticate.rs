@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::RequiredOf;
+use crate::core::permission::is_privileged;
 use crate::core::{Caller, Client, Core, Error, Limit, ProblemKind, change, limits};
 use crate::crypto::Claims;
 use crate::model::{Session, Timestamp, User};
@@ -95,6 +97,33 @@ pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
             let factors = core.store.read(user.id.factors()).await?;
             Err(super::reauthentication_required(factors.as_ref()))
         }
+    }
+}
+
+/// Whether an account has no second factor although `REQUIRE_2FA` asks it for one.
+#[must_use]
+pub fn owes_second_factor(core: &Core, user: &User) -> bool {
+    let required = match core.settings.second_factors.required_of {
+        RequiredOf::Nobody => false,
+        RequiredOf::Admins => is_privileged(&user.roles),
+        RequiredOf::All => true,
+    };
+    required && !user.two_factor_enabled
+}
+
+/// Refuses a caller who owes a second factor.
+///
+/// # Errors
+/// [`ProblemKind::TwoFactorRequired`]; [`Error::StoreAway`] when that cannot be known.
+pub async fn require_set_up(core: &Core, caller: &Caller) -> Result<(), Error> {
+    if !owes_second_factor(core, &caller.user) {
+        return Ok(());
+    }
+    // The cached account may be from before a set-up that another instance finished a moment ago.
+    let looked_up = Box::pin(core.store.look_up(caller.session.id, caller.user.id));
+    match looked_up.await?.1 {
+        Some(user) if !owes_second_factor(core, &user) => Ok(()),
+        _ => Err(Error::Refused(ProblemKind::TwoFactorRequired)),
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Propose an authenticator app",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<TotpSetupData>(200)
         .refuses(&[Kind::EmailNotVerified, Kind::OutcomeUnknown]),
     Route::post("/2fa/totp/verify-setup", handler!(verify_totp))
@@ -44,6 +45,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Enable the authenticator app that was proposed",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<EnabledData>(200)
         .refuses(ENROLMENT),
     Route::post("/2fa/sms/setup", handler!(set_up_sms))
@@ -53,6 +55,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Propose a phone, and send it a code",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<CodePostedData>(200)
         .refuses(PROPOSAL),
     Route::post("/2fa/sms/verify-setup", handler!(verify_sms))
@@ -62,6 +65,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Enable the phone that was proposed",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<EnabledData>(200)
         .refuses(ENROLMENT),
     Route::post("/2fa/email/setup", handler!(set_up_email))
@@ -71,6 +75,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Propose a mailbox, and send it a code",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<CodePostedData>(200)
         .refuses(PROPOSAL),
     Route::post("/2fa/email/verify-setup", handler!(verify_email))
@@ -80,6 +85,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Enable the mailbox that was proposed",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<EnabledData>(200)
         .refuses(ENROLMENT),
 ];

@@ -17,6 +17,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "reauthenticate",
             "Prove again who the caller is",
         )
+        .opens_before_set_up()
         .gives::<AccessTokenData>(200)
         .refuses(&[
             Kind::InvalidCredentials,
@@ -30,6 +31,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "sendReauthenticationCode",
             "Send a code by SMS or mail that proves again who the caller is",
         )
+        .opens_before_set_up()
         .gives::<CodePostedData>(200)
         .refuses(&[Kind::MethodNotAvailable, Kind::OutcomeUnknown]),
     Route::post("/auth/password/change", handler!(change))

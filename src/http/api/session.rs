@@ -30,6 +30,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .may_take_token(),
     Route::get("/auth/me", handler!(me))
         .titled(Tag::Authentication, "me", "The caller's account")
+        .opens_before_set_up()
         .gives::<UserData>(200),
     Route::get("/auth/sessions", handler!(list))
         .titled(

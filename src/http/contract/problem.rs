@@ -235,6 +235,7 @@ mod tests {
     401 challenge_expired The challenge is over, log in again
     403 forbidden Not allowed
     403 reauthentication_required Recent authentication required
+    403 two_factor_required A second factor must be set up first
     403 email_not_verified Verify the e-mail address first
     403 csrf_failed Cross-site request refused
     404 not_found Not found

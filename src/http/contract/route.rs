@@ -174,6 +174,7 @@ impl Tag {
 
 /// A row of the route table.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "a row is a list of facts")]
 pub(crate) struct Route {
     pub(crate) verb: Verb,
     /// `/a/:id/b/:other`; the handler's [`Path`](super::input::Path) types its parameters.
@@ -190,6 +191,8 @@ pub(crate) struct Route {
     pub(crate) cost: Cost,
     /// An access token counts here although anybody may call.
     pub(crate) token: bool,
+    /// Callers who owe a second factor (`REQUIRE_2FA`) may call.
+    pub(crate) before_set_up: bool,
     /// `operationId` and summary of the `OpenAPI` document.
     pub(crate) title: (&'static str, &'static str),
     pub(crate) tag: Tag,
@@ -216,6 +219,7 @@ impl Route {
             device: false,
             cost: Cost::Usual,
             token: false,
+            before_set_up: false,
             title: ("", ""),
             tag: Tag::Dev,
             success: Success::Data(200, None),
@@ -298,6 +302,17 @@ impl Route {
     pub(crate) const fn may_take_token(mut self) -> Self {
         self.token = true;
         self
+    }
+
+    /// Open to callers who owe a second factor.
+    pub(crate) const fn opens_before_set_up(mut self) -> Self {
+        self.before_set_up = true;
+        self
+    }
+
+    /// Whether callers who owe a second factor are refused.
+    pub(crate) const fn asks_for_set_up(&self) -> bool {
+        !self.before_set_up && !self.access.is_open()
     }
 
     /// Gives `data` in the envelope.
