@@ -84,7 +84,7 @@ struct ChangePasswordBody {
     #[serde(deserialize_with = "password")]
     #[schema(value_type = String, format = Password, example = "SecurePass123!")]
     current_password: Password,
-    /// The one that shall hold: 8 to 1024 bytes, taken exactly as sent.
+    /// The one that shall hold: 8 characters to 1024 bytes, taken exactly as sent.
     #[serde(deserialize_with = "password")]
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024, example = "TestPass123!")]
     new_password: Password,

@@ -271,10 +271,13 @@ mod tests {
         let fields = vec![FieldError {
             field: "password",
             code: "too_short",
-            message: "must have at least 8 bytes".to_owned(),
+            message: "must have at least 8 characters".to_owned(),
         }];
         let problem = Problem::from(Error::Invalid(fields));
-        assert_eq!(problem.message(), "password must have at least 8 bytes");
+        assert_eq!(
+            problem.message(),
+            "password must have at least 8 characters"
+        );
         let body: serde_json::Value =
             serde_json::from_slice(&problem.body("req-1")).expect("is JSON");
         assert_eq!(body["errors"][0]["code"], "too_short");
