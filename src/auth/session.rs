@@ -7,7 +7,9 @@ pub(crate) mod presented_token;
 mod refresh;
 
 pub use authenticate::{authenticate, owes_second_factor, require_recent, require_set_up};
-pub use end::{SessionView, list, logout, revoke, revoke_all, session_of_refresh_token};
+pub use end::{
+    SessionView, end_replaced, list, logout, revoke, revoke_all, session_of_refresh_token,
+};
 pub use issue::RefreshToken;
 pub(crate) use issue::{FirstRefreshToken, access_token, new_session, refresh_token, start};
 pub use refresh::{Refreshed, refresh};

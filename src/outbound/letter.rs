@@ -146,6 +146,10 @@ pub enum Event {
         /// The second factor.
         method: Method,
     },
+    /// A refresh token was used twice, and its session ended by that.
+    RefreshTokenReused,
+    /// The token of a trusted device was used twice, and its trust ended by that.
+    DeviceTokenReused,
     /// The last second factor was removed: the password is enough now.
     SecondFactorsOff,
     /// There is a new set of backup codes; the old one is void.

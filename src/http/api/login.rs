@@ -16,6 +16,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::post("/auth/login", handler!(login)
     .open_to(Public)
     .limited_by(Limit::LoginFailures)
     .hashes()
+    .replaces_session()
     .knows_devices()
     .gives::<LoginData>(200)
     .refuses(&[Kind::InvalidCredentials, Kind::OutcomeUnknown])];
@@ -143,6 +144,7 @@ pub(crate) fn signed_in(
     let mut reply = Reply::ok(message, data)?.durability(signed_in.durability);
     if places.in_cookie {
         reply = call.with_cookies(reply, refresh)?;
+        call.end_replaced_session();
     }
     Ok(match device_token.filter(|_| device.in_cookie) {
         Some(token) => call.with_device_cookie(reply, token),

@@ -21,6 +21,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::post("/2fa/verify", handler!(verify))
         .titled(Tag::SecondFactor, "verify", "Complete a login with a code")
         .open_to(Challenge)
+        .replaces_session()
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
     Route::post("/2fa/verify-backup-code", handler!(verify_backup_code))
@@ -31,6 +32,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
         .open_to(Challenge)
         .hashes()
+        .replaces_session()
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
     Route::post("/2fa/resend", handler!(resend))

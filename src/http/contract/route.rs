@@ -186,6 +186,8 @@ pub(crate) struct Route {
     pub(crate) body_bound: Option<usize>,
     /// The refresh cookie is accepted here, under the rules of `csrf`.
     pub(crate) cookie: bool,
+    /// A new session may replace the one of the refresh cookie, which ends then.
+    pub(crate) replaces_session: bool,
     /// The cookie of a trusted device is looked at here.
     pub(crate) device: bool,
     pub(crate) cost: Cost,
@@ -216,6 +218,7 @@ impl Route {
             limit: Limit::General,
             body_bound: None,
             cookie: false,
+            replaces_session: false,
             device: false,
             cost: Cost::Usual,
             token: false,
@@ -282,6 +285,12 @@ impl Route {
     /// Takes the refresh cookie.
     pub(crate) const fn takes_cookie(mut self) -> Self {
         self.cookie = true;
+        self
+    }
+
+    /// Begins a session in the place of the one of the refresh cookie, if there is one.
+    pub(crate) const fn replaces_session(mut self) -> Self {
+        self.replaces_session = true;
         self
     }
 

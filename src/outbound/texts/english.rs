@@ -74,6 +74,13 @@ impl Words for English {
             }
             Event::DeviceTrusted { .. } => "A device no longer needs the second factor.".to_owned(),
             Event::PasswordChanged => "The password was changed.".to_owned(),
+            Event::RefreshTokenReused => {
+                "A login token was used twice; its session was ended.".to_owned()
+            }
+            Event::DeviceTokenReused => {
+                "A trusted device's token was used twice; the device is no longer trusted."
+                    .to_owned()
+            }
         }
     }
 
@@ -94,6 +101,10 @@ impl Words for English {
             Event::PasswordChanged => {
                 "If this was you, all is well. If not, somebody else is in your account: ask for a new \
                  password\nat once, then end all sessions and look at your second factors."
+            }
+            Event::RefreshTokenReused | Event::DeviceTokenReused => {
+                "Somebody may have copied it from a device of yours. Change your password, end all sessions,\n\
+                 and look at your second factors and trusted devices."
             }
             _ => {
                 "If this was you, all is well. If not, change your password at once, end all sessions,\n\

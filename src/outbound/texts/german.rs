@@ -84,6 +84,13 @@ impl Words for German {
                 "Ein Gerät braucht den zweiten Faktor nicht mehr.".to_owned()
             }
             Event::PasswordChanged => "Das Passwort wurde geändert.".to_owned(),
+            Event::RefreshTokenReused => {
+                "Ein Anmeldetoken wurde zweimal benutzt; seine Sitzung wurde beendet.".to_owned()
+            }
+            Event::DeviceTokenReused => {
+                "Das Token eines vertrauten Geräts wurde zweimal benutzt und gilt nicht mehr."
+                    .to_owned()
+            }
         }
     }
 
@@ -105,6 +112,10 @@ impl Words for German {
                 "Wenn Sie das waren, ist alles gut. Wenn nicht, ist jemand anderes in Ihrem Konto: \
                  Fordern Sie\nsofort ein neues Passwort an, beenden Sie dann alle Sitzungen und prüfen Sie \
                  Ihre zweiten Faktoren."
+            }
+            Event::RefreshTokenReused | Event::DeviceTokenReused => {
+                "Vielleicht hat es jemand von einem Ihrer Geräte kopiert. Ändern Sie Ihr Passwort, beenden Sie \
+                 alle\nSitzungen und prüfen Sie Ihre zweiten Faktoren und vertrauten Geräte."
             }
             _ => {
                 "Wenn Sie das waren, ist alles gut. Wenn nicht, ändern Sie sofort Ihr Passwort, beenden Sie \
