@@ -143,14 +143,16 @@ security_events! {
     }
     /// A login, a password change or a re-authentication was refused.
     UserLoginFailed "user.login_failed" FAILED {
-        /// `wrong_password` or `disabled`.
+        /// `wrong_password`, `disabled`, or `unknown_account` in an entry without an account.
         reason: &'static str = "reason",
         /// Use case: `login`, `password_change` or `reauthentication`.
         during: &'static str = "during",
+        /// Masked name that no account has.
+        name: Option<String> = "name",
     }
     /// A client logged out.
     UserLogout "user.logout" SUCCEEDED {
-        /// `logout`.
+        /// `logout`, or `replaced` by another login in the same browser.
         reason: &'static str = "reason",
     }
     /// The password changed.

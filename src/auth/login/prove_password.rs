@@ -10,6 +10,7 @@ use crate::core::{Caller, Client, Core, Error, ProblemKind, change};
 use crate::crypto::{HashError, HashPermit, Verified};
 use crate::model::{Password, SecurityEvent, User};
 use crate::store;
+use crate::telemetry::mask_name;
 
 /// A password that shall prove an account.
 pub(crate) struct Evidence<'a> {
@@ -188,8 +189,8 @@ async fn verify(
     }
 }
 
-/// Records a failure against an account. Beside the answer and not before it, because nothing is written
-/// for a name that no account has, and the difference must not be felt.
+/// Records a failure against an account, or against a name that no account has; of those only some while there are
+/// many. Beside the answer and not before it: the difference must not be felt.
 pub(super) fn record_failure(
     core: &Core,
     client: &Client,
@@ -198,16 +199,24 @@ pub(super) fn record_failure(
     during: &'static str,
 ) {
     let user_id = match subject {
-        LoginSubject::Account { id, .. } if reason != Reason::UnknownAccount => *id,
-        _ => return,
+        LoginSubject::Account { id, .. } if reason != Reason::UnknownAccount => Some(*id),
+        _ => None,
     };
+    if user_id.is_none() && core.unknown_names.admit().is_none() {
+        return;
+    }
+    let name = subject.name().filter(|_| user_id.is_none());
     let event = SecurityEvent::UserLoginFailed {
         reason: reason.label(),
         during,
+        name: name.map(mask_name),
     };
     let (store, context) = (core.store.clone(), RequestContext::new(core, client));
     tokio::spawn(async move {
-        let recorded = change::record_event(&store, &context, user_id, &event).await;
+        let recorded = match user_id {
+            Some(id) => change::record_event(&store, &context, id, &event).await,
+            None => change::record_unowned_event(&store, &context, &event).await,
+        };
         if let Err(error) = recorded {
             tracing::warn!(%error, "a failed login was not recorded");
         }

@@ -13,7 +13,7 @@ use crate::clock::{self, Stopwatch};
 use crate::core::{Client, Core, Error, hash_admission};
 use crate::model::{DeviceId, Identifier, Password, UserId};
 use crate::store;
-use crate::telemetry::names;
+use crate::telemetry::{mask_name, names};
 
 /// Proofs of one login. A password that changes meanwhile is proven again: once for a rehash by a parallel login,
 /// once for a change, once to spare.
@@ -67,8 +67,23 @@ pub async fn with_password(
         clock::sleep(to_next_step(watch.elapsed())).await;
     }
     let label = outcome.as_ref().map_or_else(Failure::label, |_| "success");
+    if let Err(failure) = &outcome {
+        log_refusal(core, client, &input.identifier, failure);
+    }
     metrics::counter!(names::LOGINS, "outcome" => label).increment(1);
     outcome.map_err(Failure::into_error)
+}
+
+/// Writes a refused login into the log, with the name masked; of many only some. Overload is counted alone.
+fn log_refusal(core: &Core, client: &Client, typed: &str, failure: &Failure) {
+    if matches!(failure, Failure::Error(Error::Overloaded { .. })) {
+        return;
+    }
+    if let Some(left_out) = core.refused_logins.admit() {
+        let (name, reason) = (mask_name(typed.trim()), failure.label());
+        let address = client.address;
+        tracing::info!(name, reason, %address, left_out, "a login was refused");
+    }
 }
 
 async fn try_login(
