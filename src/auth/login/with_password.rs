@@ -66,11 +66,10 @@ pub async fn with_password(
     if refused {
         clock::sleep(to_next_step(watch.elapsed())).await;
     }
-    let label = outcome.as_ref().map_or_else(Failure::label, |_| "success");
+    count(&outcome);
     if let Err(failure) = &outcome {
         log_refusal(core, client, &input.identifier, failure);
     }
-    metrics::counter!(names::LOGINS, "outcome" => label).increment(1);
     outcome.map_err(Failure::into_error)
 }
 
@@ -84,6 +83,18 @@ fn log_refusal(core: &Core, client: &Client, typed: &str, failure: &Failure) {
         let address = client.address;
         tracing::info!(name, reason, %address, left_out, "a login was refused");
     }
+}
+
+fn count(outcome: &Result<LoginOutcome, Failure>) {
+    let label = match outcome {
+        Ok(LoginOutcome::SignedIn(_)) => "success",
+        Ok(LoginOutcome::SecondFactorDue(_)) => {
+            metrics::counter!(names::CHALLENGES, "outcome" => "issued").increment(1);
+            "second_factor_due"
+        }
+        Err(failure) => failure.label(),
+    };
+    metrics::counter!(names::LOGINS, "outcome" => label).increment(1);
 }
 
 async fn try_login(
