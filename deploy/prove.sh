@@ -1,6 +1,7 @@
 #!/bin/sh
 # Proofs that take longer than test.sh may: prove.sh [MINUTES]. The whole suite three times, a part of it against
-# each PostgreSQL that is promised, many times as many histories of the store and cases of each property, every bench once, each fuzz target for MINUTES (5).
+# each PostgreSQL that is promised, many times as many histories of the store, refused logins and cases of each
+# property, every bench once, each fuzz target for MINUTES (5).
 # Ends at the first thing that is wrong.
 set -eu
 . "$(dirname "$0")/checks.sh"
@@ -22,6 +23,9 @@ deploy/postgres_versions.sh
 
 begin "histories of the store"
 SALLYPORT_TEST_TIMES=50 run_tests --profile long -E 'test(/store_model/)'
+
+begin "times of refused logins"
+SALLYPORT_TEST_TIMES=17 run_tests --profile long -E 'test(/time_does_not_tell/)'
 
 begin "properties"
 PROPTEST_CASES=20000 run_tests --profile long --lib

@@ -37,7 +37,7 @@ pub use self::postgres::Postgres;
 pub use self::read::Problem;
 pub use self::redis::Redis;
 pub use self::safety::{Finding, Rule, Safety, Severity, rules};
-pub use self::second_factors::SecondFactors;
+pub use self::second_factors::{RequiredOf, SecondFactors};
 pub use self::store::{Durability, Store};
 pub use self::telemetry::{LogFormat, Telemetry};
 pub use self::tokens::Tokens;

@@ -26,6 +26,7 @@ pub(crate) mod notifications;
 pub mod permission;
 pub mod principal;
 mod problem;
+mod sampler;
 pub(crate) mod sealing;
 mod single_flight;
 
@@ -36,6 +37,7 @@ pub use health::{Health, Status, examine, is_alive};
 pub use limits::Limit;
 pub use principal::{ApiKeyPrincipal, Caller, Principal};
 pub use problem::{ProblemKind, ProblemRow, problems};
+pub use sampler::Sampler;
 pub use single_flight::SingleFlight;
 
 use std::sync::Arc;
@@ -50,6 +52,11 @@ use crate::outbound::{LocalOutbox, Outbound};
 use crate::store::Store;
 pub use crate::store::{Durability, Verdict};
 
+/// Most lines of the log about refused logins.
+const REFUSED_LOGINS_PER_SECOND: u32 = 20;
+/// Most audit entries about names that no account has. Limits bound what one address can cause; this bounds all.
+const UNKNOWN_NAMES_PER_SECOND: u32 = 10;
+
 /// Stores, keys, clock and settings of all use cases. One for the whole process, behind an `Arc`.
 pub struct Core {
     pub(crate) store: Store,
@@ -63,6 +70,10 @@ pub struct Core {
     pub(crate) settings: Settings,
     /// Sessions whose last use is being written.
     pub(crate) session_uses: SingleFlight<SessionId>,
+    /// Lines of the log about refused logins.
+    pub(crate) refused_logins: Sampler,
+    /// Audit entries about names that no account has.
+    pub(crate) unknown_names: Sampler,
     /// Login attempts whose password has not been compared yet.
     pub(crate) login_attempts: limits::in_flight::InFlight,
 }
@@ -102,6 +113,8 @@ impl Core {
             clock,
             settings,
             session_uses: SingleFlight::default(),
+            refused_logins: Sampler::new(REFUSED_LOGINS_PER_SECOND),
+            unknown_names: Sampler::new(UNKNOWN_NAMES_PER_SECOND),
             login_attempts: limits::in_flight::InFlight::default(),
         }
     }

@@ -38,7 +38,7 @@ pub use id::{
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
 pub use job::Job;
 pub use network::{Network, wide_network};
-pub use password::{Password, PasswordError};
+pub use password::{ForbiddenWords, Password, PasswordError};
 pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use rotation::{Presented, Rotation, Successor};
 pub use sent_codes::{SentCode, SentCodes};

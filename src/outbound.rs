@@ -161,6 +161,7 @@ mod tests {
             message: Message::LoginCode {
                 code: format!("{number:06}"),
                 minutes: 5,
+                logged_in: false,
             },
         }
     }

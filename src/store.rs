@@ -298,12 +298,22 @@ impl Store {
         self.0.find_indexed(name).await
     }
 
-    /// The other half, for a name that Redis does not know: asks PostgreSQL, and has Redis remember.
+    /// The other half, for a name that Redis does not know: asks PostgreSQL, and has Redis remember name and account.
+    /// It waits for two questions whatever the answers are, and remembers no name that nobody has.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: never "no such user" when nobody knows.
     pub async fn find_stored(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
         self.0.find_stored(name).await
+    }
+
+    /// Asks PostgreSQL what it is asked for a name that Redis does not know, and takes no notice of the answers:
+    /// a refusal shall take as long for a name that Redis knows.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn ask_stored(&self, name: &Identifier, account: UserId) -> Result<(), Error> {
+        self.0.ask_stored(name, account).await
     }
 
     /// Forgets that a name leads to an account, which does not have it any more. [`Store::find_user`] asks PostgreSQL

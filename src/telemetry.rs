@@ -7,5 +7,5 @@ pub mod names;
 mod process;
 
 pub use self::logs::start_logs;
-pub use self::mask::mask_email;
+pub use self::mask::mask_name;
 pub use self::metrics::Metrics;

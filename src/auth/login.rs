@@ -34,4 +34,6 @@ pub struct SignedIn {
     pub device_token: Option<DeviceToken>,
     /// Number of backup codes left, after one was used.
     pub backup_codes_left: Option<usize>,
+    /// Whether a second factor must be set up before anything else.
+    pub owes_second_factor: bool,
 }

@@ -11,6 +11,7 @@ mod reauthenticate;
 mod reseal;
 mod reset;
 mod send_code;
+mod shown_code;
 mod trial;
 mod verify;
 mod verify_backup_code;
@@ -26,6 +27,6 @@ pub use methods::{
 pub use reauthenticate::{Reproof, reauthenticate};
 pub use reseal::{reseal, run_reseal};
 pub use reset::reset;
-pub use send_code::{CodePosted, send_code};
+pub use send_code::{CodePosted, send_code, send_reauthentication_code};
 pub use verify::{Verification, verify};
 pub use verify_backup_code::verify_backup_code;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::form::{DAY, LIFETIME, Number, SECOND, Span, Switch, Text};
+use super::form::{Choice, DAY, LIFETIME, Number, SECOND, Span, Switch, Text};
 use super::setting::settings;
 
 settings! {
@@ -22,8 +22,29 @@ settings! {
         device_ttl: Duration = 30 * DAY, "DEVICE_TTL", LIFETIME;
         /// Whether second factors can be set up only after the e-mail address was verified.
         require_verified_email: bool = false, "REQUIRE_VERIFIED_EMAIL_FOR_2FA", Switch;
+        /// Accounts that must set a second factor up before anything else: `admins` are those with a role that
+        /// grants a permission over others.
+        required_of: RequiredOf = RequiredOf::Nobody, "REQUIRE_2FA", REQUIRED_OF;
     }
 }
+
+/// Accounts that must have a second factor (`REQUIRE_2FA`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequiredOf {
+    /// None.
+    #[default]
+    Nobody,
+    /// Those with a role that grants a permission over others.
+    Admins,
+    /// Every one.
+    All,
+}
+
+const REQUIRED_OF: Choice<RequiredOf> = Choice(&[
+    ("off", RequiredOf::Nobody),
+    ("admins", RequiredOf::Admins),
+    ("all", RequiredOf::All),
+]);
 
 const MINUTES: Span = Span(SECOND.saturating_mul(30)..=SECOND.saturating_mul(3600));
 

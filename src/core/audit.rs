@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use super::{Client, Core};
 use crate::clock::Clock;
-use crate::model::{AuditEvent, SecurityEvent, Session, SessionId, Timestamp, User, UserId};
+use crate::model::{
+    AuditEvent, AuditId, SecurityEvent, Session, SessionId, Timestamp, User, UserId,
+};
 use crate::outbound::Language;
 
 /// Time and origin of a request. Owned, since work that outlives the request writes entries too.
@@ -65,8 +67,18 @@ impl RequestContext {
     /// An entry about an account, in its partition.
     pub(crate) fn entry(&self, subject: Subject, event: &SecurityEvent) -> AuditEvent {
         let id = self.clock.new_id_in(subject.user_id.partition());
-        let mut entry = AuditEvent::new(id, event, Some(subject.user_id), self.now);
+        let mut entry = self.entry_of(id, Some(subject.user_id), event);
         entry.session_id = subject.session_id;
+        entry
+    }
+
+    /// An entry about no account, in any partition.
+    pub(crate) fn entry_without_account(&self, event: &SecurityEvent) -> AuditEvent {
+        self.entry_of(self.clock.new_id(), None, event)
+    }
+
+    fn entry_of(&self, id: AuditId, user_id: Option<UserId>, event: &SecurityEvent) -> AuditEvent {
+        let mut entry = AuditEvent::new(id, event, user_id, self.now);
         entry.ip_address = self.address();
         entry.user_agent = some(&self.client.user_agent);
         entry.request_id = some(&self.client.request_id);
@@ -122,6 +134,7 @@ mod tests {
         let failed = SecurityEvent::UserLoginFailed {
             reason: "wrong_password",
             during: "login",
+            name: None,
         };
         let entry = context.entry(user_id.into(), &failed);
         assert_eq!(entry.id.partition(), user_id.partition());

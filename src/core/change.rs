@@ -7,7 +7,7 @@
 
 use super::audit::{RequestContext, Subject};
 use super::{Core, Error, notifications};
-use crate::model::{SecurityEvent, Timestamp, User, UserId};
+use crate::model::{Challenge, ChallengeId, SecurityEvent, Timestamp, User, UserId};
 use crate::outbound::{Channel, Event, Message};
 use crate::store::{self, Class, Draft, Durability, Keys, Receipt, Record, Store};
 
@@ -108,6 +108,25 @@ pub(crate) async fn record_event(
         Ok::<_, store::Error>(())
     };
     bookkeeping(store, Class::Session, user_id, write).await
+}
+
+/// Writes an event about no account.
+///
+/// # Errors
+/// As [`commit`].
+pub(crate) async fn record_unowned_event(
+    store: &Store,
+    context: &RequestContext,
+    event: &SecurityEvent,
+) -> Result<(), store::Error> {
+    let entry = context.entry_without_account(event);
+    // A commit reads something of its partition: here a record that lives in Redis alone, and is not there.
+    let nothing = ChallengeId::from(entry.id.id());
+    let write = |_: Option<Challenge>, draft: &mut Draft| {
+        draft.audit(&entry);
+        Ok::<_, store::Error>(())
+    };
+    bookkeeping(store, Class::Session, nothing, write).await
 }
 
 impl<'a> Change<'a> {

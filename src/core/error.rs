@@ -16,6 +16,12 @@ pub enum Error {
     /// A refusal that needs no more than its row of the table.
     #[error("{}", .0.code())]
     Refused(ProblemKind),
+    /// A recent proof of identity is needed first.
+    #[error("re-authentication required")]
+    ReauthenticationRequired {
+        /// Labels of the proofs that are accepted: `password`, or those of second factors.
+        accepted: Vec<&'static str>,
+    },
     /// The caller's own limit.
     #[error("rate limited")]
     RateLimited {
@@ -57,6 +63,7 @@ impl Error {
         match self {
             Self::Invalid(_) => ProblemKind::InvalidInput.code(),
             Self::Refused(kind) => kind.code(),
+            Self::ReauthenticationRequired { .. } => ProblemKind::ReauthenticationRequired.code(),
             Self::RateLimited { .. } => ProblemKind::RateLimited.code(),
             Self::Overloaded { .. } => ProblemKind::Overloaded.code(),
             Self::StoreAway(_) => ProblemKind::Unavailable.code(),

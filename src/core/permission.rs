@@ -146,6 +146,14 @@ pub fn permits(roles: &[String], permission: Permission) -> bool {
         .any(|granted| *granted == permission)
 }
 
+/// Whether one of the roles grants any permission over others.
+#[must_use]
+pub fn is_privileged(roles: &[String]) -> bool {
+    Permission::ALL
+        .iter()
+        .any(|permission| permits(roles, *permission))
+}
+
 /// A set of scopes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(u16);
@@ -230,6 +238,14 @@ mod tests {
                 &roles(&["user", "root", "Admin", ""]),
                 *permission
             ));
+        }
+        for (names, expected) in [
+            (&["user"][..], false),
+            (&["root", "Admin"][..], false),
+            (&["user", "support"][..], true),
+            (&["admin"][..], true),
+        ] {
+            assert_eq!(is_privileged(&roles(names)), expected, "{names:?}");
         }
         let both = roles(&["user", "support"]);
         assert!(permits(&both, Permission::UsersUnlock));

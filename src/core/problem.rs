@@ -47,7 +47,9 @@ problems! {
     Forbidden 403 "forbidden" "Not allowed"
         "Use an account with the permission, or an API key with the scope.";
     ReauthenticationRequired 403 "reauthentication_required" "Recent authentication required"
-        "Prove who the person is with POST /auth/reauthenticate, then try again with the new access token.";
+        "Prove who the person is with POST /auth/reauthenticate, by one of `acceptedMethods`, then try again with the new access token.";
+    TwoFactorRequired 403 "two_factor_required" "A second factor must be set up first"
+        "Have the person set one up with POST /2fa/totp/setup (or sms, email), then try again.";
     EmailNotVerified 403 "email_not_verified" "Verify the e-mail address first"
         "Have the person verify the address, then try again.";
     CsrfFailed 403 "csrf_failed" "Cross-site request refused"

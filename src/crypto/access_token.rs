@@ -80,6 +80,7 @@ struct Signed {
     sub: UserId,
     sid: SessionId,
     iat: Timestamp,
+    nbf: Timestamp,
     exp: Timestamp,
     auth_time: Timestamp,
     amr: Vec<String>,
@@ -113,6 +114,8 @@ pub struct AccessTokens {
 /// A token of which signature, issuer and audience were verified. Times are checked at each use.
 struct Verified {
     claims: Arc<Claims>,
+    /// The later of `iat` and `nbf`.
+    not_before: Timestamp,
     key: Arc<SigningKey>,
 }
 
@@ -160,6 +163,7 @@ impl AccessTokens {
         };
         let verified = Verified {
             claims: Arc::new(claims.clone()),
+            not_before: claims.issued_at,
             key: Arc::clone(key),
         };
         self.verified.insert(cache_key(&token), Arc::new(verified));
@@ -226,7 +230,11 @@ impl AccessTokens {
         if signed.iss != self.issuer || signed.aud != self.audience {
             return Err(InvalidToken);
         }
+        if signed.sub.partition() != signed.sid.partition() {
+            return Err(InvalidToken);
+        }
         Ok(Verified {
+            not_before: signed.iat.max(signed.nbf),
             claims: Arc::new(signed.into()),
             key: Arc::clone(key),
         })
@@ -240,8 +248,12 @@ impl AccessTokens {
     }
 
     fn timely(&self, verified: &Verified, now: Timestamp) -> Result<Arc<Claims>, InvalidToken> {
-        let Verified { claims, key } = verified;
-        let begun = claims.issued_at <= now.after(self.leeway);
+        let Verified {
+            claims,
+            not_before,
+            key,
+        } = verified;
+        let begun = *not_before <= now.after(self.leeway);
         let ended = now >= claims.expires_at.after(self.leeway);
         if begun && !ended && key.window.holds(now, self.leeway) {
             Ok(Arc::clone(claims))

@@ -249,9 +249,8 @@ fn cookies_for(
 ) -> (Option<CookieToken>, Option<String>) {
     let headers = &parts.headers;
     let host = csrf::host(headers, &parts.uri);
-    let cookie = route
-        .cookie
-        .then(|| CookieToken::read(state, headers, host));
+    let cookie =
+        (route.cookie || route.replaces_session).then(|| CookieToken::read(state, headers, host));
     let device = route.device.then(|| device_cookie(state, headers, host));
     (cookie.flatten(), device.flatten())
 }

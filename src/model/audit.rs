@@ -143,15 +143,17 @@ security_events! {
     }
     /// A login, a password change or a re-authentication was refused.
     UserLoginFailed "user.login_failed" FAILED {
-        /// `wrong_password`, `disabled`, or `throttled`: the account had too many failures, and the password was not
-        /// compared.
+        /// `wrong_password`, `disabled`, `unknown_account` in an entry without an account, or `throttled`: the account had
+        /// too many failures, and the password was not compared.
         reason: &'static str = "reason",
         /// Use case: `login`, `password_change` or `reauthentication`.
         during: &'static str = "during",
+        /// Masked name that no account has.
+        name: Option<String> = "name",
     }
     /// A client logged out.
     UserLogout "user.logout" SUCCEEDED {
-        /// `logout`.
+        /// `logout`, or `replaced` by another login in the same browser.
         reason: &'static str = "reason",
     }
     /// The password changed.

@@ -1,8 +1,12 @@
 //! A password, and the rules that a new one must meet (NIST SP 800-63B-4, ASVS 6.2).
+//!
+//! Its length is counted in characters as people see them, in normal form C, so that it does not depend on how a
+//! keyboard composes them; what is hashed are the bytes as they were sent.
 
 use std::fmt;
 use std::sync::LazyLock;
 
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 /// A password in the clear. Taken exactly as sent, wiped on drop, never printed.
@@ -12,18 +16,35 @@ pub struct Password(Zeroizing<String>);
 /// Reason for the refusal of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Fewer than 8 bytes.
-    #[error("must have at least 8 bytes")]
+    /// Fewer than 8 characters.
+    #[error("must have at least 8 characters")]
     TooShort,
     /// More than 1024 bytes.
     #[error("must have at most 1024 bytes")]
     TooLong,
+    /// Nothing but spaces.
+    #[error("must not be only spaces")]
+    OnlySpaces,
     /// In the list of common passwords.
     #[error("is one of the most common passwords")]
     Common,
     /// Contains the username or the local part of the e-mail address.
     #[error("must not contain your username or e-mail address")]
     ContainsIdentifier,
+    /// Contains the name of the service.
+    #[error("must not contain the name of this service")]
+    ContainsServiceName,
+}
+
+/// Words that a new password must not be based on.
+#[derive(Clone, Copy, Debug)]
+pub struct ForbiddenWords<'a> {
+    /// Normal form of the owner's e-mail address.
+    pub email_key: &'a str,
+    /// Normal form of the owner's username.
+    pub username_key: &'a str,
+    /// Name of the service, as users know it.
+    pub service: &'a str,
 }
 
 impl PasswordError {
@@ -33,15 +54,17 @@ impl PasswordError {
         match self {
             Self::TooShort => "too_short",
             Self::TooLong => "too_long",
+            Self::OnlySpaces => "only_spaces",
             Self::Common => "common_password",
             Self::ContainsIdentifier => "contains_identifier",
+            Self::ContainsServiceName => "contains_service_name",
         }
     }
 }
 
 impl Password {
-    /// Fewest bytes (ASVS 6.2.1).
-    pub const MIN_BYTES: usize = 8;
+    /// Fewest characters (ASVS 6.2.1).
+    pub const MIN_CHARS: usize = 8;
     /// Most bytes: far beyond any passphrase (ASVS 6.2.9 asks for 64), and a bound on the work of hashing.
     pub const MAX_BYTES: usize = 1024;
     /// Fewest characters of a name that a password must not contain anywhere.
@@ -67,28 +90,34 @@ impl Password {
         self.0.len() <= Self::MAX_BYTES
     }
 
-    /// Checks a new password against the rules, for the owner of these names in their normal forms. The list of
-    /// common passwords and the names are compared without case; there are no rules of composition.
+    /// Checks a new password against the rules. The list of common passwords and the words are compared without
+    /// case; there are no rules of composition.
     ///
     /// The name in an e-mail address is the part before the `@` and before a `+`. A name of 3 or 4 characters is
     /// in many words by chance: it is refused only where too little would be left without it.
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub fn check(&self, email_key: &str, username_key: &str) -> Result<(), PasswordError> {
-        if self.0.len() < Self::MIN_BYTES {
+    pub fn check(&self, words: ForbiddenWords<'_>) -> Result<(), PasswordError> {
+        if self.0.nfc().take(Self::MIN_CHARS).count() < Self::MIN_CHARS {
             return Err(PasswordError::TooShort);
         }
         if !self.is_within_bounds() {
             return Err(PasswordError::TooLong);
         }
+        if self.0.chars().all(char::is_whitespace) {
+            return Err(PasswordError::OnlySpaces);
+        }
         let lower = Zeroizing::new(self.0.to_lowercase());
         if COMMON.binary_search(&lower.as_str()).is_ok() {
             return Err(PasswordError::Common);
         }
-        let mailbox = email_key.split(['@', '+']).next().unwrap_or_default();
-        if is_based_on(&lower, mailbox) || is_based_on(&lower, username_key) {
+        let mailbox = words.email_key.split(['@', '+']).next().unwrap_or_default();
+        if is_based_on(&lower, mailbox) || is_based_on(&lower, words.username_key) {
             return Err(PasswordError::ContainsIdentifier);
+        }
+        if is_based_on(&lower, &words.service.to_lowercase()) {
+            return Err(PasswordError::ContainsServiceName);
         }
         Ok(())
     }
@@ -99,15 +128,15 @@ fn is_based_on(lower: &str, name: &str) -> bool {
     if !lower.contains(name) {
         return false;
     }
-    let rest = lower.len() - name.len();
+    let rest = lower.chars().count() - name.chars().count();
     match name.chars().count() {
         ..Password::SHORT_NAME_CHARS => false,
-        Password::SHORT_NAME_CHARS..Password::LONG_NAME_CHARS => rest < Password::MIN_BYTES,
+        Password::SHORT_NAME_CHARS..Password::LONG_NAME_CHARS => rest < Password::MIN_CHARS,
         _ => true,
     }
 }
 
-/// Common passwords, of at least 8 bytes, in lower case, in the order of their bytes.
+/// Common passwords, of at least 8 characters, in lower case, in the order of their bytes.
 static COMMON: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
@@ -122,7 +151,11 @@ mod tests {
     use super::*;
 
     fn check_for(password: &str, email: &str, username: &str) -> Result<(), PasswordError> {
-        Password::new(password.to_owned()).check(email, username)
+        Password::new(password.to_owned()).check(ForbiddenWords {
+            email_key: email,
+            username_key: username,
+            service: "Sallyport",
+        })
     }
 
     fn check(password: &str) -> Result<(), PasswordError> {
@@ -138,17 +171,35 @@ mod tests {
     }
 
     #[test]
-    fn length_is_counted_in_bytes_as_sent() {
-        assert_eq!(check("7 bytes"), Err(PasswordError::TooShort));
-        assert_eq!(check("8 bytes!"), Ok(()));
-        assert_eq!(check("пять"), Ok(()), "four letters of two bytes");
+    fn length_is_counted_in_characters_and_bounded_in_bytes() {
+        assert_eq!(check("7 signs"), Err(PasswordError::TooShort));
+        assert_eq!(check("8 signs!"), Ok(()));
+        let four = Err(PasswordError::TooShort);
+        assert_eq!(check("пять"), four, "four letters of two bytes");
+        assert_eq!(check("🦀🦀🦀🦀"), four, "four of four bytes");
+        assert_eq!(check("e\u{301}a\u{308}o\u{308}u\u{308}"), four, "composed");
+        assert_eq!(check("восемь 8"), Ok(()));
         assert_eq!(check("\0\0\0\0\0\0\0\0"), Ok(()));
-        assert_eq!(check("        "), Ok(()), "eight spaces, as sent");
         assert_eq!(check(&"x1".repeat(512)), Ok(()));
         assert_eq!(
             check(&format!("{}y", "x1".repeat(512))),
             Err(PasswordError::TooLong)
         );
+    }
+
+    #[test]
+    fn only_spaces_of_any_kind_are_refused() {
+        for spaces in [" ".repeat(8), "\u{a0}\u{2003}\t \u{3000}   ".to_owned()] {
+            assert_eq!(check(&spaces), Err(PasswordError::OnlySpaces));
+        }
+        assert_eq!(check("       x"), Ok(()), "nothing is trimmed");
+    }
+
+    #[test]
+    fn the_name_of_the_service_is_refused() {
+        let refused = Err(PasswordError::ContainsServiceName);
+        assert_eq!(check("my-SallyPort-pass"), refused);
+        assert_eq!(check("sally and port"), Ok(()));
     }
 
     #[test]
@@ -170,7 +221,7 @@ mod tests {
         assert!(COMMON.len() > 5000);
         assert!(COMMON.is_sorted());
         for entry in COMMON.iter() {
-            assert!(entry.len() >= Password::MIN_BYTES, "{entry}");
+            assert!(entry.chars().count() >= Password::MIN_CHARS, "{entry}");
             assert_eq!(*entry, entry.to_lowercase());
             assert_eq!(check(entry), Err(PasswordError::Common));
         }

@@ -1,11 +1,11 @@
-//! Codes sent by SMS or e-mail for logins.
+//! Codes sent by SMS or e-mail for logins and re-authentications.
 //!
 //! They belong to the account, not to a challenge: a new code replaces the one before it, and neither a new
 //! code nor a new challenge gives new tries.
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChallengeId, CodesId, MethodKind, Timestamp};
+use super::{CodesId, Id, MethodKind, Timestamp};
 
 /// Tries at the codes of one method, across resends.
 const MOST_TRIES: u32 = 5;
@@ -24,8 +24,9 @@ pub struct SentCodes {
 pub struct SentCode {
     /// Method that it was sent by.
     pub kind: MethodKind,
-    /// The only challenge that it can answer.
-    pub challenge_id: ChallengeId,
+    /// The only challenge that it can complete, or the only session that it can re-authenticate.
+    #[serde(rename = "challenge_id")]
+    pub sent_for: Id,
     /// Keyed MAC of the code.
     pub mac: String,
     /// Tries at this code and those that it replaced.
@@ -52,10 +53,10 @@ impl SentCodes {
         self.sent.iter_mut().find(live)
     }
 
-    /// The method whose code was sent last for this challenge and is live.
+    /// The method whose code was sent last for this challenge or session and is live.
     #[must_use]
-    pub fn latest_for(&self, challenge: ChallengeId, now: Timestamp) -> Option<MethodKind> {
-        let live = |code: &&SentCode| code.challenge_id == challenge && now < code.expires_at;
+    pub fn latest_for(&self, sent_for: Id, now: Timestamp) -> Option<MethodKind> {
+        let live = |code: &&SentCode| code.sent_for == sent_for && now < code.expires_at;
         let latest = self
             .sent
             .iter()

@@ -40,6 +40,9 @@ pub struct Session {
     pub amr: Vec<String>,
     /// Time of the last proof; sensitive actions ask for a recent one.
     pub auth_time: Timestamp,
+    /// Time when a second factor was last shown in this session. A trusted device shows none. `None`: never.
+    #[serde(default)]
+    pub second_factor_at: Option<Timestamp>,
     /// Address of the client at its last use.
     pub ip_address: IpAddr,
     /// `User-Agent` of the client, at most 512 bytes.
@@ -108,6 +111,7 @@ impl Session {
             proof_epoch: new.user.proof_epoch,
             amr: new.amr,
             auth_time: now,
+            second_factor_at: None,
             ip_address: new.client.ip_address,
             user_agent: new.client.user_agent,
             created_at: now,
@@ -160,6 +164,11 @@ impl Session {
         }
     }
 
+    /// Notes that a second factor was shown.
+    pub fn show_second_factor(&mut self, now: Timestamp) {
+        self.second_factor_at = Some(now);
+    }
+
     /// Keeps the session live when its account ends all others: see [`User::end_sessions`].
     pub fn outlive(&mut self, user: &User) {
         self.epoch = user.session_epoch;
@@ -175,6 +184,17 @@ impl Session {
     #[must_use]
     pub fn has_proven(&self, user: &User) -> bool {
         self.proof_epoch == user.proof_epoch
+    }
+
+    /// Whether the session may change what protects the account of `user`: its owner proved who they are within
+    /// the last `ttl`, by a second factor where the account has one. A time in the future, by a clock that went
+    /// back, is within.
+    #[must_use]
+    pub fn has_recently_proven(&self, user: &User, now: Timestamp, ttl: Duration) -> bool {
+        let recent = |proven: Timestamp| now.since(proven) < ttl;
+        self.has_proven(user)
+            && recent(self.auth_time)
+            && (!user.two_factor_enabled || self.second_factor_at.is_some_and(recent))
     }
 
     /// Whether the session of `user` is live at `now`.

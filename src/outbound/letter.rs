@@ -75,12 +75,15 @@ impl fmt::Debug for Letter {
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// A code that completes a login.
+    /// A code that completes a login, or proves again who somebody is.
     LoginCode {
         /// The six digits.
         code: String,
         /// Validity, in minutes.
         minutes: u64,
+        /// Whether its owner is logged in, and proves again who they are.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        logged_in: bool,
     },
     /// A code that proves that a number or an address is the user's own.
     EnrolmentCode {
@@ -143,11 +146,15 @@ pub enum Event {
         /// The second factor.
         method: Method,
     },
+    /// A refresh token was used twice, and its session ended by that.
+    RefreshTokenReused,
+    /// The token of a trusted device was used twice, and its trust ended by that.
+    DeviceTokenReused,
     /// The last second factor was removed: the password is enough now.
     SecondFactorsOff,
     /// There is a new set of backup codes; the old one is void.
     BackupCodesRegenerated,
-    /// A backup code was used to log in.
+    /// A backup code was used, to log in or to prove again who somebody is.
     BackupCodeUsed {
         /// Number of codes that are left.
         left: u32,
@@ -205,6 +212,7 @@ mod tests {
         let code = Message::LoginCode {
             code: "123456".to_owned(),
             minutes: 5,
+            logged_in: false,
         };
         let json = serde_json::to_string(&letter(code)).expect("serializes");
         insta::assert_snapshot!(json, @r#"{"id":"01a1f8b8-733b-7707-8707-070707070707","channel":"sms","language":"de","message":{"login_code":{"code":"123456","minutes":5}}}"#);
@@ -234,6 +242,7 @@ mod tests {
         let letter = letter(Message::LoginCode {
             code: String::new(),
             minutes: 1,
+            logged_in: false,
         });
         assert_eq!(letter.written_at().micros(), 1_795_174_200_123_000);
     }

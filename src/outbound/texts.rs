@@ -25,6 +25,7 @@ pub(super) struct Text {
 #[derive(Clone, Copy)]
 enum Purpose {
     Login,
+    Reauthentication,
     Enrolment,
 }
 
@@ -55,8 +56,17 @@ pub(super) fn write(letter: &Letter, host: &str) -> Text {
         Language::German => &german::German,
     };
     match &letter.message {
-        Message::LoginCode { code, minutes } => {
-            write_code(words, letter.channel, Purpose::Login, code, *minutes, host)
+        Message::LoginCode {
+            code,
+            minutes,
+            logged_in,
+        } => {
+            let purpose = if *logged_in {
+                Purpose::Reauthentication
+            } else {
+                Purpose::Login
+            };
+            write_code(words, letter.channel, purpose, code, *minutes, host)
         }
         Message::EnrolmentCode { code, minutes } => {
             let purpose = Purpose::Enrolment;

@@ -14,9 +14,8 @@ use sha2::Sha256;
 use super::Error;
 use super::tables::unique_name;
 use crate::model::{Id, Identifier, IdentifierKind, User, UserId};
-use crate::store::engine::read::ABSENT;
 use crate::store::inner::Inner;
-use crate::store::record::Record;
+use crate::store::record::{Record, RecordRef};
 use crate::store::redis::Op;
 
 /// A claim whose registration dies goes away after this.
@@ -132,20 +131,16 @@ impl Inner {
     }
 
     /// See [`crate::store::Store::find_stored`].
-    pub(crate) async fn find_stored(&self, name: &Identifier) -> Result<Option<UserId>, Error> {
-        let absent = self.absent_id(name);
-        let now = self.clock.now();
-        if self
-            .absent
-            .get(&absent)
-            .is_some_and(|(until, _)| now < until)
-        {
-            return Ok(None);
-        }
+    pub(crate) async fn find_stored(
+        self: &Arc<Self>,
+        name: &Identifier,
+    ) -> Result<Option<UserId>, Error> {
         let Some(owner) = self.postgres.user_of(name).await? else {
-            self.absent.insert(absent, (now.after(ABSENT), 0));
+            self.ask_stored_account(self.clock.new_id()).await?;
             return Ok(None);
         };
+        // A cold account comes back beside the question that is asked of every name.
+        tokio::try_join!(self.one::<User>(owner), self.ask_stored_account(owner))?;
         // Only where nobody claimed the name meanwhile.
         let _ = self
             .redis
@@ -159,6 +154,17 @@ impl Inner {
         Ok(Some(owner))
     }
 
+    /// See [`crate::store::Store::ask_stored`].
+    pub(crate) async fn ask_stored(&self, name: &Identifier, account: UserId) -> Result<(), Error> {
+        self.postgres.user_of(name).await?;
+        self.ask_stored_account(account).await
+    }
+
+    async fn ask_stored_account(&self, account: UserId) -> Result<(), Error> {
+        self.postgres.row(RecordRef::of::<User>(account)).await?;
+        Ok(())
+    }
+
     /// Removes entries that are still their owner's.
     pub(crate) async fn release(&self, names: &[Identifier], owner: Id) {
         for name in names {
@@ -168,12 +174,6 @@ impl Inner {
                 .run::<i64>(Op::Release, vec![key], vec![Value::from(owner.to_string())])
                 .await;
         }
-    }
-
-    /// Stands for a name among the ids that PostgreSQL did not have.
-    fn absent_id(&self, name: &Identifier) -> Id {
-        let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.digest(name);
-        Id::from_bytes(id)
     }
 
     fn index_key_of(&self, name: &Identifier) -> String {

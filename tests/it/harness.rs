@@ -3,6 +3,7 @@
 mod answer;
 mod client;
 mod letters;
+mod postgres_proxy;
 pub mod records;
 mod second_factors;
 mod server;
@@ -13,6 +14,7 @@ mod tracking_proxy;
 pub use answer::{Answer, texts};
 pub use client::{Anonymous, FIREFOX, HalfLoggedIn, LoggedIn, PASSWORD};
 pub use letters::code_in;
+pub use postgres_proxy::PostgresProxy;
 pub use second_factors::AuthenticatorApp;
 pub use server::{Options, TestServer, cases, cheap_hashing, eventually};
 pub use store_servers::OwnStores;

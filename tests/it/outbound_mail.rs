@@ -119,7 +119,12 @@ fn letter(language: Language, message: Message) -> Letter {
 
 fn code() -> Letter {
     let code = "123456".to_owned();
-    letter(Language::English, Message::LoginCode { code, minutes: 5 })
+    let message = Message::LoginCode {
+        code,
+        minutes: 5,
+        logged_in: false,
+    };
+    letter(Language::English, message)
 }
 
 fn label(outcome: Result<(), Undelivered>) -> &'static str {

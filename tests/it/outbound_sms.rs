@@ -169,6 +169,7 @@ fn letter(language: Language) -> Letter {
         message: Message::LoginCode {
             code: "123456".to_owned(),
             minutes: 5,
+            logged_in: false,
         },
     }
 }

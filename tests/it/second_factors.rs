@@ -4,6 +4,8 @@ mod bounds;
 mod enrolment;
 mod locks;
 mod login;
+mod proofs;
+mod required;
 mod sent_codes;
 mod set_up;
 mod upkeep;

@@ -98,17 +98,16 @@ async fn live(stores: &TestStores, server: &TestServer) -> Vec<String> {
     let mut secrets: Vec<String> = [PASSWORD, WRONG, NEXT, PHONE].map(str::to_owned).into();
     secrets.push(PHONE[1..].to_owned());
     secrets.extend(secrets_of(&first));
-    let (more, device) = live_with_factors(stores, server, &LoggedIn::of(&first)).await;
+    let (more, device, spare) = live_with_factors(stores, server, &LoggedIn::of(&first)).await;
     secrets.extend(more);
     let login = json!({ "username": "alice", "password": PASSWORD, "deviceToken": device });
     let second = server.in_body("POST /auth/login", &login).await.ok();
     secrets.extend(secrets_of(&second));
     let third = server.refresh(&second.data("refreshToken")).await.ok();
     secrets.push(third.data("refreshToken")["refresh_".len()..].to_owned());
-    LoggedIn::of(&third)
-        .change_password(PASSWORD, NEXT)
-        .await
-        .ok();
+    let proof = json!({ "code": spare, "method": "backup_code" });
+    let proven = LoggedIn::of(&third).reauthenticate(&proof).await;
+    proven.change_password(PASSWORD, NEXT).await.ok();
     let contents = stores.contents().await;
     look_into_redis(&contents, &secrets);
     secrets.extend(codes_of_letters(server, &contents).await);
@@ -134,7 +133,7 @@ async fn live_with_factors(
     stores: &TestStores,
     server: &TestServer,
     alice: &LoggedIn,
-) -> (Vec<String>, String) {
+) -> (Vec<String>, String, String) {
     let setup = alice.send("POST /2fa/totp/setup", None).await.ok();
     let app = AuthenticatorApp::scan(&stores.clock, &setup);
     let url = setup.data("otpauthUrl");
@@ -157,7 +156,8 @@ async fn live_with_factors(
     let trust = json!({ "code": code, "trustDevice": true });
     let by_app = half.send("POST /2fa/verify", trust).await.ok();
     secrets.extend(secrets_of(&by_app));
-    (secrets, by_app.data("deviceToken"))
+    let spare = app.backup_codes[1].clone();
+    (secrets, by_app.data("deviceToken"), spare)
 }
 
 /// Lets letters out now, and returns the codes that stood in them.

@@ -28,6 +28,9 @@ const RECENT: &[&str] = &[
     "POST /api/2fa/email/verify-setup",
     "DELETE /api/2fa/methods/{id}",
     "POST /api/2fa/backup-codes/generate",
+    "DELETE /api/2fa/devices",
+    "PATCH /api/2fa/devices/{id}",
+    "DELETE /api/2fa/devices/{id}",
 ];
 /// Past `RECENT_AUTH_TTL`, and within the life of an access token.
 const STALE: Duration = Duration::from_secs(601);

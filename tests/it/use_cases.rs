@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport::auth::{second_factor, session};
-use sallyport::core::{Client, Error, Language, ProblemKind, RateLimitVerdicts};
+use sallyport::core::{Client, Error, Language, RateLimitVerdicts};
 use sallyport::crypto::{HashTime, Keys};
 
 use crate::harness::{Kind, Options, TestServer, TestStores};
@@ -33,10 +33,7 @@ async fn a_right_that_was_lost_after_the_check_is_missed_in_the_commit_itself() 
     recent.expect("has just proven who it is");
     alice.enable_totp(&stores.clock).await;
     let late = second_factor::remove_totp(&server.core, &client, &checked).await;
-    assert!(matches!(
-        late,
-        Err(Error::Refused(ProblemKind::ReauthenticationRequired))
-    ));
+    assert!(matches!(late, Err(Error::ReauthenticationRequired { .. })));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::model::{
     Authenticator, Challenge, ChallengeClosed, ChallengeId, DeviceId, Factors, Partition,
     SecurityEvent, Session, Timestamp, TrustedDevice, User, UserId,
 };
+use crate::outbound::Event;
 use crate::store::Class;
 
 /// A second factor is due.
@@ -124,7 +125,10 @@ impl LoginAttempt<'_> {
             }
             TokenVerdict::Reused(device) => {
                 let event = SecurityEvent::DeviceTokenReused { device: device.id };
-                change.record(user.id, &event).put(&device);
+                change
+                    .record(user.id, &event)
+                    .put(&device)
+                    .notify(&user, Event::DeviceTokenReused)?;
                 self.challenge(user, factors, change)
             }
             TokenVerdict::Worthless => self.challenge(user, factors, change),

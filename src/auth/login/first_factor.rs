@@ -4,7 +4,7 @@
 use super::challenge::ask_for_second_factor;
 use super::{LoginOutcome, SignedIn};
 use crate::auth::session::presented_token::PresentedToken;
-use crate::auth::session::{self, access_token, refresh_token};
+use crate::auth::session::{self, access_token, owes_second_factor, refresh_token};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
 use crate::core::{Client, Core, Durability, Error};
@@ -96,6 +96,7 @@ pub(crate) fn signed_in(
     SignedIn {
         access_token: access_token(core, &user, session),
         refresh_token: refresh_token(core, session, newest),
+        owes_second_factor: owes_second_factor(core, &user),
         user,
         durability,
         device_token: None,

@@ -10,6 +10,7 @@ use crate::core::{Caller, Client, Core, Error, ProblemKind, change};
 use crate::crypto::{HashError, HashPermit, Verified};
 use crate::model::{Password, SecurityEvent, User};
 use crate::store;
+use crate::telemetry::mask_name;
 
 /// A password that shall prove an account.
 pub(crate) struct Evidence<'a> {
@@ -83,10 +84,11 @@ impl Failure {
     }
 }
 
-/// Reserves in the account's limits too, reads the account, compares the password.
+/// Reserves in the account's limits too, reads the account, compares the password. A refusal is still to be recorded,
+/// see [`record_failure`].
 ///
 /// # Errors
-/// [`Failure::Refused`] for the one reason that it is; [`Failure::Error`] when nothing was compared.
+/// [`Failure::Refused`] for the one reason that it is; [`Failure::Error`] when nothing could be compared.
 pub(super) async fn prove_password(
     core: &Core,
     client: &Client,
@@ -97,17 +99,15 @@ pub(super) async fn prove_password(
     let reserve = failure_limits::reserve_by_account(core, client, reservation, subject);
     let (reservation, user) = tokio::join!(reserve, account(core, subject));
     let reservation = reservation?;
-    let compared = match user {
-        Ok(user) => {
-            let compared = compare(user, subject, evidence.password, evidence.permit).await;
-            if reservation.may_compare() {
-                compared
-            } else {
-                never_compared(compared)
-            }
-        }
-        Err(error) => Err(error.into()),
+    // An account that cannot be read costs the same hash, and counts the same, as one that is not there.
+    let (user, unread) = match user {
+        Ok(user) => (user, None),
+        Err(error) => (None, Some(error)),
     };
+    let mut compared = compare(user, subject, evidence.password, evidence.permit).await;
+    if !reservation.may_compare() {
+        compared = never_compared(compared);
+    }
     match compared {
         Ok((user, rehashed)) => Ok(Proof {
             user,
@@ -116,7 +116,9 @@ pub(super) async fn prove_password(
         }),
         Err(Failure::Refused(reason)) => {
             reservation.fail(client);
-            record_failure(core, client, subject, reason, evidence.during);
+            if let Some(error) = unread {
+                return Err(error.into());
+            }
             Err(Failure::Refused(reason))
         }
         Err(Failure::Error(error)) => {
@@ -147,9 +149,12 @@ pub(crate) async fn prove_again(
     let subject = LoginSubject::of(&caller.user);
     let session = caller.session.id;
     let reservation = failure_limits::reserve_by_session(core, client, session).await?;
-    let proof = prove_password(core, client, reservation, &subject, evidence)
-        .await
-        .map_err(Failure::into_error)?;
+    let during = evidence.during;
+    let proof = prove_password(core, client, reservation, &subject, evidence).await;
+    if let Err(Failure::Refused(reason)) = &proof {
+        record_failure(core, client, &subject, *reason, during);
+    }
+    let proof = proof.map_err(Failure::into_error)?;
     failure_limits::release(core, client, proof.reservation).await;
     Ok(proof.user)
 }
@@ -208,9 +213,9 @@ async fn verify(
     }
 }
 
-/// Records a failure against an account. Beside the answer and not before it, because nothing is written
-/// for a name that no account has, and the difference must not be felt.
-fn record_failure(
+/// Records a failure against an account, or against a name that no account has; of those only some while there are
+/// many. Beside the answer and not before it: the difference must not be felt.
+pub(super) fn record_failure(
     core: &Core,
     client: &Client,
     subject: &LoginSubject,
@@ -218,16 +223,24 @@ fn record_failure(
     during: &'static str,
 ) {
     let user_id = match subject {
-        LoginSubject::Account { id, .. } if reason != Reason::UnknownAccount => *id,
-        _ => return,
+        LoginSubject::Account { id, .. } if reason != Reason::UnknownAccount => Some(*id),
+        _ => None,
     };
+    if user_id.is_none() && core.unknown_names.admit().is_none() {
+        return;
+    }
+    let name = subject.name().filter(|_| user_id.is_none());
     let event = SecurityEvent::UserLoginFailed {
         reason: reason.label(),
         during,
+        name: name.map(mask_name),
     };
     let (store, context) = (core.store.clone(), RequestContext::new(core, client));
     tokio::spawn(async move {
-        let recorded = change::record_event(&store, &context, user_id, &event).await;
+        let recorded = match user_id {
+            Some(id) => change::record_event(&store, &context, id, &event).await,
+            None => change::record_unowned_event(&store, &context, &event).await,
+        };
         if let Err(error) = recorded {
             tracing::warn!(%error, "a failed login was not recorded");
         }

@@ -6,7 +6,9 @@ use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Changed};
 use crate::core::{Client, Core, Durability, Error, FieldError, hash_admission};
 use crate::crypto::HashPermit;
-use crate::model::{Email, Identifier, Password, SecurityEvent, User, UserId, Username};
+use crate::model::{
+    Email, ForbiddenWords, Identifier, Password, SecurityEvent, User, UserId, Username,
+};
 use crate::store::{self, Claim, Class};
 use crate::telemetry::names;
 
@@ -48,7 +50,7 @@ async fn try_register(
     client: &Client,
     input: Registration,
 ) -> Result<SignedIn, Error> {
-    let applicant = check(input)?;
+    let applicant = check(input, &core.settings.second_factors.totp_issuer)?;
     let permit = hash_admission::admit(core, client)?;
     let user_id: UserId = core.clock.new_id();
     let names = [
@@ -127,13 +129,14 @@ async fn settle(committed: Result<Changed<()>, Error>, claim: Claim) -> Result<D
 }
 
 /// Checks all fields, so that the client learns of every mistake at once.
-fn check(input: Registration) -> Result<Applicant, Error> {
+fn check(input: Registration, service: &str) -> Result<Applicant, Error> {
     let email = Email::parse(&input.email);
     let username = Username::parse(&input.username);
-    let password = input.password.check(
-        email.as_ref().map_or("", Email::key),
-        username.as_ref().map_or("", Username::key),
-    );
+    let password = input.password.check(ForbiddenWords {
+        email_key: email.as_ref().map_or("", Email::key),
+        username_key: username.as_ref().map_or("", Username::key),
+        service,
+    });
     match (email, username, password) {
         (Ok(email), Ok(username), Ok(())) => Ok(Applicant {
             email,
@@ -162,7 +165,7 @@ mod tests {
             username: username.to_owned(),
             password: Password::new(password.to_owned()),
         };
-        match check(input) {
+        match check(input, "Sallyport") {
             Ok(_) => Vec::new(),
             Err(Error::Invalid(errors)) => errors.iter().map(|e| (e.field, e.code)).collect(),
             Err(error) => panic!("{error}"),

@@ -54,6 +54,14 @@ impl LoginSubject {
         }
     }
 
+    /// The name that was typed, in its normal form.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Account { called, .. } => called.as_ref().map(|name| name.key.as_str()),
+            Self::Name(name) => name.split_once(':').map(|(_, key)| key),
+        }
+    }
+
     /// Subject of its limit.
     pub(super) fn bucket_subject(&self) -> Subject {
         match self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::failure_limits::{self, FailureReservation};
 use super::first_factor::{FirstFactor, Step, after_first_factor};
-use super::prove_password::{Evidence, Failure, Proof, Reason, prove_password};
+use super::prove_password::{Evidence, Failure, Proof, Reason, prove_password, record_failure};
 use super::subject::{self, LoginSubject};
 use super::{ChallengeIssued, SignedIn};
 use crate::auth::device::trust::{self, TokenVerdict};
@@ -13,15 +13,18 @@ use crate::clock::{self, Stopwatch};
 use crate::core::{Client, Core, Error, Limit, hash_admission, limits};
 use crate::model::{DeviceId, Identifier, Password, UserId};
 use crate::store;
-use crate::telemetry::names;
+use crate::telemetry::{mask_name, names};
 
 /// Proofs of one login. A password that changes meanwhile is proven again: once for a rehash by a parallel login,
 /// once for a change, once to spare.
 const MAX_PROOFS: usize = 3;
 
-/// Refusals leave at multiples of this after the login began. A name that no account has costs a question to
-/// PostgreSQL more, an account an audit entry: up to a few milliseconds, which many measurements would
-/// show. The step is several times that, and about one hash: it delays a refusal by half a hash on
+/// Name of the use case in audit entries of failures.
+const DURING: &str = "login";
+
+/// Refusals leave at multiples of this after the login began. All of them wait for the same questions to
+/// PostgreSQL and for one hash; what else differs (an entry of the index, an audit entry) takes up to a few
+/// milliseconds. The step is several times that, and about one hash: it delays a refusal by half a hash on
 /// average and a success by nothing.
 const REFUSAL_STEP: Duration = Duration::from_millis(25);
 
@@ -47,7 +50,9 @@ pub enum LoginOutcome {
 ///
 /// # Errors
 /// [`ProblemKind::InvalidCredentials`](crate::core::ProblemKind::InvalidCredentials) for an unknown account, a wrong password and a disabled account alike;
-/// [`Error::RateLimited`] after too many failures with this identifier or from this address, or too many logins; [`Error::Overloaded`], [`Error::StoreAway`].
+/// [`Error::RateLimited`] after too many failures with this identifier or from this address, or too many logins;
+/// [`Error::Overloaded`]; [`Error::StoreAway`] with Redis away, and with PostgreSQL away for a name that Redis does not
+/// know.
 pub async fn with_password(
     core: &Core,
     client: &Client,
@@ -55,11 +60,30 @@ pub async fn with_password(
 ) -> Result<LoginOutcome, Error> {
     let watch = Stopwatch::start();
     let outcome = try_login(core, client, &input).await;
-    if matches!(outcome, Err(Failure::Refused(_))) {
+    let refused = matches!(
+        outcome,
+        Err(Failure::Refused(_) | Failure::Error(Error::StoreAway(_)))
+    );
+    if refused {
         clock::sleep(to_next_step(watch.elapsed())).await;
     }
     count(&outcome);
+    if let Err(failure) = &outcome {
+        log_refusal(core, client, &input.identifier, failure);
+    }
     outcome.map_err(Failure::into_error)
+}
+
+/// Writes a refused login into the log, with the name masked; of many only some. Overload is counted alone.
+fn log_refusal(core: &Core, client: &Client, typed: &str, failure: &Failure) {
+    if matches!(failure, Failure::Error(Error::Overloaded { .. })) {
+        return;
+    }
+    if let Some(left_out) = core.refused_logins.admit() {
+        let (name, reason) = (mask_name(typed.trim()), failure.label());
+        let address = client.address;
+        tracing::info!(name, reason, %address, left_out, "a login was refused");
+    }
 }
 
 fn count(outcome: &Result<LoginOutcome, Failure>) {
@@ -82,14 +106,21 @@ async fn try_login(
     let mut permit = hash_admission::admit(core, client)?;
     for _ in 0..MAX_PROOFS {
         let device = trust::present(core, client, input.device_token.as_deref());
-        let (reservation, subject) =
-            find_subject(core, client, &input.identifier, device.as_ref()).await?;
+        let found = find_subject(core, client, &input.identifier, device.as_ref()).await?;
+        let (reservation, target) = found;
         let evidence = Evidence {
             password: &input.password,
             permit: &mut permit,
-            during: "login",
+            during: DURING,
         };
-        let proof = prove_password(core, client, reservation, &subject, evidence).await?;
+        let proof = prove_password(core, client, reservation, &target.subject, evidence).await;
+        let proof = match proof {
+            Err(Failure::Refused(reason)) => {
+                drop(permit);
+                return Err(refuse(core, client, target, reason).await);
+            }
+            other => other?,
+        };
         match sign_in(core, client, proof, device).await? {
             Step::Done(outcome) => return Ok(outcome),
             Step::Inactive => return Err(Failure::Refused(Reason::Disabled)),
@@ -101,6 +132,33 @@ async fn try_login(
     }))
 }
 
+/// The subject of a login attempt, and how it was found.
+struct Target {
+    subject: LoginSubject,
+    /// The name, if the identifier can be one.
+    name: Option<Identifier>,
+    /// Whether PostgreSQL was asked for it.
+    asked_stored: bool,
+    /// PostgreSQL could not say whether there is an account.
+    unanswered: Option<store::Error>,
+}
+
+/// The refusal of an attempt. What PostgreSQL was not asked before the hash it is asked now, whatever it answers: so a
+/// refusal waits for the same questions and one hash, whoever is named. Only then is the failure recorded, or its
+/// way to PostgreSQL would be in the way of the questions about some names and not of others.
+async fn refuse(core: &Core, client: &Client, target: Target, reason: Reason) -> Failure {
+    if let Some(error) = target.unanswered {
+        return error.into();
+    }
+    if let (LoginSubject::Account { id, .. }, Some(name)) = (&target.subject, &target.name)
+        && !target.asked_stored
+    {
+        let _ = core.store.ask_stored(name, *id).await;
+    }
+    record_failure(core, client, &target.subject, reason, DURING);
+    Failure::Refused(reason)
+}
+
 /// Finds the account of a typed identifier, else counts the identifier itself. Redis's index is asked while the
 /// limits are, PostgreSQL only once they allow it.
 async fn find_subject(
@@ -108,14 +166,20 @@ async fn find_subject(
     client: &Client,
     typed: &str,
     device: Option<&PresentedToken>,
-) -> Result<(FailureReservation, LoginSubject), Error> {
+) -> Result<(FailureReservation, Target), Error> {
     let name = Identifier::parse_login(typed);
     if let (Some(device), Some(name)) = (device, &name)
         && let Some(id) = owner_of(core, device, name).await?
     {
         let reservation = failure_limits::reserve_by_device(core, client, device.opened.id).await?;
         let called = Some(name.clone());
-        return Ok((reservation, LoginSubject::Account { id, called }));
+        let target = Target {
+            subject: LoginSubject::Account { id, called },
+            name: Some(name.clone()),
+            asked_stored: false,
+            unanswered: None,
+        };
+        return Ok((reservation, target));
     }
     let identifier = subject::normal_form(name.as_ref(), typed);
     let reserve = failure_limits::reserve_by_identifier(core, client, &identifier);
@@ -128,17 +192,28 @@ async fn find_subject(
         }
         reservation => reservation?,
     };
-    let account = match (indexed, &name) {
-        (Ok(None), Some(name)) => core.store.find_stored(name).await,
-        (indexed, _) => indexed,
-    };
-    match account {
-        Ok(account) => Ok((reservation, LoginSubject::named(name, typed, account))),
+    let indexed = match indexed {
+        Ok(indexed) => indexed,
         Err(error) => {
             failure_limits::release(core, client, reservation).await;
-            Err(error.into())
+            return Err(error.into());
         }
-    }
+    };
+    let (account, asked_stored) = match (indexed, &name) {
+        (None, Some(name)) => (core.store.find_stored(name).await, true),
+        (indexed, _) => (Ok(indexed), false),
+    };
+    let (account, unanswered) = match account {
+        Ok(account) => (account, None),
+        Err(error) => (None, Some(error)),
+    };
+    let target = Target {
+        subject: LoginSubject::named(name.clone(), typed, account),
+        name,
+        asked_stored,
+        unanswered,
+    };
+    Ok((reservation, target))
 }
 
 /// Owner of the trusted device, when that is the account meant. Outsiders fill the limits of an identifier and of

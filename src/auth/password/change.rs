@@ -6,7 +6,7 @@ use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
 use crate::core::{Caller, Client, Core, Durability, Error, FieldError, Limit};
 use crate::core::{hash_admission, limits};
-use crate::model::{Password, SecurityEvent, Session, Timestamp, User};
+use crate::model::{ForbiddenWords, Password, SecurityEvent, Session, Timestamp, User};
 use crate::outbound::Event;
 use crate::store::Class;
 use crate::telemetry::names;
@@ -30,8 +30,12 @@ pub async fn change(
     caller: &Caller,
     input: PasswordChange,
 ) -> Result<Durability, Error> {
-    let (email, username) = (&caller.user.email_key, &caller.user.username_key);
-    (input.new.check(email, username))
+    let words = ForbiddenWords {
+        email_key: &caller.user.email_key,
+        username_key: &caller.user.username_key,
+        service: &core.settings.second_factors.totp_issuer,
+    };
+    (input.new.check(words))
         .map_err(|e| Error::Invalid(vec![FieldError::password("newPassword", e)]))?;
     let mut permit = hash_admission::admit(core, client)?;
     let evidence = Evidence {

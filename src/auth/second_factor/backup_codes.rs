@@ -30,7 +30,7 @@ pub async fn count(core: &Core, caller: &Caller) -> Result<usize, Error> {
 /// [`require_recent`](crate::auth::session::require_recent)).
 ///
 /// # Errors
-/// [`ProblemKind::TwoFactorNotEnabled`]; [`ProblemKind::ReauthenticationRequired`] when another session changed the
+/// [`ProblemKind::TwoFactorNotEnabled`]; [`Error::ReauthenticationRequired`] when another session changed the
 /// factors meanwhile; [`Error::RateLimited`], since a set costs ten hashes; [`Error::Overloaded`].
 pub async fn regenerate(
     core: &Core,

@@ -17,8 +17,8 @@ use crate::core::change::{self, Change};
 use crate::core::{Caller, Client, Core, Error, FieldError, ProblemKind, sealing};
 use crate::crypto::{TotpSecret, draw_backup_codes};
 use crate::model::{
-    BackupCode, Email, Enrolment, MethodId, MethodKind, PhoneNumber, Proof, SixDigits, Timestamp,
-    User,
+    BackupCode, Email, Enrolment, Factors, MethodId, MethodKind, PhoneNumber, Proof, SixDigits,
+    Timestamp, User,
 };
 use crate::outbound::Message;
 use crate::store::Class;
@@ -48,7 +48,7 @@ struct Sending<'a> {
 /// The caller has proven recently who they are (see [`require_recent`](crate::auth::session::require_recent)).
 ///
 /// # Errors
-/// [`ProblemKind::EmailNotVerified`] where that is required; [`ProblemKind::ReauthenticationRequired`] when another
+/// [`ProblemKind::EmailNotVerified`] where that is required; [`Error::ReauthenticationRequired`] when another
 /// session changed the factors meanwhile; [`Error::StoreAway`].
 pub async fn set_up_totp(
     core: &Core,
@@ -207,10 +207,10 @@ async fn propose(
     enrolment: &Enrolment,
     sending: Option<Sending<'_>>,
 ) -> Result<(), Error> {
-    type Records = (SessionRecords, Option<Enrolment>);
-    let decide = |(pair, _): Records, change: &mut Change<'_>| {
+    type Records = ((SessionRecords, Option<Factors>), Option<Enrolment>);
+    let decide = |((pair, factors), _): Records, change: &mut Change<'_>| {
         let (session, user) = session::live(pair, change.now())?;
-        require_proof(&session, &user)?;
+        require_proof(&session, &user, factors.as_ref())?;
         may_enrol(core, &user)?;
         change.put_fleeting(enrolment);
         if let Some(Sending { destination, code }) = &sending {
@@ -220,7 +220,7 @@ async fn propose(
         }
         Ok(())
     };
-    let keys = (caller.keys(), enrolment.id);
+    let keys = ((caller.keys(), caller.user.id.factors()), enrolment.id);
     let committed = change::commit(core, context, Class::Session, keys, decide).await;
     committed.map(|_| ())
 }

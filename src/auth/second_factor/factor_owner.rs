@@ -3,7 +3,7 @@
 //! Trusted devices end, and so does every other session's right to sensitive actions; the owner is told;
 //! an entry is written. The session that made the change keeps its right.
 
-use super::verify::write_codes;
+use super::shown_code::write_codes;
 use crate::auth::session::{self, SessionRecords, require_proof};
 use crate::core::change::Change;
 use crate::core::{Caller, Error};
@@ -52,10 +52,10 @@ impl FactorOwner {
     /// case; that no other session changed the factors since is checked here, in the commit.
     ///
     /// # Errors
-    /// [`ProblemKind::Unauthenticated`](crate::core::ProblemKind::Unauthenticated), [`ProblemKind::ReauthenticationRequired`](crate::core::ProblemKind::ReauthenticationRequired).
+    /// [`ProblemKind::Unauthenticated`](crate::core::ProblemKind::Unauthenticated), [`Error::ReauthenticationRequired`].
     pub(super) fn proven(records: OwnerRecords, now: Timestamp) -> Result<Self, Error> {
         let owner = Self::live(records, now)?;
-        require_proof(&owner.session, &owner.user)?;
+        require_proof(&owner.session, &owner.user, Some(&owner.factors))?;
         Ok(owner)
     }
 
@@ -109,7 +109,7 @@ mod tests {
         let refused = proven(&changed);
         assert!(matches!(
             refused,
-            Err(Error::Refused(ProblemKind::ReauthenticationRequired))
+            Err(Error::ReauthenticationRequired { .. })
         ));
 
         let mut revoked = user;

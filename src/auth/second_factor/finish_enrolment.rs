@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::enrolment::{count_enrolment, purpose};
 use super::factor_owner::{self, FactorOwner, OwnerKeys, OwnerRecords};
-use super::verify::totp_secret;
+use super::shown_code::totp_secret;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Refusal};
 use crate::core::{
@@ -207,6 +207,7 @@ fn write_enabled(
     let sealed_with = sealing::sealed_with(core, &enrolment.secret);
     let method = method(enrolment, step, now);
     owner.factors.enable(method, sealed_with, now);
+    owner.session.show_second_factor(now);
     owner.void_code(kind);
     if let Some(CodeSet { phc_prefix, tags }) = fresh.cloned() {
         owner.factors.renew_backup_codes(phc_prefix, tags, now);

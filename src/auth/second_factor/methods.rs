@@ -70,7 +70,7 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<MethodList, Error> {
 ///
 /// # Errors
 /// [`ProblemKind::NotFound`] for an unknown id and for another account's; [`Error::Invalid`] for `enabled:
-/// false`; [`ProblemKind::ReauthenticationRequired`] for `enabled: true` without a recent proof.
+/// false`; [`Error::ReauthenticationRequired`] for `enabled: true` without a recent proof.
 pub async fn change(
     core: &Core,
     client: &Client,
@@ -108,7 +108,7 @@ pub async fn change(
 /// Removes a method. With the last one the backup codes go, and logins ask for no second factor.
 ///
 /// # Errors
-/// [`ProblemKind::NotFound`] for an unknown id and for another account's; [`ProblemKind::ReauthenticationRequired`]
+/// [`ProblemKind::NotFound`] for an unknown id and for another account's; [`Error::ReauthenticationRequired`]
 /// when another session changed the factors meanwhile.
 pub async fn remove(
     core: &Core,
@@ -162,7 +162,7 @@ async fn remove_selected(
 /// Forgets the failures of a method that they disabled. Those of any other stay: only its own success
 /// clears them.
 fn unlock(owner: &mut FactorOwner, kind: MethodKind, change: &mut Change<'_>) -> Result<(), Error> {
-    require_proof(&owner.session, &owner.user)?;
+    require_proof(&owner.session, &owner.user, Some(&owner.factors))?;
     let method = owner.factors.method_mut(kind);
     let Some(method) = method.filter(|method| !method.strikes.allow()) else {
         return Ok(());

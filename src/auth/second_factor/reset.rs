@@ -1,7 +1,7 @@
 //! The end of all second factors of an account whose owner has lost them, by an operator who has made sure of who
 //! they are.
 
-use super::verify::write_codes;
+use super::shown_code::write_codes;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
 use crate::core::{Core, Durability, Error, ProblemKind};

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::factor_owner::{self, FactorOwner, OwnerRecords};
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
+use super::shown_code::write_codes;
 use super::trial::require_trial;
-use super::verify::write_codes;
 use crate::core::audit::{RequestContext, Subject};
 use crate::core::change::{self, Change};
 use crate::core::limits::CodeSend;
-use crate::core::{Client, Core, Error, ProblemKind, limits, sealing};
+use crate::core::{Caller, Client, Core, Error, ProblemKind, limits, sealing};
 use crate::model::{
-    Authenticator, Email, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent, SentCode,
-    SixDigits, Timestamp, UserId, masked_email, masked_phone,
+    Authenticator, Email, Factors, Id, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent,
+    SentCode, SentCodes, SixDigits, Timestamp, UserId, masked_email, masked_phone,
 };
 use crate::outbound::{Channel, Message};
 use crate::store::Class;
@@ -49,6 +50,8 @@ pub(super) enum Purpose {
     Enrolment,
     /// Its destination was shown to be the account's.
     Login,
+    /// The same, of a caller who is logged in.
+    Reauthentication,
 }
 
 impl Purpose {
@@ -56,6 +59,7 @@ impl Purpose {
         match self {
             Self::Enrolment => "enrolment",
             Self::Login => "login",
+            Self::Reauthentication => "reauthentication",
         }
     }
 }
@@ -125,7 +129,8 @@ async fn send_login_code(
     require_channel(core, kind)?;
     let presented = PresentedChallenge::open(core, client, temp_token, None).await?;
     let open = presented.admit(core.store.read(presented.keys()).await?)?;
-    let method = sendable(&open, kind, presented.now)?;
+    require_tries(&open)?;
+    let method = sendable(&open.factors, &open.codes, kind, presented.now)?;
     let destination = destination(core, method)?;
     let enqueue = enqueue_login_code(core, client, &presented, method.id, &destination);
     let (user_id, purpose) = (presented.user_id, Purpose::Login);
@@ -154,16 +159,21 @@ async fn enqueue_login_code(
 ) -> Result<(), Error> {
     let kind = destination.kind;
     let code = core.one_time_codes.draw();
-    let sent = sent_code(core, presented, kind, &code);
+    let sent = sent_code(core, presented.id.id(), kind, &code, presented.now);
     let context = RequestContext::new(core, client);
     let decide = |records: ChallengeRecords, change: &mut Change<'_>| {
         let mut open = presented.admit(records)?;
-        if sendable(&open, kind, presented.now)?.id != method_id {
+        require_tries(&open)?;
+        if sendable(&open.factors, &open.codes, kind, presented.now)?.id != method_id {
             return Err(Error::Refused(ProblemKind::MethodNotAvailable).into());
         }
         open.codes.replace(sent.clone(), presented.now);
         write_codes(&open.codes, change);
-        let message = |code, minutes| Message::LoginCode { code, minutes };
+        let message = |code, minutes| Message::LoginCode {
+            code,
+            minutes,
+            logged_in: false,
+        };
         let user_id = open.user.id;
         enqueue_code(core, user_id, destination, &code, message, change)?;
         record_code_sent(user_id, kind, Purpose::Login, change);
@@ -174,20 +184,88 @@ async fn enqueue_login_code(
     committed.map(|_| ())
 }
 
+/// Sends a code by which the caller proves again who they are, in the place of the one before, whose tries it
+/// inherits.
+///
+/// # Errors
+/// As [`send_code`], the challenge apart.
+pub async fn send_reauthentication_code(
+    core: &Core,
+    client: &Client,
+    caller: &Caller,
+    kind: MethodKind,
+) -> Result<CodePosted, Error> {
+    let sent = send_again(core, client, caller, kind).await;
+    count_code(kind, &sent);
+    sent
+}
+
+async fn send_again(
+    core: &Core,
+    client: &Client,
+    caller: &Caller,
+    kind: MethodKind,
+) -> Result<CodePosted, Error> {
+    require_channel(core, kind)?;
+    let context = RequestContext::new(core, client);
+    let (keys, now) = (factor_owner::keys(caller), context.now);
+    let owner = FactorOwner::live(core.store.read(keys).await?, now)?;
+    let method = sendable(&owner.factors, &owner.codes, kind, now)?;
+    let destination = destination(core, method)?;
+    let code = core.one_time_codes.draw();
+    let sent = sent_code(core, caller.session.id.id(), kind, &code, now);
+    let decide = |records: OwnerRecords, change: &mut Change<'_>| {
+        let mut owner = FactorOwner::live(records, now)?;
+        if sendable(&owner.factors, &owner.codes, kind, now)?.id != method.id {
+            return Err(Error::Refused(ProblemKind::MethodNotAvailable).into());
+        }
+        owner.codes.replace(sent.clone(), now);
+        write_codes(&owner.codes, change);
+        let message = |code, minutes| Message::LoginCode {
+            code,
+            minutes,
+            logged_in: true,
+        };
+        enqueue_code(core, owner.user.id, &destination, &code, message, change)?;
+        record_code_sent(&owner.session, kind, Purpose::Reauthentication, change);
+        Ok(())
+    };
+    let enqueue = async {
+        let committed = change::commit(core, &context, Class::Session, keys, decide).await;
+        committed.map(|_| ())
+    };
+    let (user_id, purpose) = (caller.user.id, Purpose::Reauthentication);
+    within_send_limits(
+        core,
+        client,
+        user_id,
+        purpose,
+        &destination,
+        Box::pin(enqueue),
+    )
+    .await?;
+    Ok(CodePosted {
+        method: kind,
+        hint: destination.hint(),
+        expires_in: core.settings.second_factors.code_ttl,
+    })
+}
+
+/// A code that was just sent for a challenge or a session.
 fn sent_code(
     core: &Core,
-    presented: &PresentedChallenge,
+    sent_for: Id,
     kind: MethodKind,
     code: &SixDigits,
+    now: Timestamp,
 ) -> SentCode {
-    let row = presented.id.id();
     SentCode {
         kind,
-        challenge_id: presented.id,
-        mac: core.one_time_codes.mac(row, kind.label(), code),
+        sent_for,
+        mac: core.one_time_codes.mac(sent_for, kind.label(), code),
         tries: 0,
-        sent_at: presented.now,
-        expires_at: presented.now.after(core.settings.second_factors.code_ttl),
+        sent_at: now,
+        expires_at: now.after(core.settings.second_factors.code_ttl),
     }
 }
 
@@ -284,16 +362,27 @@ pub(super) async fn within_send_limits<T>(
     enqueued
 }
 
-/// The method that a code may be sent by now.
-fn sendable(open: &OpenChallenge, kind: MethodKind, now: Timestamp) -> Result<&Method, Error> {
-    if !open.challenge.has_tries() {
-        return Err(Error::Refused(ProblemKind::ChallengeExpired));
+/// Refuses a challenge that no code could complete any more.
+fn require_tries(open: &OpenChallenge) -> Result<(), Error> {
+    if open.challenge.has_tries() {
+        Ok(())
+    } else {
+        Err(Error::Refused(ProblemKind::ChallengeExpired))
     }
-    require_trial(&open.factors, Authenticator::Method(kind), now)?;
-    let method = open.factors.method(kind);
+}
+
+/// The method that a code may be sent by now.
+fn sendable<'a>(
+    factors: &'a Factors,
+    codes: &SentCodes,
+    kind: MethodKind,
+    now: Timestamp,
+) -> Result<&'a Method, Error> {
+    require_trial(factors, Authenticator::Method(kind), now)?;
+    let method = factors.method(kind);
     let method = method.ok_or(ProblemKind::MethodNotAvailable)?;
     let live = |code: &&SentCode| code.kind == kind && now < code.expires_at;
-    let spent = open.codes.sent.iter().find(live);
+    let spent = codes.sent.iter().find(live);
     match spent.filter(|code| !code.has_tries()) {
         Some(code) => Err(Error::RateLimited {
             retry_after: code.expires_at.since(now),

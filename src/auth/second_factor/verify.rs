@@ -6,17 +6,15 @@
 
 use super::outcome::Outcome;
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
-use super::trial::require_trial;
+use super::shown_code::{ShownCode, write_codes};
 use crate::auth::device::trust::{self, Trust};
 use crate::auth::login::{SignedIn, login_event, signed_in};
 use crate::auth::session;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Changed, Refusal};
-use crate::core::{Client, Core, Durability, Error, Limit, ProblemKind, limits, sealing};
-use crate::crypto::{TotpSecret, step_at};
+use crate::core::{Client, Core, Durability, Error, Limit, ProblemKind, limits};
 use crate::model::{
-    Authenticator, Factors, MethodId, MethodKind, SecurityEvent, SentCodes, Session, SixDigits,
-    Timestamp, TrustedDevice, User,
+    Authenticator, Factors, MethodKind, SecurityEvent, Session, SixDigits, TrustedDevice, User,
 };
 use crate::outbound::Event;
 use crate::store::Class;
@@ -68,21 +66,17 @@ async fn verify_code(
     let context = RequestContext::new(core, client);
     let decide = |records: ChallengeRecords, change: &mut Change<'_>| {
         let mut open = presented.admit(records)?;
-        let kind = open.method(input.method, presented.now)?;
+        let shown = ShownCode {
+            core,
+            code: &code,
+            shown_for: open.challenge.id.id(),
+            now: presented.now,
+        };
+        let kind = shown.method(input.method, &open.factors, &open.codes)?;
         *method = Some(kind);
         open.challenge.count_try()?;
-        let right = match kind {
-            MethodKind::Totp => shows_totp(
-                core,
-                &mut open.factors,
-                &code,
-                presented.now,
-                change.lost_at(),
-            )?,
-            MethodKind::Sms | MethodKind::Email => {
-                shows_sent_code(core, &mut open, kind, &code, presented.now)
-            }
-        };
+        let (factors, codes) = (&mut open.factors, &mut open.codes);
+        let right = shown.is_right(kind, factors, codes, change.lost_at())?;
         write_codes(&open.codes, change);
         let authenticator = Authenticator::Method(kind);
         if right {
@@ -117,59 +111,6 @@ async fn verify_code(
     Ok(tokens(core, client, value, &presented, durability))
 }
 
-/// Whether a code is one of the account's authenticator app that was not used before. Then its step is, and
-/// every step before it. `lost_at`: see [`Change::lost_at`].
-pub(super) fn shows_totp(
-    core: &Core,
-    factors: &mut Factors,
-    code: &SixDigits,
-    now: Timestamp,
-    lost_at: Timestamp,
-) -> Result<bool, Error> {
-    let skew = core.settings.second_factors.totp_skew_steps;
-    let Some(method) = factors.method_mut(MethodKind::Totp) else {
-        return Ok(false);
-    };
-    let secret = totp_secret(core, method.id, &method.secret)?;
-    // A code used shortly before Redis lost its state may look unused: only later steps count.
-    let lost = (method.created_at < lost_at).then(|| step_at(lost_at) + i64::from(skew));
-    let after = method.last_step.max(lost.unwrap_or(i64::MIN));
-    let step = secret.matching_step(code, now, skew, after);
-    if let Some(step) = step {
-        method.last_step = step;
-    }
-    Ok(step.is_some())
-}
-
-/// The secret of an authenticator app, enabled or on its way to be.
-pub(super) fn totp_secret(core: &Core, id: MethodId, sealed: &str) -> Result<TotpSecret, Error> {
-    let opened = sealing::unseal(core, sealing::method_secret(id), sealed)?;
-    let unusable = || Error::Internal(format!("the secret of method {id} is no secret"));
-    TotpSecret::from_bytes(&opened).ok_or_else(unusable)
-}
-
-/// Whether a code is the one that was sent last, for this challenge, with tries left.
-fn shows_sent_code(
-    core: &Core,
-    open: &mut OpenChallenge,
-    kind: MethodKind,
-    code: &SixDigits,
-    now: Timestamp,
-) -> bool {
-    let sent = open.codes.live(kind, now);
-    let Some(sent) = sent.filter(|sent| sent.has_tries()) else {
-        return false;
-    };
-    sent.count_try();
-    let row = sent.challenge_id.id();
-    let codes = &core.one_time_codes;
-    let right = row == open.challenge.id.id() && codes.matches(row, kind.label(), code, &sent.mac);
-    if right {
-        open.codes.drop_code(kind);
-    }
-    right
-}
-
 /// Writes a login that a second factor completes: the challenge is removed, the session begins, and where it was
 /// requested the device is trusted.
 pub(super) fn complete(
@@ -185,7 +126,8 @@ pub(super) fn complete(
         authenticator.reference(),
     ];
     let now = change.now();
-    let session = session::start(core, &open.user, &presented.first, client, &amr, now);
+    let mut session = session::start(core, &open.user, &presented.first, client, &amr, now);
+    session.show_second_factor(now);
     open.factors.succeed(authenticator, now);
     change.remove(&open.challenge);
     let method = authenticator.label();
@@ -277,29 +219,5 @@ pub(super) fn tokens(
         device_token: device.map(|(device, new)| trust::first_token(core, device, new)),
         backup_codes_left: completed.backup_codes_left,
         ..signed_in(core, completed.user, &completed.session, newest, durability)
-    }
-}
-
-impl OpenChallenge {
-    /// The method that a code is of.
-    fn method(&self, wanted: Option<MethodKind>, now: Timestamp) -> Result<MethodKind, Error> {
-        let sent = || self.codes.latest_for(self.challenge.id, now);
-        let first = || match self.factors.asked_first() {
-            Some(Authenticator::Method(kind)) => Some(kind),
-            Some(Authenticator::BackupCode) | None => None,
-        };
-        let kind = wanted.or_else(sent).or_else(first);
-        let kind = kind.ok_or(ProblemKind::MethodNotAvailable)?;
-        require_trial(&self.factors, Authenticator::Method(kind), now)?;
-        Ok(kind)
-    }
-}
-
-/// Writes the codes that were sent to an account, or removes the record when none is left.
-pub(super) fn write_codes(codes: &SentCodes, change: &mut Change<'_>) {
-    if codes.sent.is_empty() {
-        change.remove(codes);
-    } else {
-        change.put_fleeting(codes);
     }
 }

@@ -11,16 +11,40 @@ use crate::auth::login::SignedIn;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Changed, Refusal};
 use crate::core::{Client, Core, Error, Limit, ProblemKind, hash_admission, limits};
-use crate::model::{Authenticator, BackupCode, SecurityEvent};
+use crate::model::{Authenticator, BackupCode, Factors, SecurityEvent, Timestamp};
 use crate::outbound::Event;
 use crate::store::{Class, Draft};
 
 /// A try that was counted.
-struct Counted {
+pub(super) struct Counted {
     /// Salt and parameters of the set that it was counted against.
-    phc_prefix: String,
+    pub(super) phc_prefix: String,
     /// Whether it is the failure that disables the set, if it is wrong.
-    locked: bool,
+    pub(super) locked: bool,
+}
+
+impl Counted {
+    /// Counts a try as a failure of the set.
+    ///
+    /// # Errors
+    /// As [`require_trial`].
+    pub(super) fn count(factors: &mut Factors, now: Timestamp) -> Result<Self, Error> {
+        require_trial(factors, Authenticator::BackupCode, now)?;
+        let codes = factors.backup.as_mut();
+        let codes = codes.ok_or(ProblemKind::MethodNotAvailable)?;
+        Ok(Self {
+            locked: codes.strikes.strike(now),
+            phc_prefix: codes.phc_prefix.clone(),
+        })
+    }
+
+    /// Uses the code with this tag up; `false` when there is none in the set that the try was counted against.
+    /// Disabled meanwhile or not: the try was counted while the set took codes.
+    pub(super) fn consume(&self, factors: &mut Factors, tag: &str) -> bool {
+        let codes = factors.backup.as_mut();
+        let codes = codes.filter(|codes| codes.phc_prefix == self.phc_prefix);
+        codes.is_some_and(|codes| codes.consume(tag))
+    }
 }
 
 /// Completes a login with a backup code, which is used up.
@@ -53,13 +77,7 @@ async fn count_try(core: &Core, presented: &PresentedChallenge) -> Result<Counte
     let decide = |records: ChallengeRecords, draft: &mut Draft| {
         let mut open = presented.admit(records)?;
         open.challenge.count_try()?;
-        require_trial(&open.factors, Authenticator::BackupCode, presented.now)?;
-        let backup = open.factors.backup.as_mut();
-        let codes = backup.ok_or(ProblemKind::MethodNotAvailable)?;
-        let counted = Counted {
-            locked: codes.strikes.strike(presented.now),
-            phc_prefix: codes.phc_prefix.clone(),
-        };
+        let counted = Counted::count(&mut open.factors, presented.now)?;
         draft.put(&open.challenge);
         draft.put(&open.factors);
         Ok::<_, Error>(counted)
@@ -77,10 +95,7 @@ async fn decide(
     let context = RequestContext::new(core, client);
     let decide = |records: ChallengeRecords, change: &mut Change<'_>| {
         let mut open = presented.admit(records)?;
-        let codes = open.factors.backup.as_mut();
-        let codes = codes.filter(|codes| codes.phc_prefix == counted.phc_prefix);
-        // Disabled meanwhile or not: this try was counted while the set took codes.
-        if codes.is_some_and(|codes| codes.consume(tag)) {
+        if counted.consume(&mut open.factors, tag) {
             return Ok(write_login(core, client, open, presented, change)?);
         }
         let (authenticator, during) = (Authenticator::BackupCode, "login");

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::RequiredOf;
+use crate::core::permission::is_privileged;
 use crate::core::{Caller, Client, Core, Error, Limit, ProblemKind, change, limits};
 use crate::crypto::Claims;
 use crate::model::{Session, Timestamp, User};
@@ -69,10 +71,11 @@ async fn live_session(
 /// Refuses a caller whose last proof of identity is older than `RECENT_AUTH_TTL`: both what the token
 /// says and what the session says must be recent, so that neither an older token of a session that was
 /// proven again nor a session that lost its state passes. A proof from before another session changed
-/// the second factors is none.
+/// the second factors is none. Where the account has a second factor, one must have been shown: neither the
+/// password nor a trusted device opens what protects the account.
 ///
 /// # Errors
-/// [`ProblemKind::ReauthenticationRequired`]; [`Error::StoreAway`] when that cannot be known.
+/// [`Error::ReauthenticationRequired`]; [`Error::StoreAway`] when that cannot be known.
 pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
     let Caller {
         user,
@@ -81,8 +84,7 @@ pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
     } = caller;
     let (now, ttl) = (core.clock.now(), core.settings.tokens.recent_auth_ttl);
     let proven = |session: &Session, user: &User| {
-        let proven = claims.auth_time.min(session.auth_time);
-        session.has_proven(user) && is_recent(proven, now, ttl)
+        now.since(claims.auth_time) < ttl && session.has_recently_proven(user, now, ttl)
     };
     if proven(session, user) {
         return Ok(());
@@ -91,7 +93,37 @@ pub async fn require_recent(core: &Core, caller: &Caller) -> Result<(), Error> {
     let looked_up = Box::pin(core.store.look_up(session.id, user.id));
     match looked_up.await? {
         (Some(session), Some(user)) if proven(&session, &user) => Ok(()),
-        _ => Err(Error::Refused(ProblemKind::ReauthenticationRequired)),
+        _ => {
+            let factors = core.store.read(user.id.factors()).await?;
+            Err(super::reauthentication_required(factors.as_ref()))
+        }
+    }
+}
+
+/// Whether an account has no second factor although `REQUIRE_2FA` asks it for one.
+#[must_use]
+pub fn owes_second_factor(core: &Core, user: &User) -> bool {
+    let required = match core.settings.second_factors.required_of {
+        RequiredOf::Nobody => false,
+        RequiredOf::Admins => is_privileged(&user.roles),
+        RequiredOf::All => true,
+    };
+    required && !user.two_factor_enabled
+}
+
+/// Refuses a caller who owes a second factor.
+///
+/// # Errors
+/// [`ProblemKind::TwoFactorRequired`]; [`Error::StoreAway`] when that cannot be known.
+pub async fn require_set_up(core: &Core, caller: &Caller) -> Result<(), Error> {
+    if !owes_second_factor(core, &caller.user) {
+        return Ok(());
+    }
+    // The cached account may be from before a set-up that another instance finished a moment ago.
+    let looked_up = Box::pin(core.store.look_up(caller.session.id, caller.user.id));
+    match looked_up.await?.1 {
+        Some(user) if !owes_second_factor(core, &user) => Ok(()),
+        _ => Err(Error::Refused(ProblemKind::TwoFactorRequired)),
     }
 }
 
@@ -133,29 +165,10 @@ fn is_stale(session: &Session, now: Timestamp) -> bool {
     session.deleted_at.is_none() && now.since(session.last_used_at) >= TOUCH_AFTER
 }
 
-/// Whether a proof is of the last `ttl`. One from the future, by a clock that went back, is.
-fn is_recent(proven: Timestamp, now: Timestamp, ttl: Duration) -> bool {
-    now.since(proven) < ttl
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::fixtures::{alice, session_of, start};
-
-    #[test]
-    fn a_proof_is_recent_for_exactly_its_time() {
-        let ttl = Duration::from_mins(10);
-        let proven = Timestamp::from_micros(1_795_000_000_000_000);
-        let end = proven.after(ttl);
-        assert!(is_recent(proven, proven, ttl));
-        assert!(is_recent(
-            proven,
-            Timestamp::from_micros(end.micros() - 1),
-            ttl
-        ));
-        assert!(!is_recent(proven, end, ttl));
-    }
 
     #[test]
     fn a_use_is_written_once_a_minute_and_never_of_what_is_over() {

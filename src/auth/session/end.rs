@@ -7,6 +7,7 @@ use crate::core::change::{self, Change};
 use crate::core::{Caller, Client, Core, Durability, Error, ProblemKind};
 use crate::crypto::TokenKind;
 use crate::model::{SecurityEvent, Session, SessionId, Timestamp, User};
+use crate::outbound::Event;
 use crate::store::Class;
 use crate::telemetry::names;
 
@@ -18,16 +19,19 @@ pub(super) struct Ending<'a> {
     event: SecurityEvent,
     /// Label in metrics.
     reason: &'static str,
+    /// Notice to `owner`.
+    told: Option<Event>,
 }
 
 impl<'a> Ending<'a> {
-    fn by_logout(id: SessionId) -> Self {
-        let reason = "logout";
+    /// `reason`: `logout`, or `replaced` by another login in the same browser.
+    fn by_logout(id: SessionId, reason: &'static str) -> Self {
         Self {
             id,
             owner: None,
             event: SecurityEvent::UserLogout { reason },
             reason,
+            told: None,
         }
     }
 
@@ -42,17 +46,19 @@ impl<'a> Ending<'a> {
                 keep_current: None,
             },
             reason,
+            told: None,
         }
     }
 
-    /// A refresh token was used twice.
-    pub(super) fn reused(id: SessionId) -> Self {
+    /// A refresh token of `owner` was used twice, which they are told.
+    pub(super) fn reused(id: SessionId, owner: &'a User) -> Self {
         let reason = "reuse";
         Self {
             id,
-            owner: None,
+            owner: Some(owner),
             event: SecurityEvent::SessionRefreshReused { reason },
             reason,
+            told: Some(Event::RefreshTokenReused),
         }
     }
 
@@ -64,6 +70,7 @@ impl<'a> Ending<'a> {
             owner: None,
             event: SecurityEvent::SessionStateLost { reason },
             reason,
+            told: None,
         }
     }
 }
@@ -83,8 +90,22 @@ pub async fn logout(
     let by_access = access_token.and_then(|text| session_of_access_token(core, text));
     let other = by_access.filter(|id| Some(*id) != by_refresh);
     for id in by_refresh.into_iter().chain(other) {
-        end(core, &context, Ending::by_logout(id)).await?;
+        end(core, &context, Ending::by_logout(id, "logout")).await?;
     }
+    Ok(())
+}
+
+/// Ends the session of a refresh token whose cookie another login has just replaced: nobody could log it out any
+/// more.
+///
+/// # Errors
+/// As [`logout`].
+pub async fn end_replaced(core: &Core, client: &Client, refresh_token: &str) -> Result<(), Error> {
+    let Some(id) = session_of_refresh_token(core, refresh_token) else {
+        return Ok(());
+    };
+    let context = RequestContext::new(core, client);
+    end(core, &context, Ending::by_logout(id, "replaced")).await?;
     Ok(())
 }
 
@@ -157,7 +178,10 @@ pub(super) async fn end(
         let Some(session) = ended(session, ending.owner, change.now()) else {
             return Ok(false);
         };
-        change.record(&session, &ending.event).put(&session);
+        let recorded = change.record(&session, &ending.event).put(&session);
+        if let (Some(owner), Some(told)) = (ending.owner, &ending.told) {
+            recorded.notify(owner, told.clone())?;
+        }
         Ok(true)
     };
     let changed = change::commit(core, context, Class::Restrict, ending.id, decide).await?;

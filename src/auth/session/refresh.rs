@@ -27,8 +27,8 @@ enum RefreshOutcome {
     Rotated(Box<(User, Session)>),
     /// It was the one before, in time: the newest is returned again.
     Again(Box<(User, Session)>),
-    /// It was used before.
-    Reused,
+    /// It was used before, by whoever has a copy of this account's token.
+    Reused(Box<User>),
     /// It is newer than what the store holds.
     Ahead,
     /// The session is over.
@@ -68,8 +68,8 @@ async fn try_refresh(
             Ok(("rotated", Some(refreshed)))
         }
         RefreshOutcome::Again(pair) => Ok(("grace", refreshed_again(core, &pair, &presented))),
-        RefreshOutcome::Reused => {
-            end_family(core, client, Ending::reused(session_id)).await?;
+        RefreshOutcome::Reused(owner) => {
+            end_family(core, client, Ending::reused(session_id, &owner)).await?;
             Ok(("reused", None))
         }
         RefreshOutcome::Ahead => {
@@ -147,7 +147,7 @@ fn decide(
             RefreshOutcome::Rotated(Box::new((user, session)))
         }
         Rotation::Grace => RefreshOutcome::Again(Box::new((user, session))),
-        Rotation::Reused => RefreshOutcome::Reused,
+        Rotation::Reused => RefreshOutcome::Reused(Box::new(user)),
         Rotation::Ahead => RefreshOutcome::Ahead,
     }
 }
@@ -212,8 +212,9 @@ mod tests {
         let same = token(&session, 1, "first", "curl/8");
         let again = RefreshOutcome::Again(Box::new((user.clone(), session.clone())));
         assert_eq!(outcome(&same, &session, &user), again, "nothing changes");
+        let reused = RefreshOutcome::Reused(Box::new(user.clone()));
         let other = token(&session, 1, "first", "Firefox");
-        assert_eq!(outcome(&other, &session, &user), RefreshOutcome::Reused);
+        assert_eq!(outcome(&other, &session, &user), reused);
         let mut late = token(&session, 1, "first", "curl/8");
         late.now = start().after(GRACE);
         assert_eq!(
@@ -223,7 +224,7 @@ mod tests {
         );
         let mut used = session.clone();
         used.note_use_of_newest(start());
-        assert_eq!(outcome(&late, &used, &user), RefreshOutcome::Reused);
+        assert_eq!(outcome(&late, &used, &user), reused);
     }
 
     #[test]

@@ -342,3 +342,41 @@ fn acr_tells_whether_a_second_factor_was_shown() {
         assert_eq!(issued(&["pwd", second]), "urn:sallyport:acr:2fa");
     }
 }
+
+#[test]
+fn a_token_does_not_count_before_its_nbf() {
+    let keys = for_tests(NOW);
+    let tokens = AccessTokens::new(&keys, &settings());
+    let mut payload = payload(&tokens.issue(&claims()));
+    let begin = NOW.after(5 * MINUTE);
+    payload["nbf"] = serde_json::json!(begin);
+    let key = keys.active(NOW);
+    let token = signed(key, &payload, &footer(key), IMPLICIT_ASSERTION);
+    let leeway = Duration::from_secs(30);
+    // Twice each: the second time from memory.
+    for (now, valid) in [
+        (NOW, false),
+        (NOW, false),
+        (minus(begin, leeway), true),
+        (begin, true),
+        (minus(begin, leeway + Duration::from_micros(1)), false),
+    ] {
+        assert_eq!(tokens.verify(&token, now).is_ok(), valid, "{now}");
+    }
+}
+
+#[test]
+fn a_token_whose_account_and_session_cannot_belong_together_is_refused() {
+    let keys = for_tests(NOW);
+    let tokens = AccessTokens::new(&keys, &settings());
+    let claims = claims();
+    let mut payload = payload(&tokens.issue(&claims));
+    let own = claims.user_id.partition();
+    let other = crate::model::Partition::all().find(|one| *one != own);
+    let session = claims.session_id.id().in_partition(other.expect("many"));
+    payload["sid"] = serde_json::json!(session);
+    let key = keys.active(NOW);
+    let token = signed(key, &payload, &footer(key), IMPLICIT_ASSERTION);
+    assert!(tokens.verify(&token, NOW).is_err());
+    assert!(tokens.verify_expired(&token).is_err());
+}

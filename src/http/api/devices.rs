@@ -24,6 +24,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Trust no device any more",
         )
         .described("Every device has to show a second factor at its next login.")
+        .open_to(RecentUser)
         .gives::<RemovedDevicesData>(200)
         .refuses(&[Kind::OutcomeUnknown]),
     Route::patch("/2fa/devices/:id", handler!(rename))
@@ -33,11 +34,13 @@ pub(crate) const ROUTES: &[Route] = &[
             "Call a trusted device by another name",
         )
         .described("The name is for its owner alone. Spaces and control characters are tidied up.")
+        .open_to(RecentUser)
         .gives::<DeviceData>(200)
         .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
     Route::delete("/2fa/devices/:id", handler!(remove))
         .titled(Tag::SecondFactor, "removeDevice", "Trust a device no more")
         .described("It has to show a second factor at its next login.")
+        .open_to(RecentUser)
         .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
 ];
 

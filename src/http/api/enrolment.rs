@@ -39,6 +39,7 @@ pub(crate) const ROUTES: &[Route] = &[
              a code of the app. Both are shown this once. A new proposal replaces the one before.",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<TotpSetupData>(200)
         .refuses(&[Kind::EmailNotVerified, Kind::OutcomeUnknown]),
     Route::post("/2fa/totp/verify-setup", handler!(verify_totp))
@@ -52,6 +53,7 @@ pub(crate) const ROUTES: &[Route] = &[
              other sessions have to prove again who they are before anything sensitive.",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<EnabledData>(200)
         .refuses(ENROLMENT),
     Route::post("/2fa/sms/setup", handler!(set_up_sms))
@@ -65,6 +67,7 @@ pub(crate) const ROUTES: &[Route] = &[
              it.",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<CodePostedData>(200)
         .refuses(&[
             Kind::NumberNotServed,
@@ -82,6 +85,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Shows that codes arrive there. The first method of an account also gives backup codes.",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<EnabledData>(200)
         .refuses(ENROLMENT),
     Route::post("/2fa/email/setup", handler!(set_up_email))
@@ -95,6 +99,7 @@ pub(crate) const ROUTES: &[Route] = &[
              it. It need not be the account's own.",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<CodePostedData>(200)
         .refuses(PROPOSAL),
     Route::post("/2fa/email/verify-setup", handler!(verify_email))
@@ -107,6 +112,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Shows that codes arrive there. The first method of an account also gives backup codes.",
         )
         .open_to(RecentUser)
+        .opens_before_set_up()
         .gives::<EnabledData>(200)
         .refuses(ENROLMENT),
 ];

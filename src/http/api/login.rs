@@ -22,6 +22,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::post("/auth/login", handler!(login)
     .open_to(Public)
     .limited_by(Limit::LoginFailures)
     .hashes()
+    .replaces_session()
     .knows_devices()
     .gives::<LoginData>(200)
     .refuses(&[Kind::InvalidCredentials, Kind::OutcomeUnknown])];
@@ -72,6 +73,9 @@ pub(crate) struct SignedInData<'a> {
     /// Backup codes that are left, after one was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     backup_codes_left: Option<usize>,
+    /// Only where a second factor must be set up: until then every other route answers `two_factor_required`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    two_factor_setup_required: bool,
 }
 
 /// The password was right, and a second factor is due. There is no session yet.
@@ -141,10 +145,12 @@ pub(crate) fn signed_in(
         refresh_token: places.in_data.then_some(refresh.text.as_str()),
         device_token: shown.map(|token| token.text.as_str()),
         backup_codes_left: signed_in.backup_codes_left,
+        two_factor_setup_required: signed_in.owes_second_factor,
     };
     let mut reply = Reply::ok(message, data)?.durability(signed_in.durability);
     if places.in_cookie {
         reply = call.with_cookies(reply, refresh)?;
+        call.end_replaced_session();
     }
     Ok(match device_token.filter(|_| device.in_cookie) {
         Some(token) => call.with_device_cookie(reply, token),

@@ -25,6 +25,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::post("/auth/register", handler!(reg
     .open_to(Public)
     .limited_by(Limit::Register)
     .hashes()
+    .replaces_session()
     .gives::<SignedInData>(201)
     .refuses(&[Kind::EmailTaken, Kind::UsernameTaken, Kind::OutcomeUnknown])];
 
@@ -42,7 +43,7 @@ struct RegisterBody {
         example = "ada"
     )]
     username: String,
-    /// 8 to 1024 bytes, taken exactly as sent.
+    /// 8 characters to 1024 bytes, taken exactly as sent.
     #[serde(deserialize_with = "password")]
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024, example = "SecurePass123!")]
     password: Password,

@@ -27,6 +27,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
         .open_to(Challenge)
         .limited_by(Limit::Token)
+        .replaces_session()
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
     Route::post("/2fa/verify-backup-code", handler!(verify_backup_code))
@@ -39,6 +40,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .open_to(Challenge)
         .limited_by(Limit::Token)
         .hashes()
+        .replaces_session()
         .gives::<SignedInData>(200)
         .refuses(CHALLENGE),
     Route::post("/2fa/resend", handler!(resend))
@@ -77,7 +79,7 @@ pub(crate) enum MethodName {
 
 impl MethodName {
     /// The method, unless it is a backup code, which is none.
-    const fn kind(self) -> Option<MethodKind> {
+    pub(super) const fn kind(self) -> Option<MethodKind> {
         match self {
             Self::Totp => Some(MethodKind::Totp),
             Self::Sms => Some(MethodKind::Sms),

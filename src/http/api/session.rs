@@ -48,6 +48,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .described(
             "The account that the access token belongs to, as it is now.",
         )
+        .opens_before_set_up()
         .gives::<UserData>(200),
     Route::get("/auth/sessions", handler!(list))
         .titled(

@@ -7,7 +7,8 @@ use crate::http::contract::access::Access;
 use crate::http::contract::input::InputShape;
 use crate::http::contract::route::{BodyRule, Cost, Limit, Tag, Verb};
 
-/// A route on one line: method, path, access, limit, body and its bound, success statuses.
+/// A route on one line: method, path, access, limit, body and its bound, success statuses; whether it has a query, and
+/// is open to callers who owe a second factor.
 fn row(route: &Route) -> String {
     let InputShape { query, body, .. } = route.handler.input;
     let bound = route.body_bound;
@@ -27,11 +28,12 @@ fn row(route: &Route) -> String {
         body,
         statuses.join(" "),
     );
-    if query.is_some() {
-        format!("{line} query")
-    } else {
-        line
-    }
+    let marks = [
+        (query.is_some(), " query"),
+        (route.before_set_up, " before-set-up"),
+    ];
+    let marks = marks.into_iter().filter(|(holds, _)| *holds);
+    marks.fold(line, |line, (_, mark)| line + mark)
 }
 
 #[test]
@@ -51,21 +53,22 @@ fn the_plan_of_the_api() {
     POST   /auth/login                   Public     LoginFailures Json <= MAX_BODY_BYTES         200
     POST   /auth/refresh                 Public     Token         OptionalJson <= MAX_BODY_BYTES 200
     POST   /auth/logout                  Public     Unlimited     OptionalJson <= MAX_BODY_BYTES 200
-    GET    /auth/me                      User       General       -                              200
+    GET    /auth/me                      User       General       -                              200 before-set-up
     GET    /auth/sessions                User       General       -                              200 query
     DELETE /auth/sessions/:id            User       General       -                              200
     POST   /auth/revoke-sessions         User       General       OptionalJson <= MAX_BODY_BYTES 200
-    POST   /auth/reauthenticate          User       General       Json <= MAX_BODY_BYTES         200
+    POST   /auth/reauthenticate          User       General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /auth/reauthenticate/send     User       General       Json <= MAX_BODY_BYTES         200 before-set-up
     POST   /auth/password/change         RecentUser General       Json <= MAX_BODY_BYTES         200
     POST   /2fa/verify                   Challenge  Token         Json <= MAX_BODY_BYTES         200
     POST   /2fa/verify-backup-code       Challenge  Token         Json <= MAX_BODY_BYTES         200
     POST   /2fa/resend                   Challenge  Token         Json <= MAX_BODY_BYTES         200
-    POST   /2fa/totp/setup               RecentUser General       -                              200
-    POST   /2fa/totp/verify-setup        RecentUser General       Json <= MAX_BODY_BYTES         200
-    POST   /2fa/sms/setup                RecentUser General       Json <= MAX_BODY_BYTES         200
-    POST   /2fa/sms/verify-setup         RecentUser General       Json <= MAX_BODY_BYTES         200
-    POST   /2fa/email/setup              RecentUser General       Json <= MAX_BODY_BYTES         200
-    POST   /2fa/email/verify-setup       RecentUser General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/totp/setup               RecentUser General       -                              200 before-set-up
+    POST   /2fa/totp/verify-setup        RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /2fa/sms/setup                RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /2fa/sms/verify-setup         RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /2fa/email/setup              RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /2fa/email/verify-setup       RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
     GET    /2fa/methods                  User       General       -                              200
     PATCH  /2fa/methods/:id              User       General       Json <= MAX_BODY_BYTES         200
     DELETE /2fa/methods/:id              RecentUser General       -                              200
@@ -73,9 +76,9 @@ fn the_plan_of_the_api() {
     GET    /2fa/backup-codes/count       User       General       -                              200
     POST   /2fa/backup-codes/generate    RecentUser General       -                              200
     GET    /2fa/devices                  User       General       -                              200
-    DELETE /2fa/devices                  User       General       -                              200
-    PATCH  /2fa/devices/:id              User       General       Json <= MAX_BODY_BYTES         200
-    DELETE /2fa/devices/:id              User       General       -                              200
+    DELETE /2fa/devices                  RecentUser General       -                              200
+    PATCH  /2fa/devices/:id              RecentUser General       Json <= MAX_BODY_BYTES         200
+    DELETE /2fa/devices/:id              RecentUser General       -                              200
     GET    /.well-known/paseto-keys.json Public     Unlimited     -                              200
     GET    /openapi.json                 Public     Unlimited     -                              200
     GET    /                             Public     Unlimited     -                              200
@@ -140,7 +143,7 @@ fn only_harmless_routes_are_unlimited_and_only_known_ones_open() {
 }
 
 #[test]
-fn whatever_enables_or_removes_a_factor_or_makes_codes_asks_for_a_recent_proof() {
+fn whatever_changes_factors_codes_or_devices_asks_for_a_recent_proof() {
     let mut sensitive = Vec::new();
     for route in public().filter(|route| route.path.starts_with("/2fa/")) {
         match route.access {
@@ -161,8 +164,29 @@ fn whatever_enables_or_removes_a_factor_or_makes_codes_asks_for_a_recent_proof()
         ("DELETE", "/2fa/methods/:id"),
         ("DELETE", "/2fa/totp"),
         ("POST", "/2fa/backup-codes/generate"),
+        ("DELETE", "/2fa/devices"),
+        ("PATCH", "/2fa/devices/:id"),
+        ("DELETE", "/2fa/devices/:id"),
     ];
     assert_eq!(sensitive, expected);
+}
+
+#[test]
+fn who_owes_a_second_factor_may_look_set_it_up_and_log_out() {
+    let open = public().filter(|route| !route.asks_for_set_up() && !route.access.is_open());
+    let open: Vec<&str> = open.map(|route| route.path).collect();
+    let expected = [
+        "/auth/me",
+        "/auth/reauthenticate",
+        "/auth/reauthenticate/send",
+        "/2fa/totp/setup",
+        "/2fa/totp/verify-setup",
+        "/2fa/sms/setup",
+        "/2fa/sms/verify-setup",
+        "/2fa/email/setup",
+        "/2fa/email/verify-setup",
+    ];
+    assert_eq!(open, expected);
 }
 
 #[test]

@@ -163,6 +163,21 @@ impl Call {
         Ok(reply.cookies(cookies))
     }
 
+    /// Ends the session of the refresh cookie, beside the answer that replaces the cookie.
+    pub(crate) fn end_replaced_session(&self) {
+        let Some(cookie) = self.cookie.as_ref().filter(|cookie| cookie.proven) else {
+            return;
+        };
+        let (state, client) = (Arc::clone(&self.state), self.client.clone());
+        let token = cookie.text.clone();
+        self.state.tasks.spawn(async move {
+            let Ok(core) = state.core() else { return };
+            if let Err(error) = session::end_replaced(core, &client, &token).await {
+                tracing::warn!(%error, "a session whose cookie was replaced goes on");
+            }
+        });
+    }
+
     /// Puts the newest token of a trusted device into the cookies of `reply`.
     pub(crate) fn with_device_cookie(&self, reply: Reply, token: &DeviceToken) -> Reply {
         let now = self.state.clock.now();

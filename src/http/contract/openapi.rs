@@ -317,6 +317,9 @@ fn refused_kinds(route: &Route) -> Vec<Kind> {
         Access::RecentUser => &[Kind::Unauthenticated, Kind::ReauthenticationRequired],
         Access::Scope(_) | Access::Permission(_) => &[Kind::Unauthenticated, Kind::Forbidden],
     });
+    if route.asks_for_set_up() {
+        kinds.push(Kind::TwoFactorRequired);
+    }
     if !input.path.is_empty() {
         kinds.push(Kind::NotFound);
     }

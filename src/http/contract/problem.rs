@@ -75,6 +75,8 @@ pub(crate) struct Problem {
     pub(crate) detail: Option<Cow<'static, str>>,
     /// Fields that break a rule.
     pub(crate) errors: Vec<FieldProblem>,
+    /// Labels of the proofs of identity that a re-authentication takes.
+    pub(crate) accepted_methods: Vec<&'static str>,
     /// When to try again.
     pub(crate) retry_after: Option<Duration>,
     /// For the log alone.
@@ -88,6 +90,7 @@ impl Problem {
             kind,
             detail: None,
             errors: Vec::new(),
+            accepted_methods: Vec::new(),
             retry_after: (status(kind) == StatusCode::SERVICE_UNAVAILABLE)
                 .then_some(Duration::from_secs(1)),
             source: None,
@@ -159,6 +162,7 @@ impl Problem {
             message: &message,
             code: self.kind.code(),
             errors: &self.errors,
+            accepted_methods: &self.accepted_methods,
         };
         serde_json::to_vec(&document).map_or_else(|_| Bytes::new(), Bytes::from)
     }
@@ -169,6 +173,10 @@ impl From<Error> for Problem {
         match error {
             Error::Invalid(fields) => Self::invalid(fields),
             Error::Refused(kind) => Self::new(kind),
+            Error::ReauthenticationRequired { accepted } => Self {
+                accepted_methods: accepted,
+                ..Self::new(Kind::ReauthenticationRequired)
+            },
             Error::RateLimited { retry_after } => Self::retry(Kind::RateLimited, retry_after),
             Error::Overloaded { retry_after } => Self::retry(Kind::Overloaded, retry_after),
             Error::StoreAway(source) => Self::caused(Kind::Unavailable, source),
@@ -201,6 +209,8 @@ struct Document<'a> {
     message: &'a str,
     code: &'static str,
     errors: &'a [FieldProblem],
+    #[serde(rename = "acceptedMethods", skip_serializing_if = "<[_]>::is_empty")]
+    accepted_methods: &'a [&'static str],
 }
 
 #[cfg(test)]
@@ -226,6 +236,7 @@ mod tests {
     401 challenge_expired The challenge is over, log in again
     403 forbidden Not allowed
     403 reauthentication_required Recent authentication required
+    403 two_factor_required A second factor must be set up first
     403 email_not_verified Verify the e-mail address first
     403 csrf_failed Cross-site request refused
     404 not_found Not found
@@ -261,10 +272,13 @@ mod tests {
         let fields = vec![FieldError {
             field: "password",
             code: "too_short",
-            message: "must have at least 8 bytes".to_owned(),
+            message: "must have at least 8 characters".to_owned(),
         }];
         let problem = Problem::from(Error::Invalid(fields));
-        assert_eq!(problem.message(), "password must have at least 8 bytes");
+        assert_eq!(
+            problem.message(),
+            "password must have at least 8 characters"
+        );
         let body: serde_json::Value =
             serde_json::from_slice(&problem.body("req-1")).expect("is JSON");
         assert_eq!(body["errors"][0]["code"], "too_short");

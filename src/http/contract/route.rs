@@ -186,6 +186,7 @@ impl Tag {
 
 /// A row of the route table.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "a row is a list of facts")]
 pub(crate) struct Route {
     pub(crate) verb: Verb,
     /// `/a/:id/b/:other`; the handler's [`Path`](super::input::Path) types its parameters.
@@ -197,12 +198,16 @@ pub(crate) struct Route {
     pub(crate) body_bound: Option<usize>,
     /// The refresh cookie is accepted here, under the rules of `csrf`.
     pub(crate) cookie: bool,
+    /// A new session may replace the one of the refresh cookie, which ends then.
+    pub(crate) replaces_session: bool,
     /// The cookie of a trusted device is looked at here.
     pub(crate) device: bool,
     pub(crate) cost: Cost,
     pub(crate) secrecy: Secrecy,
     /// An access token counts here although anybody may call.
     pub(crate) token: bool,
+    /// Callers who owe a second factor (`REQUIRE_2FA`) may call.
+    pub(crate) before_set_up: bool,
     /// `operationId` and summary of the `OpenAPI` document.
     pub(crate) title: (&'static str, &'static str),
     /// More about it, for the `OpenAPI` document.
@@ -228,10 +233,12 @@ impl Route {
             limit: Limit::General,
             body_bound: None,
             cookie: false,
+            replaces_session: false,
             device: false,
             cost: Cost::Usual,
             secrecy: Secrecy::Usual,
             token: false,
+            before_set_up: false,
             title: ("", ""),
             description: "",
             tag: Tag::Dev,
@@ -304,6 +311,12 @@ impl Route {
         self
     }
 
+    /// Begins a session in the place of the one of the refresh cookie, if there is one.
+    pub(crate) const fn replaces_session(mut self) -> Self {
+        self.replaces_session = true;
+        self
+    }
+
     /// Looks at the cookie of a trusted device.
     pub(crate) const fn knows_devices(mut self) -> Self {
         self.device = true;
@@ -328,6 +341,17 @@ impl Route {
     pub(crate) const fn may_take_token(mut self) -> Self {
         self.token = true;
         self
+    }
+
+    /// Open to callers who owe a second factor.
+    pub(crate) const fn opens_before_set_up(mut self) -> Self {
+        self.before_set_up = true;
+        self
+    }
+
+    /// Whether callers who owe a second factor are refused.
+    pub(crate) const fn asks_for_set_up(&self) -> bool {
+        !self.before_set_up && !self.access.is_open()
     }
 
     /// Gives `data` in the envelope.

@@ -50,6 +50,11 @@ pub(crate) async fn admit(
         Err(other) => return Err(other.into()),
     };
     route.access.admits(&principal).map_err(Problem::new)?;
+    if let Principal::Session(caller) = &principal
+        && route.asks_for_set_up()
+    {
+        session::require_set_up(state.core()?, caller).await?;
+    }
     if let (Access::RecentUser, Principal::Session(caller)) = (route.access, &principal) {
         session::require_recent(state.core()?, caller).await?;
     }

@@ -1,5 +1,7 @@
 //! Replies and problems as HTTP responses, and the headers of every response.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Body as _;
@@ -10,7 +12,7 @@ use hyper::{Method, Response, StatusCode, Version};
 use super::router::Found;
 use super::stream::ResponseBody;
 use super::{cors, rate_limit, request_id, security_headers};
-use crate::core::RateLimitVerdicts;
+use crate::core::{RateLimitVerdicts, Sampler};
 use crate::http::contract::problem::{Kind, Problem, status};
 use crate::http::contract::reply::Reply;
 use crate::http::state::AppState;
@@ -21,6 +23,8 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"sallyport\"
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const DURABILITY: HeaderName = HeaderName::from_static("durability");
 const PENDING: HeaderValue = HeaderValue::from_static("pending");
+/// Lines of the log about refusals by limits and by the check of origins, 20 a second.
+static REFUSALS: LazyLock<Sampler> = LazyLock::new(|| Sampler::new(20));
 /// Capacity for the headers of a usual response.
 const USUAL_HEADERS: usize = 24;
 
@@ -92,6 +96,10 @@ pub(crate) fn fail(problem: &Problem, request_id: &str, asked: &RateLimitVerdict
     } else if status.is_server_error() && problem.kind != Kind::Overloaded {
         // Shedding is counted, not logged: a flood of requests must not become a flood of log lines.
         tracing::warn!(code, source, "not served");
+    } else if matches!(problem.kind, Kind::RateLimited | Kind::CsrfFailed)
+        && let Some(left_out) = REFUSALS.admit()
+    {
+        tracing::info!(code, left_out, "refused");
     } else {
         tracing::debug!(code, "refused");
     }

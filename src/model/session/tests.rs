@@ -217,3 +217,33 @@ fn a_change_of_factors_takes_the_right_to_what_is_sensitive_from_all_but_its_own
     other.reauthenticated(&user, "pwd", start());
     assert!(other.has_proven(&user));
 }
+
+#[test]
+fn an_image_from_before_second_factors_were_noted_has_shown_none() {
+    let session = session_of(&alice());
+    let mut image = serde_json::to_value(&session).expect("an image");
+    image
+        .as_object_mut()
+        .expect("an object")
+        .remove("second_factor_at");
+    let back: Session = serde_json::from_value(image).expect("is read");
+    assert_eq!(back.second_factor_at, None);
+}
+
+#[test]
+fn a_proof_is_recent_for_exactly_its_time_and_a_second_factor_must_be_one() {
+    let ttl = Duration::from_mins(10);
+    let mut user = alice();
+    let mut session = session_of(&user);
+    let last = Timestamp::from_micros(start().after(ttl).micros() - 1);
+    assert!(session.has_recently_proven(&user, last, ttl));
+    assert!(!session.has_recently_proven(&user, start().after(ttl), ttl));
+    user.two_factor_enabled = true;
+    assert!(!session.has_recently_proven(&user, start(), ttl));
+    session.show_second_factor(start());
+    assert!(session.has_recently_proven(&user, last, ttl));
+    session.reauthenticated(&user, "pwd", last);
+    assert!(!session.has_recently_proven(&user, start().after(ttl), ttl));
+    user.change_factors(true, start());
+    assert!(!session.has_recently_proven(&user, start(), ttl));
+}

@@ -86,6 +86,7 @@ mod tests {
             message: Told::LoginCode {
                 code: "123456".to_owned(),
                 minutes: 5,
+                logged_in: false,
             },
         };
         let text = Text {

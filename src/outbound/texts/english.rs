@@ -12,6 +12,11 @@ impl Words for English {
             Purpose::Login => {
                 format!("{code} is your login code. Valid for {minutes}. Never tell it to anyone.")
             }
+            Purpose::Reauthentication => {
+                format!(
+                    "{code} confirms that it is you. Valid for {minutes}. Never tell it to anyone."
+                )
+            }
             Purpose::Enrolment => {
                 format!(
                     "{code} confirms your number. Valid for {minutes}. Never tell it to anyone."
@@ -23,6 +28,7 @@ impl Words for English {
     fn code_subject(&self, purpose: Purpose, host: &str) -> String {
         match purpose {
             Purpose::Login => format!("Your login code for {host}"),
+            Purpose::Reauthentication => format!("Your code for {host}"),
             Purpose::Enrolment => format!("Confirm your address for {host}"),
         }
     }
@@ -33,6 +39,10 @@ impl Words for English {
             Purpose::Login => (
                 format!("Your login code for {host} is:"),
                 "If you are not logging in right now, somebody knows your password: change it.",
+            ),
+            Purpose::Reauthentication => (
+                format!("This code confirms that it is you who changes something at {host}:"),
+                "If you are not changing anything right now, somebody is in your account: end all sessions.",
             ),
             Purpose::Enrolment => (
                 format!("This code makes your address a second factor for {host}:"),
@@ -60,10 +70,17 @@ impl Words for English {
             Event::SecondFactorsOff => "The second factor was turned off.".to_owned(),
             Event::BackupCodesRegenerated => "New backup codes replaced the old ones.".to_owned(),
             Event::BackupCodeUsed { left } => {
-                format!("A backup code was used to log in; {left} left.")
+                format!("A backup code was used; {left} left.")
             }
             Event::DeviceTrusted { .. } => "A device no longer needs the second factor.".to_owned(),
             Event::PasswordChanged => "The password was changed.".to_owned(),
+            Event::RefreshTokenReused => {
+                "A login token was used twice; its session was ended.".to_owned()
+            }
+            Event::DeviceTokenReused => {
+                "A trusted device's token was used twice; the device is no longer trusted."
+                    .to_owned()
+            }
         }
     }
 
@@ -84,6 +101,10 @@ impl Words for English {
             Event::PasswordChanged => {
                 "If this was you, all is well. If not, somebody else is in your account: ask for a new \
                  password\nat once, then end all sessions and look at your second factors."
+            }
+            Event::RefreshTokenReused | Event::DeviceTokenReused => {
+                "Somebody may have copied it from a device of yours. Change your password, end all sessions,\n\
+                 and look at your second factors and trusted devices."
             }
             _ => {
                 "If this was you, all is well. If not, change your password at once, end all sessions,\n\

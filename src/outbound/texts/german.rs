@@ -14,6 +14,11 @@ impl Words for German {
                     "{code} ist Ihr Anmeldecode. Gültig für {minutes}. Verraten Sie ihn niemandem."
                 )
             }
+            Purpose::Reauthentication => {
+                format!(
+                    "{code} bestätigt, dass Sie es sind. Gültig für {minutes}. Verraten Sie den Code niemandem."
+                )
+            }
             Purpose::Enrolment => {
                 format!(
                     "{code} bestätigt Ihre Nummer. Gültig für {minutes}. Verraten Sie den Code niemandem."
@@ -25,6 +30,7 @@ impl Words for German {
     fn code_subject(&self, purpose: Purpose, host: &str) -> String {
         match purpose {
             Purpose::Login => format!("Ihr Anmeldecode für {host}"),
+            Purpose::Reauthentication => format!("Ihr Code für {host}"),
             Purpose::Enrolment => format!("Bestätigen Sie Ihre Adresse für {host}"),
         }
     }
@@ -35,6 +41,10 @@ impl Words for German {
             Purpose::Login => (
                 format!("Ihr Anmeldecode für {host} lautet:"),
                 "Wenn Sie sich gerade nicht anmelden, kennt jemand Ihr Passwort: Ändern Sie es.",
+            ),
+            Purpose::Reauthentication => (
+                format!("Dieser Code bestätigt, dass Sie selbst bei {host} etwas ändern:"),
+                "Wenn Sie gerade nichts ändern, ist jemand in Ihrem Konto: Beenden Sie alle Sitzungen.",
             ),
             Purpose::Enrolment => (
                 format!("Dieser Code macht Ihre Adresse zum zweiten Faktor für {host}:"),
@@ -68,12 +78,19 @@ impl Words for German {
                 "Neue Backup-Codes haben die alten ersetzt.".to_owned()
             }
             Event::BackupCodeUsed { left } => {
-                format!("Ein Backup-Code wurde zum Anmelden benutzt; es bleiben {left}.")
+                format!("Ein Backup-Code wurde benutzt; es bleiben {left}.")
             }
             Event::DeviceTrusted { .. } => {
                 "Ein Gerät braucht den zweiten Faktor nicht mehr.".to_owned()
             }
             Event::PasswordChanged => "Das Passwort wurde geändert.".to_owned(),
+            Event::RefreshTokenReused => {
+                "Ein Anmeldetoken wurde zweimal benutzt; seine Sitzung wurde beendet.".to_owned()
+            }
+            Event::DeviceTokenReused => {
+                "Das Token eines vertrauten Geräts wurde zweimal benutzt und gilt nicht mehr."
+                    .to_owned()
+            }
         }
     }
 
@@ -95,6 +112,10 @@ impl Words for German {
                 "Wenn Sie das waren, ist alles gut. Wenn nicht, ist jemand anderes in Ihrem Konto: \
                  Fordern Sie\nsofort ein neues Passwort an, beenden Sie dann alle Sitzungen und prüfen Sie \
                  Ihre zweiten Faktoren."
+            }
+            Event::RefreshTokenReused | Event::DeviceTokenReused => {
+                "Vielleicht hat es jemand von einem Ihrer Geräte kopiert. Ändern Sie Ihr Passwort, beenden Sie \
+                 alle\nSitzungen und prüfen Sie Ihre zweiten Faktoren und vertrauten Geräte."
             }
             _ => {
                 "Wenn Sie das waren, ist alles gut. Wenn nicht, ändern Sie sofort Ihr Passwort, beenden Sie \

@@ -18,7 +18,19 @@ fn letter(channel: Channel, language: Language, message: Message) -> Letter {
 
 fn login(minutes: u64) -> Message {
     let code = "123456".to_owned();
-    Message::LoginCode { code, minutes }
+    Message::LoginCode {
+        code,
+        minutes,
+        logged_in: false,
+    }
+}
+
+fn reauthentication() -> Message {
+    Message::LoginCode {
+        code: "123456".to_owned(),
+        minutes: 5,
+        logged_in: true,
+    }
 }
 
 fn enrolment() -> Message {
@@ -44,6 +56,8 @@ fn events() -> Vec<Event> {
             name: "Kitchen tablet".to_owned(),
         },
         Event::PasswordChanged,
+        Event::RefreshTokenReused,
+        Event::DeviceTokenReused,
     ];
     for method in [
         Method::Totp,
@@ -83,7 +97,7 @@ fn septets(text: &str) -> Option<usize> {
 fn every_sms_fits_into_one_of_160_septets() {
     for language in LANGUAGES {
         let notices = events().into_iter().map(notice);
-        for message in notices.chain([login(5), login(60), enrolment()]) {
+        for message in notices.chain([login(5), login(60), reauthentication(), enrolment()]) {
             let text = sms(language, message);
             assert!(
                 septets(&text).is_some_and(|septets| septets <= 160),
@@ -96,7 +110,7 @@ fn every_sms_fits_into_one_of_160_septets() {
 #[test]
 fn the_last_line_of_a_code_binds_it_to_our_origin() {
     for language in LANGUAGES {
-        for message in [login(5), enrolment()] {
+        for message in [login(5), reauthentication(), enrolment()] {
             let text = sms(language, message);
             assert_eq!(text.lines().next_back(), Some("@id.example.com #123456"));
             assert!(!text.ends_with('\n'));
@@ -107,7 +121,7 @@ fn the_last_line_of_a_code_binds_it_to_our_origin() {
 #[test]
 fn no_subject_holds_a_code() {
     for language in LANGUAGES {
-        for message in [login(5), enrolment()] {
+        for message in [login(5), reauthentication(), enrolment()] {
             let text = write(&letter(Channel::Email, language, message), HOST);
             assert!(!text.subject.expect("a subject").contains("123456"));
             assert!(text.body.contains("    123456\n"));
@@ -118,7 +132,7 @@ fn no_subject_holds_a_code() {
 #[test]
 fn codes_by_sms() {
     let all = LANGUAGES.map(|language| {
-        [login(5), login(1), enrolment()]
+        [login(5), login(1), reauthentication(), enrolment()]
             .map(|message| sms(language, message))
             .join("\n===\n")
     });
@@ -131,6 +145,10 @@ fn codes_by_sms() {
 
         @id.example.com #123456
         ===
+        123456 confirms that it is you. Valid for 5 minutes. Never tell it to anyone.
+
+        @id.example.com #123456
+        ===
         123456 confirms your number. Valid for 5 minutes. Never tell it to anyone.
 
         @id.example.com #123456
@@ -140,6 +158,10 @@ fn codes_by_sms() {
         @id.example.com #123456
         ===
         123456 ist Ihr Anmeldecode. Gültig für 1 Minute. Verraten Sie ihn niemandem.
+
+        @id.example.com #123456
+        ===
+        123456 bestätigt, dass Sie es sind. Gültig für 5 Minuten. Verraten Sie den Code niemandem.
 
         @id.example.com #123456
         ===
@@ -161,9 +183,11 @@ fn notices_by_sms() {
     insta::assert_snapshot!(all.join("\n\n"), @r#"
         id.example.com: The second factor was turned off. Not you? Change your password now.
         id.example.com: New backup codes replaced the old ones. Not you? Change your password now.
-        id.example.com: A backup code was used to log in; 3 left. Not you? Change your password now.
+        id.example.com: A backup code was used; 3 left. Not you? Change your password now.
         id.example.com: A device no longer needs the second factor. Not you? Change your password now.
         id.example.com: The password was changed. Not you? Change your password now.
+        id.example.com: A login token was used twice; its session was ended. Not you? Change your password now.
+        id.example.com: A trusted device's token was used twice; the device is no longer trusted. Not you? Change your password now.
         id.example.com: An authenticator app now works as a second factor. Not you? Change your password now.
         id.example.com: An authenticator app was removed as a second factor. Not you? Change your password now.
         id.example.com: An authenticator app was disabled after too many wrong codes. Not you? Change your password now.
@@ -179,9 +203,11 @@ fn notices_by_sms() {
 
         id.example.com: Der zweite Faktor wurde abgeschaltet. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Neue Backup-Codes haben die alten ersetzt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
-        id.example.com: Ein Backup-Code wurde zum Anmelden benutzt; es bleiben 3. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
+        id.example.com: Ein Backup-Code wurde benutzt; es bleiben 3. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Ein Gerät braucht den zweiten Faktor nicht mehr. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Das Passwort wurde geändert. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
+        id.example.com: Ein Anmeldetoken wurde zweimal benutzt; seine Sitzung wurde beendet. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
+        id.example.com: Das Token eines vertrauten Geräts wurde zweimal benutzt und gilt nicht mehr. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Eine Authenticator-App ist jetzt zweiter Faktor. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Eine Authenticator-App wurde als zweiter Faktor entfernt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Eine Authenticator-App wurde nach zu vielen falschen Codes gesperrt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.

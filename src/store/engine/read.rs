@@ -18,7 +18,7 @@ use crate::telemetry::names;
 /// How often a read starts over because the partition changed under it.
 const ATTEMPTS: usize = 12;
 /// How long it is believed that PostgreSQL does not have a record.
-pub(crate) const ABSENT: Duration = Duration::from_secs(2);
+const ABSENT: Duration = Duration::from_secs(2);
 /// Redis keeps a hydrated record for a day, unless a commit says otherwise.
 const HYDRATED_STAYS: Duration = Duration::from_secs(24 * 3600);
 

@@ -22,6 +22,7 @@ pub(super) static SESSIONS: Table = Table::durable(
         "proof_epoch",
         "amr",
         "auth_time",
+        "second_factor_at",
         "ip_address",
         "user_agent",
         "created_at",

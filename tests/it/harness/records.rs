@@ -48,6 +48,7 @@ impl TestStores {
             proof_epoch: 0,
             amr: vec!["pwd".to_owned()],
             auth_time: now,
+            second_factor_at: None,
             ip_address: "192.0.2.7".parse().expect("address"),
             user_agent: "test".to_owned(),
             created_at: now,

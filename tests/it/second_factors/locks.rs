@@ -8,7 +8,7 @@ use sallyport::store::{self, Class};
 use serde_json::json;
 
 use super::with_alice;
-use crate::harness::{Kind, PASSWORD, TestServer, TestStores};
+use crate::harness::{Kind, TestServer, TestStores};
 
 /// Writes 99 failures to alice's app and to her backup codes: the next one is the last.
 async fn fail_often(server: &TestServer) {
@@ -53,7 +53,8 @@ async fn an_app_that_failed_too_often_is_enabled_by_its_owner_alone() {
         stale.problem(),
         (403, "reauthentication_required".to_owned())
     );
-    let fresh = alice.reauthenticate(&json!({ "password": PASSWORD })).await;
+    let backup = json!({ "code": app.backup_codes[0], "method": "backup_code" });
+    let fresh = alice.reauthenticate(&backup).await;
     let enabled = fresh.send(&route, Some(&enable)).await.ok().json();
     let method = &enabled["data"]["method"];
     assert_eq!(

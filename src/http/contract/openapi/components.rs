@@ -68,12 +68,15 @@ fn problem_response<'a>(status: u16, kinds: impl Iterator<Item = &'a Kind>) -> V
 pub(super) fn problem_examples(routes: &[&Route]) -> Value {
     let examples = refused_by_any(routes).map(|kind| {
         let row = kind.row();
-        let value = json!({
+        let mut value = json!({
             "type": format!("urn:sallyport:problem:{}", row.code),
             "title": row.title, "status": row.status, "detail": row.title,
             "instance": "5f0c2a9be1d34c77-1a", "success": false, "message": row.title,
             "code": row.code, "errors": [],
         });
+        if kind == Kind::ReauthenticationRequired {
+            value["acceptedMethods"] = json!(["totp", "backup_code"]);
+        }
         let example = json!({ "summary": row.title, "description": row.advice, "value": value });
         (row.code.to_owned(), example)
     });
@@ -229,6 +232,11 @@ fn problem_schema() -> Value {
             "message": { "type": "string", "description": "For a person" },
             "code": { "type": "string", "enum": Kind::ALL.iter().map(|kind| kind.code()).collect::<Vec<_>>() },
             "errors": { "type": "array", "items": { "$ref": "#/components/schemas/FieldProblem" } },
+            "acceptedMethods": {
+                "type": "array",
+                "items": { "type": "string", "enum": ["password", "totp", "sms", "email", "backup_code"] },
+                "description": "With `reauthentication_required`: each of these at POST /auth/reauthenticate is enough",
+            },
         },
     })
 }

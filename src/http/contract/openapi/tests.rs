@@ -176,7 +176,7 @@ fn documented_bounds_are_those_of_the_model() {
         &register["password"],
         &members("ChangePasswordBody")["newPassword"],
     ] {
-        assert_eq!(password["minLength"], Password::MIN_BYTES);
+        assert_eq!(password["minLength"], Password::MIN_CHARS);
         assert_eq!(password["maxLength"], Password::MAX_BYTES);
     }
     let codes = [
