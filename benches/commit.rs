@@ -63,6 +63,7 @@ impl Bench {
             let postgres = config::Postgres {
                 url: url.clone(),
                 connections: 4,
+                ..config::Postgres::default()
             };
             let settings = config::Store::default();
             let store = Store::connect(&redis, &postgres, &settings, [7; 32], clock.clone())

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::services::Services;
 use crate::clock::{self, Stopwatch};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Finding};
 use crate::telemetry;
 
 /// Interval at which histograms are brought into their buckets; without it memory grows until the next scrape.
@@ -34,7 +34,9 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// # Errors
 /// When something that it needs is missing; the text says what.
 pub async fn serve(config: Config) -> Result<(), Error> {
+    refuse_unsafe(&config)?;
     let metrics = start_telemetry(&config.telemetry)?;
+    tell_findings(&config);
     let stop = Signals::listen()?.into_token();
     let listeners = Listeners::bind(&config.http).await?;
     run(&config, listeners, metrics, stop, || {}).await
@@ -48,7 +50,9 @@ pub async fn worker(mut config: Config) -> Result<(), Error> {
     config.store.workers = true;
     // It hashes nothing; one thread keeps its memory small.
     config.hashing.threads = 1;
+    refuse_unsafe(&config)?;
     let metrics = start_telemetry(&config.telemetry)?;
+    tell_findings(&config);
     let stop = Signals::listen()?.into_token();
     let admin = bind("ADMIN_ADDR", config.http.admin).await?;
     let listeners = Listeners {
@@ -56,6 +60,24 @@ pub async fn worker(mut config: Config) -> Result<(), Error> {
         admin,
     };
     run(&config, listeners, metrics, stop, || {}).await
+}
+
+/// Refuses unsafe settings that `ALLOW_UNSAFE` does not name.
+fn refuse_unsafe(config: &Config) -> Result<(), Error> {
+    let mut findings = config.findings();
+    findings.retain(Finding::is_refused);
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Unsafe(findings))
+    }
+}
+
+/// Logs what is unsafe and served all the same.
+fn tell_findings(config: &Config) {
+    for finding in config.findings() {
+        tracing::warn!("{finding}");
+    }
 }
 
 /// The public listener (a worker has none) and the internal one.

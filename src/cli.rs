@@ -6,9 +6,11 @@
 )]
 
 mod docs;
+mod env_example;
 mod healthcheck;
 mod keys;
 mod stores;
+mod totp;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -17,10 +19,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app::{self, Error};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Finding, Mode};
 use crate::{http, store};
 
 /// Login and two-factor service: Redis first for latency, PostgreSQL behind it for durability.
@@ -64,13 +67,19 @@ enum Command {
     Healthcheck,
     /// Print every setting with its value and where it came from; secrets are masked.
     ///
-    /// Exit code 2 and a list of all mistakes when there are any.
+    /// After them stands what is unsafe about them, each with a code, a reason and advice. Exit code 2 when `serve`
+    /// would refuse to start: for mistakes, and for errors that ALLOW_UNSAFE does not name.
     CheckConfig,
-    /// Write the generated documents: tables of settings, metrics and errors.
+    /// Print the code of an authenticator app now, for trying things out without one.
+    Totp {
+        /// The app's secret, as `POST /2fa/totp/setup` answers it (base32).
+        secret: String,
+    },
+    /// Write the generated documents: tables of settings, metrics and errors, and .env.example.
     ///
     /// They are made from the code; a test fails when those in the repository are stale.
     Docs {
-        /// Folder that they are written to.
+        /// Folder that the tables are written to; .env.example goes beside it.
         #[arg(long, default_value = "docs")]
         dir: PathBuf,
     },
@@ -117,16 +126,44 @@ const MISUSED: u8 = 2;
 /// Runs the subcommand that the command line names.
 #[must_use]
 pub fn run() -> ExitCode {
-    match execute(CommandLine::parse().command) {
+    match execute(parse().command) {
         Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "sallyport: {error}");
             match error {
-                Error::Config(_) => ExitCode::from(MISUSED),
+                Error::Config(_) | Error::Unsafe(_) => ExitCode::from(MISUSED),
                 _ => ExitCode::FAILURE,
             }
         }
     }
+}
+
+/// Reads the command line. Clap would also suggest commands that are hidden.
+fn parse() -> CommandLine {
+    CommandLine::try_parse().unwrap_or_else(|mut error| {
+        if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) {
+            let command = CommandLine::command();
+            let is_shown = |name: &String| {
+                command
+                    .find_subcommand(name)
+                    .is_some_and(|found| !found.is_hide_set())
+            };
+            let shown: Vec<String> = names
+                .iter()
+                .filter(|name| is_shown(name))
+                .cloned()
+                .collect();
+            if shown.is_empty() {
+                error.remove(ContextKind::SuggestedSubcommand);
+            } else {
+                error.insert(
+                    ContextKind::SuggestedSubcommand,
+                    ContextValue::Strings(shown),
+                );
+            }
+        }
+        error.exit()
+    })
 }
 
 fn execute(command: Command) -> Result<ExitCode, Error> {
@@ -138,7 +175,8 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Keys { command } => keys::run(command, &config(Mode::Serve)?)?,
         Command::Openapi => print(&format!("{:#}\n", http::openapi())),
         Command::Healthcheck => in_runtime(healthcheck::ask(config(Mode::Serve)?.http.admin))?,
-        Command::CheckConfig => print(&described(&config(Mode::Serve)?)),
+        Command::CheckConfig => return Ok(check_config(&config(Mode::Serve)?)),
+        Command::Totp { secret } => totp::print_code(&secret)?,
         Command::Docs { dir } => docs::write(&dir)?,
         Command::Stores { command } => {
             return in_runtime(stores::run(&config(Mode::Dev)?, command));
@@ -155,6 +193,20 @@ async fn migrate(config: &Config) -> Result<(), Error> {
     store::migrate(&config.postgres.url).await?;
     print("The schema is up to date.\n");
     Ok(())
+}
+
+/// Prints all settings, then what is unsafe about them.
+fn check_config(config: &Config) -> ExitCode {
+    print(&described(config));
+    let findings = config.findings();
+    for finding in &findings {
+        print(&format!("{finding}\n"));
+    }
+    if findings.iter().any(Finding::is_refused) {
+        ExitCode::from(MISUSED)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Text with one line for each setting: name, value, source.
@@ -189,7 +241,6 @@ fn print(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn every_command_explains_itself() {

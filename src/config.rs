@@ -17,6 +17,7 @@ mod outbound;
 mod postgres;
 mod read;
 mod redis;
+mod safety;
 mod second_factors;
 mod setting;
 mod store;
@@ -31,10 +32,11 @@ pub use self::hashing::{HashEngine, Hashing};
 pub use self::http::Http;
 pub use self::keys::Keys;
 pub use self::limits::{Limits, Quota};
-pub use self::outbound::{Email, EmailSecurity, Outbound, Sms};
+pub use self::outbound::{Email, EmailSecurity, EmailService, Outbound, Sms};
 pub use self::postgres::Postgres;
 pub use self::read::Problem;
 pub use self::redis::Redis;
+pub use self::safety::{Finding, Rule, Safety, Severity, rules};
 pub use self::second_factors::SecondFactors;
 pub use self::store::{Durability, Store};
 pub use self::telemetry::{LogFormat, Telemetry};
@@ -43,6 +45,7 @@ pub use self::tokens::Tokens;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use self::read::Environment;
 use self::redis::RedisParts;
 
 /// Everything that can be configured.
@@ -70,6 +73,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Logs.
     pub telemetry: Telemetry,
+    /// Unsafe settings that are served all the same.
+    pub safety: Safety,
     /// `sallyport dev`.
     pub dev: Dev,
     /// Parts that [`Redis::url`] was made of.
@@ -93,6 +98,12 @@ impl Config {
     #[must_use]
     pub fn describe(&self) -> Vec<Described> {
         describe::describe(self)
+    }
+
+    /// Every setting that is unsafe outside of [`Mode::Dev`], errors first.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        safety::findings(self)
     }
 }
 

@@ -32,7 +32,7 @@ mod single_flight;
 pub use client::{Client, RateLimitVerdicts};
 pub use delivery::deliver_letters;
 pub use error::{Error, FieldError};
-pub use health::{Health, Status, examine};
+pub use health::{Health, Status, examine, is_alive};
 pub use limits::Limit;
 pub use principal::{ApiKeyPrincipal, Caller, Principal};
 pub use problem::{ProblemKind, ProblemRow, problems};

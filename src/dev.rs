@@ -15,6 +15,7 @@ mod postgres;
 mod process;
 mod redis;
 mod redis_protocol;
+mod sentinel;
 mod throwaway;
 
 pub use binaries::{Binaries, SearchPath};
@@ -23,6 +24,7 @@ pub use folder::{LockedFolder, ThrowawayFolder};
 pub use port::free as free_port;
 pub use postgres::PrivatePostgres;
 pub use redis::{AppendFsync, PrivateRedis, RedisOptions};
+pub use sentinel::PrivateSentinel;
 pub use throwaway::ThrowawayStores;
 
 use std::path::{Path, PathBuf};

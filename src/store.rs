@@ -71,8 +71,11 @@ use tokio_util::task::TaskTracker;
 use engine::partition::Partitions;
 use engine::recent::Recent;
 use engine::session_cache::SessionCache;
+use health::Findings;
 use inner::{BacklogCounters, Inner};
 use jobs::DueJobs;
+use writeback::adoption::UnknownOutcomes;
+use writeback::conflict::RefusedEntries;
 use writeback::queue::Queue;
 
 use crate::clock::Clock;
@@ -122,10 +125,11 @@ const ABSENT_ENTRIES: usize = 10_000;
 
 impl Store {
     /// Connects to both stores, checks Redis's configuration and PostgreSQL's schema, and starts the
-    /// flusher, the sweeper, the session cache and the detector of lost state.
+    /// flusher, the sweeper, the session cache and the detector of lost state. With Redis away it goes on trying,
+    /// and checks when it is there.
     ///
     /// # Errors
-    /// [`Error::Setup`] when a store is not what the promise needs, [`Error::Unavailable`] when one is
+    /// [`Error::Setup`] when a store is not what the promise needs, [`Error::Unavailable`] when PostgreSQL is
     /// away.
     pub async fn open(
         redis: &config::Redis,
@@ -140,6 +144,7 @@ impl Store {
         inner.tasks.spawn(Arc::clone(inner).run_sweeper());
         inner.tasks.spawn(Arc::clone(inner).run_loss_detector());
         inner.tasks.spawn(Arc::clone(inner).run_session_cache());
+        inner.tasks.spawn(Arc::clone(inner).run_examiner());
         if settings.workers {
             inner.tasks.spawn(Arc::clone(inner).run_purge());
             inner.tasks.spawn(Arc::clone(inner).run_job_recovery());
@@ -176,13 +181,18 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, Error> {
         let postgres = postgres::Postgres::connect(postgres, &schema.tables)?;
-        postgres.check_schema().await?;
+        let cause = postgres.reach().await?;
+        let checked = postgres.check_schema().await;
+        checked.map_err(|error| match (error, cause) {
+            (Error::Unavailable(_), Some(cause)) => Error::Setup(cause),
+            (error, _) => error,
+        })?;
         let tracking = redis::tracking::TrackingClient::new(redis)?;
         let session_cache = SessionCache::new(tracking, settings.session_lease);
         let redis = redis::Redis::connect(redis).await?;
-        let notes = health::examine(&redis).await?;
-        for note in &notes {
-            tracing::warn!("{note}");
+        let findings = Findings::default();
+        if let Err(error @ Error::Setup(_)) = findings.renew(&redis).await {
+            return Err(error);
         }
         Ok(Self(Arc::new(Inner {
             redis,
@@ -196,11 +206,13 @@ impl Store {
             partitions: Partitions::new(),
             queue: Queue::default(),
             flushing: tokio::sync::Mutex::new(()),
+            refused: RefusedEntries::default(),
+            unknown: UnknownOutcomes::default(),
             absent: Cache::new(ABSENT_ENTRIES),
             recent: Recent::default(),
             session_cache,
             backlog: BacklogCounters::default(),
-            notes,
+            findings,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })))
@@ -283,6 +295,13 @@ impl Store {
         self.0.find_stored(name).await
     }
 
+    /// Forgets that a name leads to an account, which does not have it any more. [`Store::find_user`] asks PostgreSQL
+    /// next time.
+    pub async fn forget_name(&self, name: &Identifier, account: UserId) {
+        let names = std::slice::from_ref(name);
+        self.0.release(names, account.id()).await;
+    }
+
     /// Claims names for an account that is about to be made.
     ///
     /// # Errors
@@ -347,8 +366,15 @@ impl Store {
 
     /// Notes for the log and `/health` about the promise under Redis's present configuration.
     #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.0.notes
+    pub fn notes(&self) -> Vec<String> {
+        self.0.notes()
+    }
+
+    /// Whether only a restart of this process can help: Redis accepts connections, and for a minute none could be
+    /// used.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.0.redis.is_stuck()
     }
 
     /// One step of the flusher: everything that this process holds goes to PostgreSQL.
@@ -399,7 +425,7 @@ impl Store {
         if !matches!(tokio::time::timeout(deadline, last).await, Ok(Ok(()))) {
             tracing::warn!("some changes stay in Redis's log for others to bring to PostgreSQL");
         }
-        inner.redis.quit().await;
+        inner.redis.close();
         inner.postgres.close().await;
     }
 }

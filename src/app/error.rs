@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::config::Problem;
+use crate::config::{Finding, Problem};
 use crate::crypto::KeyError;
 use crate::{dev, store};
 
@@ -13,6 +13,9 @@ pub enum Error {
     /// Mistakes in the environment, all of them.
     #[error("{}", Listed(.0))]
     Config(Vec<Problem>),
+    /// Settings that are unsafe, and not named by `ALLOW_UNSAFE`.
+    #[error("{}", Refused(.0))]
+    Unsafe(Vec<Finding>),
     /// The key file is missing or cannot be used.
     #[error("{file}: {source} (`sallyport keys generate` makes one; KEYS_FILE says where it is)")]
     Keys {
@@ -72,5 +75,23 @@ impl fmt::Display for Listed<'_> {
         self.0
             .iter()
             .try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+/// All unsafe settings, each in a line of its own, and how to start all the same.
+struct Refused<'a>(&'a [Finding]);
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is not safe:")?;
+        for finding in self.0 {
+            write!(f, "\n  {finding}")?;
+        }
+        let codes: Vec<_> = self.0.iter().map(|finding| finding.rule.code).collect();
+        write!(
+            f,
+            "\nTo start all the same: ALLOW_UNSAFE={}",
+            codes.join(",")
+        )
     }
 }

@@ -26,7 +26,7 @@ fn text(config: &Config, folder: &Path) -> String {
         "
 Sallyport in dev mode
 
-  API       {api}        document: {public}/openapi.json
+  API       {api}        shown at {public}/docs
   outbox    {public}/dev/outbox            SMS and mail that have no provider
   internal  {admin}            /health /metrics
   data      {}
@@ -62,6 +62,8 @@ whoever may use this machine's loopback may call the internal listener.
 /// Commands in an order in which each works, on the first run and on every other.
 fn commands_to_paste(public: &str, api: &str, admin: &str, cookies: &Path) -> String {
     let jar = cookies.display();
+    let program = std::env::current_exe().unwrap_or_else(|_| "sallyport".into());
+    let program = program.display();
     let json = "-H 'Content-Type: application/json'";
     format!(
         r#"
@@ -70,10 +72,17 @@ Lines to paste, in this order (on a later run register answers 409: the account 
   curl -i {api}/auth/register {json} -d '{{"email":"alice@example.com","username":"alice","password":"SecurePass123!"}}'
   TOKEN=$(curl -s -c '{jar}' {api}/auth/login {json} -d '{{"emailOrUsername":"alice","password":"SecurePass123!"}}' | tee /dev/stderr | sed -n 's/.*"accessToken":"\([^"]*\)".*/\1/p')
   curl -i {api}/auth/me -H "Authorization: Bearer $TOKEN"
-  SECRET=$(curl -s -X POST {api}/2fa/totp/setup -H "Authorization: Bearer $TOKEN" | tee /dev/stderr | sed -n 's/.*"secret":"\([^"]*\)".*/\1/p')
-  curl -i {api}/2fa/totp/verify-setup -H "Authorization: Bearer $TOKEN" {json} -d "{{\"code\":\"$(oathtool --totp -b "$SECRET")\"}}"
-  curl -i {api}/auth/login {json} -d '{{"emailOrUsername":"alice","password":"SecurePass123!"}}'
+
+An authenticator app (`sallyport totp` stands in for one; each of its codes counts once, so a backup code logs in):
+
+  SECRET=$(curl -s -X POST {api}/2fa/totp/setup -H "Authorization: Bearer $TOKEN" | sed -n 's/.*"secret":"\([^"]*\)".*/\1/p')
+  BACKUP=$(curl -s {api}/2fa/totp/verify-setup -H "Authorization: Bearer $TOKEN" {json} -d "{{\"code\":\"$('{program}' totp "$SECRET")\"}}" | tee /dev/stderr | sed -n 's/.*"backupCodes":\["\([^"]*\)".*/\1/p')
+  TEMP=$(curl -s {api}/auth/login {json} -d '{{"emailOrUsername":"alice","password":"SecurePass123!"}}' | tee /dev/stderr | sed -n 's/.*"tempToken":"\([^"]*\)".*/\1/p')
+  TOKEN=$(curl -s -c '{jar}' {api}/2fa/verify-backup-code {json} -d "{{\"tempToken\":\"$TEMP\",\"code\":\"$BACKUP\"}}" | tee /dev/stderr | sed -n 's/.*"accessToken":"\([^"]*\)".*/\1/p')
   curl -i -X DELETE {api}/2fa/totp -H "Authorization: Bearer $TOKEN"
+
+Sessions and the inside:
+
   curl -i -X POST -b '{jar}' -c '{jar}' {api}/auth/refresh -H 'Origin: {public}'
   curl -i -X POST -b '{jar}' -c '{jar}' {api}/auth/logout -H 'Origin: {public}'
   curl -i {public}/health

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use super::env_example;
 use crate::app::Error;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::core::problems;
 use crate::model::Action;
 use crate::telemetry::names::{Kind, METRICS};
@@ -20,11 +21,14 @@ pub(super) fn write(dir: &Path) -> Result<(), Error> {
         ("errors.md", errors()),
         ("audit-events.md", audit_events()),
     ] {
-        let path = dir.join(name);
-        let what = format!("writing {}", path.display());
-        fs::write(path, format!("{GENERATED}{text}")).map_err(Error::io(what))?;
+        write_file(&dir.join(name), &format!("{GENERATED}{text}"))?;
     }
-    Ok(())
+    write_file(&dir.join("../.env.example"), &env_example::text())
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    let what = format!("writing {}", path.display());
+    fs::write(path, text).map_err(Error::io(what))
 }
 
 fn settings() -> String {
@@ -52,6 +56,34 @@ message that names it. `sallyport check-config` shows every setting, its value a
         });
         table(&mut text, concern[0].concern, columns, rows);
     }
+    text.push_str(&judgements());
+    text
+}
+
+/// Table of the rules by which `check-config` judges.
+fn judgements() -> String {
+    let mut text = String::new();
+    let rows = config::rules().iter().map(|rule| {
+        let severity = rule.severity.to_string();
+        [
+            code(rule.code),
+            severity,
+            rule.reason.to_owned(),
+            rule.advice.to_owned(),
+        ]
+    });
+    table(
+        &mut text,
+        "What is unsafe",
+        ["code", "severity", "reason", "advice"],
+        rows,
+    );
+    text.push_str(
+        "
+`sallyport check-config` tells what of this holds. Errors stop `serve` and `worker`, unless `ALLOW_UNSAFE` lists their
+codes. Hosts on this machine, on private networks and with names of one label are no public ones.
+",
+    );
     text
 }
 

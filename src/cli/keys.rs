@@ -1,6 +1,7 @@
 //! `sallyport keys`: makes, shows and rotates the keys that sign access tokens and seal secrets.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +31,14 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 
 fn generate(file: Option<PathBuf>, config: &Config, now: Timestamp) -> Result<(), Error> {
     let file = file.unwrap_or_else(|| config.keys.file.clone());
-    Keys::generate(&file, now).map_err(Error::keys(&file))?;
+    Keys::generate(&file, now).map_err(|error| match error {
+        KeyError::Io(cause) if cause.kind() == ErrorKind::AlreadyExists => Error::NotReady(format!(
+            "{} is there already and is never overwritten; `sallyport keys rotate` adds keys to it, --file \
+             names another",
+            file.display()
+        )),
+        other => Error::keys(&file)(other),
+    })?;
     print(&format!(
         "Wrote {}. Keep a copy where it is safe: without it every session ends and sealed secrets are lost.\n",
         file.display()

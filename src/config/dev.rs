@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::Config;
 use super::form::{Location, Maybe};
 use super::read::Environment;
 use super::setting::settings;
+use super::{Config, LogFormat, Mode};
 
 settings! {
     /// `sallyport dev`.
@@ -39,6 +39,13 @@ impl Dev {
             redis_bin: self.redis_bin.clone(),
             path: self.path.clone(),
         }
+    }
+}
+
+/// Dev mode is read by people: its logs are text where nothing else is said.
+pub(super) fn prefer_text(mode: Mode, config: &mut Config) {
+    if mode == Mode::Dev && !config.given.contains_key("LOG_FORMAT") {
+        config.telemetry.log_format = LogFormat::Text;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::form::{DAY, Form, Number, SECOND, Span, Switch};
-use super::setting::settings;
+use super::setting::{Setting, settings};
 use super::{Config, Mode, Problem};
 
 settings! {
@@ -51,6 +51,10 @@ impl Quota {
             window: Duration::from_secs(window_seconds),
         }
     }
+
+    fn per_second(self) -> f64 {
+        f64::from(self.quota) / self.window.as_secs_f64()
+    }
 }
 
 /// Form of a [`Quota`]: `5/15m`.
@@ -86,6 +90,20 @@ pub(super) fn check(mode: Mode, config: &Config, problems: &mut Vec<Problem>) {
         let advice = "without limits passwords can be guessed; if this is a load test, say ALLOW_UNLIMITED=1";
         problems.push(Problem::new("RATE_LIMITS", advice).was("off".to_owned()));
     }
+}
+
+/// Names of the limits that let pass so many tries a second that they limit nobody.
+pub(super) fn absurd(config: &Config) -> Vec<String> {
+    let default = Config::default();
+    let rate = |config: &Config, setting: &Setting| Rate.parse(&(setting.show)(config));
+    let is_absurd = |setting: &&Setting| {
+        let (Some(given), Some(usual)) = (rate(config, setting), rate(&default, setting)) else {
+            return false;
+        };
+        given.per_second() > 100.0 * usual.per_second()
+    };
+    let absurd = Limits::CONCERN.settings.iter().filter(is_absurd);
+    absurd.map(|setting| setting.name.to_owned()).collect()
 }
 
 #[cfg(test)]

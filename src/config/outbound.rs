@@ -3,7 +3,7 @@
 mod email;
 mod sms;
 
-pub use self::email::{Email, EmailSecurity};
+pub use self::email::{Email, EmailSecurity, EmailService};
 pub use self::sms::Sms;
 
 use std::time::Duration;
@@ -41,6 +41,11 @@ pub(super) fn note_host(config: &mut Config) {
     if let Some(host) = public.and_then(|url| url.ok()?.host_str().map(str::to_owned)) {
         config.outbound.host = host;
     }
+}
+
+/// Fills in what a known provider's name says.
+pub(super) fn note_service(config: &mut Config, problems: &mut Vec<Problem>) {
+    email::note_service(&mut config.outbound.email, problems);
 }
 
 /// Parts of a provider's account that are missing beside others.

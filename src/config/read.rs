@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use super::setting::{self, Setting};
-use super::{Config, Mode, Source, check, dev, outbound, redis, unknown};
+use super::{Config, Mode, Source, check, dev, outbound, postgres, redis, safety, unknown};
 
 /// Variables that the process was started with.
 pub(super) type Environment = BTreeMap<String, OsString>;
@@ -65,7 +65,11 @@ pub(super) fn read(mode: Mode, environment: &Environment) -> Result<Config, Vec<
     }
     redis::assemble_url(&mut config, &mut problems);
     outbound::note_host(&mut config);
+    outbound::note_service(&mut config, &mut problems);
+    postgres::take_parameters(&mut config, &mut problems);
     dev::note_given(&mut config, environment);
+    dev::prefer_text(mode, &mut config);
+    safety::note_unused(&mut config, environment);
     problems.extend(check::problems(mode, &config));
     if problems.is_empty() {
         Ok(config)

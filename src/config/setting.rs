@@ -1,7 +1,7 @@
 //! Declaration of settings: [`settings!`] makes a struct out of rows, and each row is all there is about a setting.
 
 use super::{
-    Config, Dev, Email, Hashing, Http, Keys, Limits, Outbound, Postgres, Redis, RedisParts,
+    Config, Dev, Email, Hashing, Http, Keys, Limits, Outbound, Postgres, Redis, RedisParts, Safety,
     SecondFactors, Sms, Store, Telemetry, Tokens,
 };
 
@@ -45,6 +45,7 @@ pub(super) static CONCERNS: &[Concern] = &[
     Email::CONCERN,
     Outbound::CONCERN,
     Telemetry::CONCERN,
+    Safety::CONCERN,
     Dev::CONCERN,
 ];
 

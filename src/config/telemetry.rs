@@ -6,7 +6,7 @@ use super::setting::settings;
 settings! {
     /// Logs.
     pub struct Telemetry = config.telemetry {
-        /// Whether logs, on standard output, are one JSON object a line, or text for people.
+        /// Whether logs, on standard output, are one JSON object a line, or text for people. `sallyport dev` writes text when nothing is said.
         log_format: LogFormat = LogFormat::Json, "LOG_FORMAT", LOG_FORMAT;
         /// Filter of the logs: a level, or targets with levels.
         // At info sqlx passes on every NOTICE of PostgreSQL, "already exists, skipping" among them.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod foreign;
+
 fn environment(pairs: &[(&str, &str)]) -> read::Environment {
     pairs
         .iter()
@@ -236,33 +238,6 @@ fn secrets_are_shown_nowhere() {
             "{mistakes:?}"
         );
     }
-}
-
-#[test]
-fn unknown_names_of_our_families_stop_the_start() {
-    for (name, meant) in [
-        ("SALLYPORT_PROT", "PORT"),
-        ("SALLYPORT_ACCESS_TOKEN_TTL", "ACCESS_TOKEN_TTL"),
-        ("ARGON2_MEMORY", "ARGON2_MEMORY_KIB"),
-        ("ARGON2_LOOK_AND_FEEL", "no such setting"),
-        ("LIMIT_LOGINS_ACCOUNT", "LIMIT_LOGIN_ACCOUNT"),
-        ("LIMIT_REGISTERS_FILE", "LIMIT_REGISTER"),
-    ] {
-        let mistakes = mistakes(&[(name, "1")]);
-        assert!(mistakes[0].starts_with(name), "{mistakes:?}");
-        assert!(
-            mistakes[0].contains(meant) || name == "ARGON2_TIME",
-            "{mistakes:?}"
-        );
-    }
-    good(&[
-        ("SALLYPORT_TEST_REDIS_URL", "x"),
-        ("SALLYPORT_SERVICE_HOST", "10.0.0.1"),
-        ("SALLYPORT_PORT", "tcp://10.0.0.1:3001"),
-        ("SALLYPORT_PORT_3001_TCP_ADDR", "10.0.0.1"),
-        ("LIMITS", "x"),
-        ("SOMETHING_ELSE", "x"),
-    ]);
 }
 
 #[test]

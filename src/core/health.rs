@@ -69,8 +69,14 @@ pub async fn examine(core: &Core) -> Health {
         redis: redis.unwrap_or_else(|_| silent()),
         backlog: core.store.backlog(),
         hash_pool: core.hash_pool.state(),
-        notes: core.store.notes().to_vec(),
+        notes: core.store.notes(),
     }
+}
+
+/// Whether this process can go on: no restart is needed to reach a Redis that accepts connections.
+#[must_use]
+pub fn is_alive(core: &Core) -> bool {
+    !core.store.is_stuck()
 }
 
 fn silent() -> StoreHealth {

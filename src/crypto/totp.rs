@@ -58,6 +58,22 @@ impl TotpSecret {
         Some(Self(secret))
     }
 
+    /// The secret of a text made by [`TotpSecret::base32`], whatever its case and with any spaces.
+    #[must_use]
+    pub fn from_base32(text: &str) -> Option<Self> {
+        let symbols = text.chars().filter(|symbol| !symbol.is_whitespace());
+        let symbols: Zeroizing<String> = Zeroizing::new(symbols.collect());
+        let secret = Secret::try_from_base32(symbols.to_ascii_uppercase()).ok()?;
+        Self::from_bytes(secret.as_bytes())
+    }
+
+    /// The code that an authenticator app shows at `now`: six digits.
+    #[must_use]
+    pub fn code_at(&self, now: Timestamp) -> String {
+        let seconds = u64::try_from(now.seconds()).unwrap_or(0);
+        self.totp().generate(seconds).to_string()
+    }
+
     /// The 20 bytes, to be sealed.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

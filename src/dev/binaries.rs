@@ -62,7 +62,7 @@ impl Binaries {
             .ok_or(Error::Missing {
                 program: "postgres",
                 package: "postgresql",
-                name: "PostgreSQL 13 or newer",
+                name: "PostgreSQL 14 or newer",
                 variable: "PG_BIN",
             })
     }

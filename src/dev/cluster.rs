@@ -1,4 +1,4 @@
-//! A private Redis Cluster: three primaries on loopback.
+//! A private Redis Cluster: three primaries on loopback, alone or with a replica each.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,18 +8,19 @@ use super::redis::{PrivateRedis, RedisOptions};
 use super::{Binaries, Error, folder, port};
 use crate::clock::{self, Stopwatch};
 
-const NODES: usize = 3;
+const PRIMARIES: usize = 3;
 const SLOTS: usize = 16_384;
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// Three Redis primaries that share the slots. Ends when dropped, or with this process.
+/// Three Redis primaries that share the slots, and their replicas where there are any. Ends when dropped, or with
+/// this process.
 #[derive(Debug)]
 pub struct PrivateCluster {
     nodes: Vec<PrivateRedis>,
 }
 
 impl PrivateCluster {
-    /// Starts the nodes with their data in folders inside `folder`, joins them, and waits until each of
+    /// Starts three primaries with their data in folders inside `folder`, joins them, and waits until each of
     /// them says that the cluster is well.
     ///
     /// # Errors
@@ -29,10 +30,45 @@ impl PrivateCluster {
         folder: &Path,
         options: RedisOptions,
     ) -> Result<Self, Error> {
+        let nodes = Self::start_nodes(PRIMARIES, binaries, folder, options).await?;
+        let cluster = Self { nodes };
+        cluster.join().await?;
+        cluster.wait_until_ok().await?;
+        Ok(cluster)
+    }
+
+    /// As [`PrivateCluster::start`], with a replica of each primary: node 3 of node 0, and so on.
+    ///
+    /// # Errors
+    /// As [`PrivateCluster::start`].
+    pub async fn start_replicated(
+        binaries: &Binaries,
+        folder: &Path,
+        options: RedisOptions,
+    ) -> Result<Self, Error> {
+        let nodes = Self::start_nodes(2 * PRIMARIES, binaries, folder, options).await?;
+        let cluster = Self { nodes };
+        cluster.join().await?;
+        cluster.wait_until_ok().await?;
+        let (primaries, replicas) = cluster.nodes.split_at(PRIMARIES);
+        for (primary, replica) in primaries.iter().zip(replicas) {
+            let id = primary.ask(&["CLUSTER", "MYID"]).await?;
+            replica.ask(&["CLUSTER", "REPLICATE", &id]).await?;
+        }
+        cluster.wait_until_ok().await?;
+        Ok(cluster)
+    }
+
+    async fn start_nodes(
+        count: usize,
+        binaries: &Binaries,
+        folder: &Path,
+        options: RedisOptions,
+    ) -> Result<Vec<PrivateRedis>, Error> {
         folder::make(folder, 0o700)?;
         let password = super::new_password();
-        let mut nodes = Vec::with_capacity(NODES);
-        for number in 0..NODES {
+        let mut nodes = Vec::with_capacity(count);
+        for number in 0..count {
             let node = folder.join(format!("node-{number}"));
             folder::make(&node, 0o700)?;
             // One password for all: clients know only one.
@@ -45,10 +81,7 @@ impl PrivateCluster {
                 .with("cluster-port", &port::free().to_string());
             nodes.push(PrivateRedis::start(binaries, &node, options).await?);
         }
-        let cluster = Self { nodes };
-        cluster.join().await?;
-        cluster.wait_until_ok().await?;
-        Ok(cluster)
+        Ok(nodes)
     }
 
     /// `redis-cluster://…` with all nodes, as the client spells it.
@@ -73,7 +106,7 @@ impl PrivateCluster {
         &self.nodes
     }
 
-    /// One node, to kill, pause, restart. There are nodes 0, 1 and 2.
+    /// One node, to kill, pause, restart. Nodes 0, 1 and 2 begin as primaries.
     pub fn node(&mut self, number: usize) -> &mut PrivateRedis {
         &mut self.nodes[number]
     }
@@ -85,7 +118,7 @@ impl PrivateCluster {
         }
     }
 
-    /// Waits until every node knows all others and says that all slots are served.
+    /// Waits until every node knows all others and says that all slots are served, and every replica is in step.
     ///
     /// # Errors
     /// [`Error::Refused`] when that does not happen within a minute.
@@ -101,10 +134,14 @@ impl PrivateCluster {
     }
 
     async fn is_ok(&self) -> bool {
-        let known = format!("cluster_known_nodes:{NODES}\r\n");
+        let known = format!("cluster_known_nodes:{}\r\n", self.nodes.len());
         for node in &self.nodes {
             match node.ask(&["CLUSTER", "INFO"]).await {
                 Ok(info) if info.contains("cluster_state:ok\r\n") && info.contains(&known) => {}
+                _ => return false,
+            }
+            match node.ask(&["INFO", "replication"]).await {
+                Ok(info) if !info.contains("master_link_status:down") => {}
                 _ => return false,
             }
         }
@@ -112,9 +149,9 @@ impl PrivateCluster {
     }
 
     async fn join(&self) -> Result<(), Error> {
-        for (number, node) in self.nodes.iter().enumerate() {
-            let first = (SLOTS * number / NODES).to_string();
-            let last = (SLOTS * (number + 1) / NODES - 1).to_string();
+        for (number, node) in self.nodes.iter().take(PRIMARIES).enumerate() {
+            let first = (SLOTS * number / PRIMARIES).to_string();
+            let last = (SLOTS * (number + 1) / PRIMARIES - 1).to_string();
             let epoch = (number + 1).to_string();
             node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await?;
             node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last])

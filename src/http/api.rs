@@ -9,6 +9,7 @@ pub(crate) mod health;
 mod login;
 mod methods;
 mod outbox;
+mod pages;
 mod password;
 mod register;
 mod second_factor;
@@ -28,6 +29,7 @@ pub(crate) const PUBLIC: &[&[Route]] = &[
     backup_codes::ROUTES,
     devices::ROUTES,
     documents::ROUTES,
+    pages::ROUTES,
     health::ROUTES,
 ];
 
@@ -37,7 +39,7 @@ pub(crate) const DEV: &[Route] = outbox::ROUTES;
 /// Routes of the internal listener.
 pub(crate) const ADMIN: &[Route] = &[
     documents::METRICS,
-    health::HEALTH,
+    health::DETAILED,
     health::LIVE,
     health::READY,
     health::LIVE.at("/live"),

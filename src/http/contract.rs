@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod call;
 pub(crate) mod cookies;
 pub(crate) mod csrf;
+pub(crate) mod html;
 pub(crate) mod input;
 pub(crate) mod json;
 pub(crate) mod openapi;

@@ -45,7 +45,7 @@ use super::contract::csrf;
 use super::contract::input::RawInput;
 use super::contract::problem::{Kind, Problem};
 use super::contract::reply::Reply;
-use super::contract::route::{Route, Work};
+use super::contract::route::{Route, Tag, Work};
 use super::state::AppState;
 use crate::clock::Stopwatch;
 use crate::core::{Client, RateLimitVerdicts};
@@ -198,6 +198,7 @@ where
         bearer: token.filter(|_| principal.is_none()).map(str::to_owned),
         cookie,
         device,
+        host: host_for(route, parts),
         accept: headers.get(header::ACCEPT).cloned(),
         delivery: TokenDelivery::asked(headers),
         state: Arc::clone(state),
@@ -215,6 +216,13 @@ where
     };
     drop(body);
     run(state, route, work).await
+}
+
+/// The host that the client asked, where the route looks at it.
+fn host_for(route: &Route, parts: &Parts) -> Option<String> {
+    let asked = route.tag == Tag::Dev;
+    let host = asked.then(|| csrf::host(&parts.headers, &parts.uri));
+    host.flatten().map(str::to_owned)
 }
 
 /// The refresh cookie and the cookie of a trusted device, where the route takes them.

@@ -49,6 +49,14 @@ impl Id {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
+    /// Time at which it was made, in whole milliseconds (RFC 9562, section 5.7).
+    #[must_use]
+    pub fn created_at(self) -> Timestamp {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&self.0.as_bytes()[..6]);
+        Timestamp::from_micros(i64::from_be_bytes(millis) * 1000)
+    }
+
     /// The same id moved to `partition`.
     #[must_use]
     pub fn in_partition(self, partition: Partition) -> Self {

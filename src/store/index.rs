@@ -13,9 +13,10 @@ use sha2::Sha256;
 
 use super::Error;
 use super::tables::unique_name;
-use crate::model::{Id, Identifier, IdentifierKind, UserId};
+use crate::model::{Id, Identifier, IdentifierKind, User, UserId};
 use crate::store::engine::read::ABSENT;
 use crate::store::inner::Inner;
+use crate::store::record::Record;
 use crate::store::redis::Op;
 
 /// A claim whose registration dies goes away after this.
@@ -51,15 +52,17 @@ impl Claim {
         Ok(())
     }
 
-    /// Makes the claim last, after the account was committed. Failing that, PostgreSQL knows the name.
+    /// Makes the claim last, after PostgreSQL accepted the account. A claim that ran out, and that somebody else has
+    /// now, is left to them. Where an entry cannot be made, PostgreSQL knows the name.
     pub async fn keep(self) {
+        let stays = ENTRY_STAYS.as_millis().to_string();
         for name in &self.names {
             let key = self.inner.index_key_of(name);
-            let _ = self
-                .inner
-                .redis
-                .store(key, self.owner.to_string(), Some(ENTRY_STAYS), false)
-                .await;
+            let args = vec![
+                Value::from(self.owner.to_string()),
+                Value::from(stays.clone()),
+            ];
+            let _ = self.inner.redis.run::<i64>(Op::Keep, vec![key], args).await;
         }
     }
 
@@ -77,15 +80,10 @@ impl Inner {
         names: &[Identifier],
     ) -> Result<Claim, Error> {
         for (index, name) in names.iter().enumerate() {
-            let key = self.index_key_of(name);
-            let claimed = self
-                .redis
-                .store(key, format!("?{owner}"), Some(CLAIM), true)
-                .await;
+            let claimed = self.claim_one(owner, name).await;
             if !matches!(claimed, Ok(true)) {
                 self.release(&names[..index], owner.id()).await;
-                // A claim that may or may not stand expires by itself; nothing was registered.
-                claimed.map_err(|_| Error::Unavailable("redis"))?;
+                claimed?;
                 return Err(Error::Taken(unique_name(name.kind)));
             }
         }
@@ -94,6 +92,32 @@ impl Inner {
             owner,
             names: names.to_vec(),
         })
+    }
+
+    /// Claims one name. An entry whose account has lost the name is removed and does not count.
+    async fn claim_one(self: &Arc<Self>, owner: UserId, name: &Identifier) -> Result<bool, Error> {
+        if self.set_claim(owner, name).await? {
+            return Ok(true);
+        }
+        let Some(holder) = self.find_indexed(name).await? else {
+            return Ok(false);
+        };
+        let holder_stands = self.one::<User>(holder).await?;
+        if holder_stands.is_some_and(|user| !user.is_deleted() && user.is_called(name)) {
+            return Ok(false);
+        }
+        self.release(std::slice::from_ref(name), holder.id()).await;
+        self.set_claim(owner, name).await
+    }
+
+    async fn set_claim(&self, owner: UserId, name: &Identifier) -> Result<bool, Error> {
+        let key = self.index_key_of(name);
+        let claimed = self
+            .redis
+            .store(key, format!("?{owner}"), Some(CLAIM), true)
+            .await;
+        // A claim that may or may not stand expires by itself; nothing was registered.
+        claimed.map_err(|_| Error::Unavailable("redis"))
     }
 
     /// See [`crate::store::Store::find_indexed`].

@@ -1,6 +1,6 @@
 //! The state that all clones of a [`crate::store::Store`] share.
 
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 
 use quick_cache::sync::Cache;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +13,12 @@ use crate::model::{Id, Timestamp};
 use crate::store::engine::partition::Partitions;
 use crate::store::engine::recent::Recent;
 use crate::store::engine::session_cache::SessionCache;
+use crate::store::health::Findings;
 use crate::store::jobs::DueJobs;
 use crate::store::postgres::Postgres;
 use crate::store::redis::Redis;
+use crate::store::writeback::adoption::UnknownOutcomes;
+use crate::store::writeback::conflict::RefusedEntries;
 use crate::store::writeback::queue::Queue;
 
 /// Both stores, this process's knowledge of them, and its background tasks.
@@ -32,8 +35,12 @@ pub(crate) struct Inner {
     pub(crate) name: Id,
     pub(crate) partitions: Partitions,
     pub(crate) queue: Queue,
-    /// One flush at a time.
+    /// One flush at a time. Whoever holds it must not wait for another flush.
     pub(crate) flushing: tokio::sync::Mutex<()>,
+    /// Entries that PostgreSQL refused, while they are settled.
+    pub(crate) refused: RefusedEntries,
+    /// Partitions in whose logs commits may stand of which this process had no answer.
+    pub(crate) unknown: UnknownOutcomes,
     /// Partitions in which jobs are due.
     pub(crate) jobs: DueJobs,
     /// Records that PostgreSQL did not have: until when that is believed, and in which incarnation of the
@@ -43,7 +50,7 @@ pub(crate) struct Inner {
     pub(crate) recent: Recent,
     pub(crate) session_cache: SessionCache,
     pub(crate) backlog: BacklogCounters,
-    pub(crate) notes: Vec<String>,
+    pub(crate) findings: Findings,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -55,6 +62,8 @@ pub(crate) struct BacklogCounters {
     pub(crate) pending: AtomicU64,
     /// Age of the oldest, in milliseconds.
     pub(crate) oldest_millis: AtomicU64,
+    /// Entries of kinds that this version does not know.
+    pub(crate) unknown_kinds: AtomicUsize,
     /// Bytes that wait, moved along by this process's own commits in between.
     pub(crate) bytes: AtomicI64,
 }

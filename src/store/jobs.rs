@@ -14,6 +14,7 @@
 mod due;
 mod recovery;
 mod retry;
+mod waiting;
 mod work;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::model::{Job, JobId, Timestamp};
 
 pub(crate) use due::DueJobs;
 pub use retry::Retry;
+pub(crate) use waiting::WaitingJobs;
 
 /// A worker that has not said within this time what came of a job has lost it to whoever comes next.
 const LEASE: Duration = Duration::from_secs(60);

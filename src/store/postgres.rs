@@ -3,6 +3,7 @@
 mod connection;
 mod failure;
 mod queries;
+mod reach;
 mod statements;
 
 use std::time::Duration;
@@ -27,7 +28,8 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Longest that a request waits for an answer.
 const READ: Duration = Duration::from_secs(3);
-/// Longest that a batch may take.
+/// Longest that a batch may take. PostgreSQL itself gives up earlier (`connection.rs`), so that a lock or a slow
+/// statement is not taken for a primary that is away.
 const WRITE: Duration = Duration::from_secs(15);
 
 /// The primary.
@@ -46,10 +48,18 @@ impl Postgres {
         tables: &[&'static Table],
     ) -> Result<Self, Error> {
         Ok(Self {
-            pool: connection::pool(&settings.url, settings.connections)?,
+            pool: connection::pool(settings)?,
             statements: Statements::new(tables),
             up: watch::Sender::new(true),
         })
+    }
+
+    /// Connects for the first time; has the cause when that failed and may pass by itself.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when the cause lasts.
+    pub(crate) async fn reach(&self) -> Result<Option<String>, Error> {
+        reach::reach(&self.pool).await
     }
 
     /// Whether the last operation was answered.
@@ -101,8 +111,8 @@ impl Postgres {
     ) -> Result<T, Error> {
         let answer = self.run(operation, READ, statements).await;
         answer.map_err(|error| match Failure::of(&error) {
-            Failure::Away => Error::Unavailable("postgres"),
-            _ => Error::Corrupt(error.to_string()),
+            Failure::Taken { .. } | Failure::Refused { .. } => Error::Corrupt(error.to_string()),
+            Failure::Away | Failure::Blocked | Failure::Collision => Error::Unavailable("postgres"),
         })
     }
 

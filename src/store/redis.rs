@@ -1,65 +1,163 @@
 //! Redis: connection, scripts, and the replies turned into Rust. The only record that knows fred.
 
+mod cause;
 mod connect;
+mod failure;
 pub(crate) mod keys;
 mod scripts;
+mod supervised_client;
 pub(crate) mod tracking;
 
-use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use fred::clients::{Client, Pool};
-use fred::error::{Error as RedisError, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface, HashesInterface, KeysInterface, LuaInterface};
+use fred::clients::Client;
+use fred::error::Error as RedisError;
+use fred::interfaces::{ClientLike, HashesInterface, KeysInterface, LuaInterface};
 use fred::types::{Expiration, FromValue, SetOptions, Value};
-
 use tokio::sync::Notify;
-use tokio::sync::broadcast::error::RecvError;
 
-use crate::clock::Stopwatch;
+use crate::clock::{self, Stopwatch};
 use crate::config;
 use crate::store::Error;
 use crate::telemetry::names;
+use failure::{Refusal, refused, uncertain};
 use keys::KeySpace;
 pub(crate) use scripts::Op;
 use scripts::Scripts;
+use supervised_client::SupervisedClient;
+
+/// Time for the first connection. After that the service starts without.
+const FIRST_CONNECTION_WITHIN: Duration = Duration::from_secs(3);
+/// Interval of polling for it.
+const POLL: Duration = Duration::from_millis(10);
+/// Time for which a command is sent again while the server says that it did not execute it.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+/// Pause before a command is sent again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Redis with our scripts and our keys.
 #[derive(Debug)]
 pub(crate) struct Redis {
-    pool: Pool,
+    clients: Vec<SupervisedClient>,
+    turn: AtomicUsize,
     pub(crate) keys: KeySpace,
     scripts: Scripts,
     reconnected: Arc<Notify>,
 }
 
+/// Attempts at one command.
+struct Attempts {
+    operation: &'static str,
+    /// Meaning of an error that ends them.
+    meaning: fn(&'static str, &RedisError) -> Error,
+    first: Stopwatch,
+    last: Stopwatch,
+}
+
+impl Attempts {
+    fn of(operation: &'static str, meaning: fn(&'static str, &RedisError) -> Error) -> Self {
+        let now = Stopwatch::start();
+        Self {
+            operation,
+            meaning,
+            first: now,
+            last: now,
+        }
+    }
+}
+
 impl Redis {
-    /// Connects, waits for the first connection, loads the scripts.
+    /// Begins to connect, and waits a moment for the first connection. With Redis away it goes on trying.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when waiting cannot mend it, such as a wrong password.
     pub(crate) async fn connect(settings: &config::Redis) -> Result<Self, Error> {
-        let pool = connect::pool(settings).await?;
+        let builder = connect::builder(settings)?;
+        let reconnected = Arc::new(Notify::new());
+        let client = |_| {
+            let connected = Arc::clone(&reconnected);
+            SupervisedClient::new(builder.clone(), settings.timeout, connected)
+        };
+        let clients: Result<Vec<_>, Error> = (0..settings.connections.max(1)).map(client).collect();
         let redis = Self {
-            reconnected: announce_reconnections(&pool),
-            pool,
+            clients: clients?,
+            turn: AtomicUsize::new(0),
             keys: KeySpace::new(&settings.prefix),
             scripts: Scripts::new(),
+            reconnected,
         };
-        for script in redis.scripts.all() {
-            script
-                .load(redis.pool.next())
-                .await
-                .map_err(|error| refused("load", &error))?;
+        for client in &redis.clients {
+            client.connect();
         }
+        redis.await_first_connection().await?;
         Ok(redis)
     }
 
-    /// A client that is connected; at once an error when none is, so that nobody waits in vain.
-    fn client(&self) -> Result<&Client, Error> {
-        let client = self.pool.next_connected();
-        if client.is_connected() {
-            Ok(client)
-        } else {
-            Err(Error::Unavailable("redis"))
+    async fn await_first_connection(&self) -> Result<(), Error> {
+        let waiting = Stopwatch::start();
+        while !self.is_connected() {
+            let cause = self.clients.iter().find_map(SupervisedClient::cause);
+            if let Some(cause) = cause.filter(|cause| cause.is_lasting) {
+                return Err(Error::Setup(cause.text));
+            }
+            if waiting.elapsed() > FIRST_CONNECTION_WITHIN {
+                tracing::error!("Redis is away; until it is there everything answers 503");
+                return Ok(());
+            }
+            clock::sleep(POLL).await;
         }
+        Ok(())
+    }
+
+    /// Whether any connection stands.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client().is_ok()
+    }
+
+    /// Number of connections made so far.
+    pub(crate) fn connections(&self) -> u64 {
+        self.clients.iter().map(SupervisedClient::connections).sum()
+    }
+
+    /// Whether Redis accepts connections and this process has had none that it could use for a minute.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.clients.iter().all(SupervisedClient::is_stuck)
+    }
+
+    /// A client that is connected; at once an error when none is, so that nobody waits in vain.
+    fn client(&self) -> Result<Client, Error> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (before, after) = self.clients.split_at(turn % self.clients.len());
+        let mut clients = after.iter().chain(before).map(SupervisedClient::present);
+        let connected = clients.find(ClientLike::is_connected);
+        connected.ok_or(Error::Unavailable("redis"))
+    }
+
+    /// Judges an answer. `None`: the server says that it did not execute the command and may do so soon (a slot
+    /// of a Cluster moves, or the server loads), and the command is to be sent again.
+    async fn settle<T>(
+        &self,
+        attempts: &mut Attempts,
+        answer: Result<T, RedisError>,
+    ) -> Option<Result<T, Error>> {
+        metrics::histogram!(names::REDIS_COMMAND, "operation" => attempts.operation)
+            .record(attempts.last.seconds());
+        let error = match answer {
+            Ok(answer) => return Some(Ok(answer)),
+            Err(error) => error,
+        };
+        let refusal = Refusal::of(&error);
+        if refusal.is_none() || attempts.first.elapsed() > SETTLES_WITHIN {
+            return Some(Err((attempts.meaning)(attempts.operation, &error)));
+        }
+        if refusal == Some(Refusal::WrongServer) {
+            self.clients.iter().for_each(SupervisedClient::distrust);
+        }
+        clock::sleep(PAUSE).await;
+        attempts.last = Stopwatch::start();
+        None
     }
 
     /// Runs a script once. Whatever cannot be told from "never sent" is [`Error::Unknown`].
@@ -69,43 +167,46 @@ impl Redis {
         keys: Vec<String>,
         args: Vec<Value>,
     ) -> Result<T, Error> {
-        let client = self.client()?;
-        let stopwatch = Stopwatch::start();
         let script = self.scripts.of(op);
-        let mut answer = client
-            .evalsha(script.sha1().clone(), keys.clone(), args.clone())
-            .await;
-        if let Err(error) = &answer
-            && error.details().starts_with("NOSCRIPT")
-        {
-            // Not executed: a node that restarted has forgotten the scripts.
-            script
-                .load(client)
-                .await
-                .map_err(|error| refused("load", &error))?;
-            answer = client.evalsha(script.sha1().clone(), keys, args).await;
+        let mut attempts = Attempts::of(op.label(), uncertain);
+        loop {
+            let client = self.client()?;
+            let digest = script.sha1().clone();
+            let mut answer = client.evalsha(digest, keys.clone(), args.clone()).await;
+            if let Err(error) = &answer
+                && error.details().starts_with("NOSCRIPT")
+                && let Some(source) = script.lua()
+            {
+                // Not executed: a server that is new or was restarted does not know the script.
+                let source = source.clone();
+                answer = client.eval(source, keys.clone(), args.clone()).await;
+            }
+            if let Some(settled) = self.settle(&mut attempts, answer).await {
+                return settled;
+            }
         }
-        metrics::histogram!(names::REDIS_COMMAND, "operation" => op.label())
-            .record(stopwatch.seconds());
-        answer.map_err(|error| uncertain(op.label(), &error))
     }
 
     /// Several keys of one slot.
     pub(crate) async fn mget(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, Error> {
-        let stopwatch = Stopwatch::start();
-        let answer = self.client()?.mget(keys).await;
-        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read")
-            .record(stopwatch.seconds());
-        answer.map_err(|error| refused("read", &error))
+        let mut attempts = Attempts::of("read", refused);
+        loop {
+            let answer = self.client()?.mget(keys.clone()).await;
+            if let Some(settled) = self.settle(&mut attempts, answer).await {
+                return settled;
+            }
+        }
     }
 
     /// One key.
     pub(crate) async fn fetch(&self, key: String) -> Result<Option<String>, Error> {
-        let stopwatch = Stopwatch::start();
-        let answer = self.client()?.get(key).await;
-        metrics::histogram!(names::REDIS_COMMAND, "operation" => "read")
-            .record(stopwatch.seconds());
-        answer.map_err(|error| refused("read", &error))
+        let mut attempts = Attempts::of("read", refused);
+        loop {
+            let answer = self.client()?.get(key.as_str()).await;
+            if let Some(settled) = self.settle(&mut attempts, answer).await {
+                return settled;
+            }
+        }
     }
 
     /// Sets a key with a time to live, where wished only when it is absent. Whether it was set.
@@ -113,27 +214,34 @@ impl Redis {
         &self,
         key: String,
         value: String,
-        expires: Option<std::time::Duration>,
+        expires: Option<Duration>,
         only_absent: bool,
     ) -> Result<bool, Error> {
-        let expires = expires
-            .map(|after| Expiration::PX(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)));
+        let millis = |after: Duration| i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
         let options = only_absent.then_some(SetOptions::NX);
-        let answer: Result<Option<String>, _> = self
-            .client()?
-            .set(key, value, expires, options, false)
-            .await;
-        answer
-            .map(|set| set.is_some())
-            .map_err(|error| uncertain("set", &error))
+        let mut attempts = Attempts::of("set", uncertain);
+        loop {
+            let client = self.client()?;
+            let (key, value) = (key.as_str(), value.as_str());
+            let expires = expires.map(|after| Expiration::PX(millis(after)));
+            let answer: Result<Option<String>, _> = client
+                .set(key, value, expires, options.clone(), false)
+                .await;
+            if let Some(settled) = self.settle(&mut attempts, answer).await {
+                return settled.map(|set| set.is_some());
+            }
+        }
     }
 
     /// The fields of a hash.
     pub(crate) async fn fields(&self, key: String) -> Result<Vec<String>, Error> {
-        self.client()?
-            .hkeys(key)
-            .await
-            .map_err(|error| refused("read", &error))
+        let mut attempts = Attempts::of("read", refused);
+        loop {
+            let answer = self.client()?.hkeys(key.as_str()).await;
+            if let Some(settled) = self.settle(&mut attempts, answer).await {
+                return settled;
+            }
+        }
     }
 
     /// Text of `INFO` from one server.
@@ -166,56 +274,7 @@ impl Redis {
     }
 
     /// Closes the connections.
-    pub(crate) async fn quit(&self) {
-        let _ = self.pool.quit().await;
+    pub(crate) fn close(&self) {
+        self.clients.iter().for_each(SupervisedClient::close);
     }
-}
-
-/// Turns every client's reconnections into one signal.
-fn announce_reconnections(pool: &Pool) -> Arc<Notify> {
-    let signal = Arc::new(Notify::new());
-    for client in pool.clients() {
-        let (mut reconnections, signal) = (client.reconnect_rx(), Arc::clone(&signal));
-        tokio::spawn(async move {
-            while let Ok(_) | Err(RecvError::Lagged(_)) = reconnections.recv().await {
-                metrics::counter!(names::REDIS_RECONNECTS).increment(1);
-                signal.notify_one();
-            }
-        });
-    }
-    signal
-}
-
-/// The operation did not happen, or does not matter when it did.
-fn refused(operation: &'static str, error: &RedisError) -> Error {
-    count(operation, error);
-    Error::Unavailable("redis")
-}
-
-/// The operation may have happened, unless it is certain that it was not sent or that the server refused
-/// it. (After a disconnection the client answers commands in flight with errors of many kinds.)
-fn uncertain(operation: &'static str, error: &RedisError) -> Error {
-    count(operation, error);
-    let never_sent = matches!(
-        error.kind(),
-        ErrorKind::Backpressure
-            | ErrorKind::InvalidCommand
-            | ErrorKind::InvalidArgument
-            | ErrorKind::Auth
-            | ErrorKind::Config
-    );
-    let refusals = ["OOM", "NOREPLICAS", "MISCONF", "NOSCRIPT", "ERR"];
-    let said_no = refusals
-        .iter()
-        .any(|word| error.details().starts_with(word));
-    if never_sent || said_no {
-        Error::Unavailable("redis")
-    } else {
-        Error::Unknown
-    }
-}
-
-fn count(operation: &'static str, error: &(impl Debug + std::fmt::Display)) {
-    metrics::counter!(names::REDIS_ERRORS, "kind" => operation).increment(1);
-    tracing::warn!(operation, %error, "redis");
 }

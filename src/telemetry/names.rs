@@ -143,28 +143,41 @@ metrics! {
         STORE_LAG: Histogram(SLOW) = "sallyport_store_lag_seconds", [];
         /// Commits that the sweeper brought to PostgreSQL for others.
         STORE_SWEPT: Counter = "sallyport_store_swept_total", [];
+        /// Log entries of kinds that this version does not know, left to newer instances.
+        STORE_UNKNOWN_KINDS: Gauge = "sallyport_store_unknown_kinds", [];
         /// Row images put aside because PostgreSQL refuses them.
         STORE_DEAD_LETTERS: Counter = "sallyport_store_dead_letters_total", [];
         /// Accounts withdrawn because their name was taken.
         STORE_WITHDRAWN: Counter = "sallyport_store_withdrawn_total", [];
         /// Partitions that had lost acknowledged state, by what was seen.
         STORE_REWINDS: Counter = "sallyport_store_rewinds_total", ["seen"];
+        /// Reads of lasting records, by kind and by where they were found: `redis`, `postgres` or `nowhere`.
+        STORE_READS: Counter = "sallyport_store_reads_total", ["kind", "found"];
         /// Records brought back from PostgreSQL, by outcome.
         STORE_HYDRATIONS: Counter = "sallyport_store_hydrations_total", ["outcome"];
         /// Attempts at jobs, by kind and outcome: `finished`, `delayed` or `dead`.
         JOBS: Counter = "sallyport_jobs_total", ["kind", "outcome"];
+        /// Jobs that wait or are being done, letters among them, over all partitions, by kind.
+        JOBS_WAITING: Gauge = "sallyport_jobs_waiting", ["kind"];
+        /// Age of the oldest among the jobs that are due next, by kind.
+        JOBS_OLDEST: Gauge = "sallyport_jobs_oldest_seconds", ["kind"];
+        /// Jobs that were given up and have not been removed yet, by kind. Only where `WORKERS` is on.
+        JOBS_DEAD: Gauge = "sallyport_jobs_dead", ["kind"];
     }
     "Use cases" {
         /// Requests refused by a rate limit, by policy.
         LIMIT_REFUSALS: Counter = "sallyport_limit_refusals_total", ["policy"];
         /// Registrations, by outcome.
         REGISTRATIONS: Counter = "sallyport_registrations_total", ["outcome"];
-        /// Logins, by outcome.
+        /// Right and wrong first factors, by outcome: `success` began a session, `second_factor_due` a challenge.
         LOGINS: Counter = "sallyport_logins_total", ["outcome"];
         /// Refreshes, by outcome.
         REFRESHES: Counter = "sallyport_refreshes_total", ["outcome"];
         /// Sessions ended before their time, by reason.
         SESSIONS_ENDED: Counter = "sallyport_sessions_ended_total", ["reason"];
+        /// Challenges of logins, `issued` and `completed`. Nobody says when one expires: abandoned are those issued more
+        /// than five minutes ago and not completed.
+        CHALLENGES: Counter = "sallyport_challenges_total", ["outcome"];
         /// Second factors shown at logins, by method and outcome.
         SECOND_FACTORS: Counter = "sallyport_second_factors_total", ["method", "outcome"];
         /// Set-ups of second factors, by method and outcome.

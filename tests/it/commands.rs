@@ -12,6 +12,7 @@ use sallyport::clock;
 use sallyport::dev::free_port;
 
 use crate::harness::store_servers::own_folder;
+use crate::harness::{Kind, TestStores};
 
 /// The program with an environment that holds nothing but what is given.
 fn sallyport(arguments: &[&str], variables: &[(&str, String)]) -> Command {
@@ -50,7 +51,12 @@ fn keys_are_made_once_and_listed() {
     let again = sallyport(&["keys", "generate"], &[("KEYS_FILE", file.clone())]).output();
     let again = again.unwrap();
     assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again).contains(&file), "{}", text(&again));
+    let told = text(&again);
+    assert!(
+        told.contains(&file) && told.contains("never overwritten"),
+        "{told}"
+    );
+    assert!(!told.contains("keys generate"), "it advises itself: {told}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
 
     let listed = sallyport(&["keys", "list"], &[("KEYS_FILE", file)]).output();
@@ -130,6 +136,187 @@ fn mistakes_in_the_configuration_are_told_all_at_once() {
 }
 
 #[test]
+fn unsafe_settings_stop_the_start_unless_their_codes_are_allowed() {
+    let folder = own_folder();
+    let keys = folder.path().join("none.json").display().to_string();
+    let mut variables = vec![
+        ("HOST", "0.0.0.0".to_owned()),
+        ("ARGON2_MEMORY_KIB", "8".to_owned()),
+        ("ADMIN_ADDR", "0.0.0.0:0".to_owned()),
+        ("PORT", "0".to_owned()),
+        ("KEYS_FILE", keys),
+    ];
+    let run = |command: &str, variables: &[_]| {
+        let output = sallyport(&[command], variables).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    for command in ["serve", "worker", "check-config"] {
+        let (code, told) = run(command, &variables);
+        assert_eq!(code, Some(2), "{command}: {told}");
+        for part in [
+            "error plain_http: HOST=0.0.0.0. ",
+            "error weak_argon2: ARGON2_MEMORY_KIB=8, ",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+    assert!(
+        run("serve", &variables)
+            .1
+            .contains("ALLOW_UNSAFE=plain_http,weak_argon2")
+    );
+
+    variables.push(("ALLOW_UNSAFE", "plain_http,weak_argon2".to_owned()));
+    let (code, told) = run("check-config", &variables);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("warning admin_wildcard: ADMIN_ADDR=0.0.0.0:0. "),
+        "{told}"
+    );
+    let (code, told) = run("serve", &variables);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("keys generate"),
+        "it goes on to the keys: {told}"
+    );
+    assert!(told.contains("warning admin_wildcard"), "{told}");
+}
+
+#[test]
+fn the_example_of_an_environment_file_is_safe_and_understood() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
+    let example = std::fs::read_to_string(path).unwrap();
+    let lines = example
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    let variables: Vec<_> = lines.map(|line| line.split_once('=').unwrap()).collect();
+    let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["REDIS_URL", "DATABASE_URL", "KEYS_FILE"]);
+    let variables: Vec<_> = variables
+        .into_iter()
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect();
+    let output = sallyport(&["check-config"], &variables).output().unwrap();
+    let told = text(&output);
+    assert!(output.status.success(), "{told}");
+    assert!(
+        !told.contains("error ") && !told.contains("warning "),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_not_taken_for_a_hidden_one() {
+    let told = text(&sallyport(&["start"], &[]).output().unwrap());
+    assert!(
+        told.contains("'start'") && !told.contains("stores"),
+        "{told}"
+    );
+    let told = text(&sallyport(&["migrte"], &[]).output().unwrap());
+    assert!(told.contains("'migrate'"), "{told}");
+}
+
+#[test]
+fn a_code_of_an_authenticator_app_is_printed() {
+    let secret = sallyport::crypto::TotpSecret::generate();
+    let now = || secret.code_at(sallyport::clock::Clock::system().now());
+    let before = now();
+    let output = sallyport(&["totp", &secret.base32()], &[])
+        .output()
+        .unwrap();
+    let printed = text(&output);
+    assert!(
+        [before, now()]
+            .iter()
+            .any(|code| *code == printed.trim_end()),
+        "{printed}"
+    );
+    let bad = sallyport(&["totp", "secret"], &[]).output().unwrap();
+    assert_eq!(bad.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn why_postgresql_cannot_be_used_is_told_with_its_address() {
+    let stores = TestStores::new(Kind::Single).await;
+    let url = url::Url::parse(&stores.postgres.url).unwrap();
+    let port = url.port().unwrap_or(5432);
+    let with = |change: &dyn Fn(&mut url::Url)| {
+        let mut url = url.clone();
+        change(&mut url);
+        url.to_string()
+    };
+    let free = free_port();
+    for (url, parts) in [
+        (
+            with(&|url| url.set_path("/nothing_here")),
+            [
+                format!(":{port}/nothing_here): "),
+                "(3D000)".to_owned(),
+                "createdb".to_owned(),
+            ],
+        ),
+        (
+            with(&|url| url.set_password(Some("s3cret")).unwrap()),
+            [
+                format!(":{port}/"),
+                "(28P01)".to_owned(),
+                "password is wrong".to_owned(),
+            ],
+        ),
+        (
+            with(&|url| url.set_port(Some(free)).unwrap()),
+            [
+                format!(":{free}/"),
+                "refused".to_owned(),
+                "is it running?".to_owned(),
+            ],
+        ),
+        (
+            with(&|url| url.set_query(Some("sslmode=require"))),
+            [
+                format!(":{port}/"),
+                "TLS failed".to_owned(),
+                "sslmode".to_owned(),
+            ],
+        ),
+    ] {
+        let output = sallyport(&["migrate"], &[("DATABASE_URL", url)])
+            .output()
+            .unwrap();
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        for part in parts {
+            assert!(told.contains(&part), "{part}: {told}");
+        }
+        let password = url::Url::parse(&stores.postgres.url)
+            .unwrap()
+            .password()
+            .unwrap_or("none")
+            .to_owned();
+        assert!(
+            !told.contains("s3cret") && !told.contains(&password),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_schema_of_the_database_holds_everything() {
+    let stores = TestStores::new(Kind::Single).await;
+    let url = format!("{}?schema=Own-1.a&connection_limit=3", stores.postgres.url);
+    for _ in 0..2 {
+        let migrated = sallyport(&["migrate"], &[("DATABASE_URL", url.clone())])
+            .output()
+            .unwrap();
+        assert!(migrated.status.success(), "{}", text(&migrated));
+    }
+    let found = sqlx::query_scalar::<_, i64>(
+        "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'Own-1.a' AND table_name IN ('users', 'audit_logs')",
+    );
+    assert_eq!(found.fetch_one(&stores.pool).await.unwrap(), 2);
+}
+
+#[test]
 fn serving_without_keys_says_how_to_make_them() {
     let folder = own_folder();
     let file = folder.path().join("none.json").display().to_string();
@@ -189,6 +376,52 @@ async fn dev_mode_survives_its_own_kill_and_ends_with_everything_it_started() {
     for port in stores {
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{port}");
     }
+}
+
+#[tokio::test]
+async fn the_lines_that_dev_mode_prints_work_as_they_are_pasted() {
+    let folder = own_folder();
+    let dev = DevMode::in_folder(folder.path());
+    let mut running = dev.start().await;
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(!log.contains("\n{\""), "the log is text: {log}");
+    let is_command = |line: &&str| {
+        let names = ["  curl ", "  TOKEN=", "  SECRET=", "  BACKUP=", "  TEMP="];
+        names.iter().any(|name| line.starts_with(name))
+    };
+    let lines: Vec<&str> = log.lines().filter(is_command).collect();
+    assert_eq!(lines.len(), 12, "{log}");
+    // On a second run the account is there already; all else is as before.
+    for registered in ["201 Created", "409 Conflict"] {
+        let output = Command::new("sh")
+            .args(["-c", &lines.join("\n")])
+            .output()
+            .unwrap();
+        let told = text(&output);
+        assert!(
+            told.starts_with(&format!("HTTP/1.1 {registered}")),
+            "{told}"
+        );
+        let failures =
+            ["HTTP/1.1 4", "HTTP/1.1 5", "\"code\":"].map(|part| told.matches(part).count());
+        let (expected, tokens) = match registered {
+            "201 Created" => ([0, 0, 0], 4),
+            _ => ([1, 0, 1], 3),
+        };
+        assert_eq!(failures, expected, "{told}");
+        assert_eq!(
+            told.matches("\"accessToken\":").count(),
+            tokens,
+            "the registration, two logins and a refresh: {told}"
+        );
+        assert!(told.contains("sallyport_logins_total"), "{told}");
+        assert!(
+            !told.contains("base64"),
+            "the picture floods the terminal: {told}"
+        );
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
 }
 
 /// `sallyport dev` in a folder, always on the same ports.

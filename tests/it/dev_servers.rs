@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use sallyport::dev::{
-    AppendFsync, Lifetime, PrivateCluster, PrivatePostgres, PrivateRedis, RedisOptions,
+    AppendFsync, Lifetime, PrivateCluster, PrivatePostgres, PrivateRedis, PrivateSentinel,
+    RedisOptions,
 };
 use sqlx::{Connection, PgConnection};
 
+use crate::harness::eventually;
 use crate::harness::store_servers::{OwnStores, SharedStores, binaries, own_folder};
 
 #[tokio::test]
@@ -170,6 +172,51 @@ async fn cluster_serves_all_slots_and_recovers_when_a_node_comes_back() {
     cluster.node(1).restart().await.unwrap();
     cluster.wait_until_ok().await.unwrap();
     assert_eq!(cluster.url(), url);
+}
+
+#[tokio::test]
+async fn replica_takes_over_from_a_killed_primary_of_a_cluster() {
+    let folder = own_folder();
+    let options = RedisOptions::throwaway();
+    let mut cluster = PrivateCluster::start_replicated(&binaries(), folder.path(), options)
+        .await
+        .unwrap();
+    assert_eq!(cluster.nodes().len(), 6);
+    let role = cluster.nodes()[3].ask(&["INFO", "replication"]).await;
+    assert!(role.unwrap().contains("role:slave"));
+    cluster.node(0).kill().await;
+    eventually("the replica is promoted", async || {
+        let role = cluster.nodes()[3].ask(&["INFO", "replication"]).await;
+        role.is_ok_and(|role| role.contains("role:master"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sentinels_promote_the_replica_of_a_paused_primary() {
+    let folder = own_folder();
+    let options = RedisOptions::throwaway();
+    let mut service = PrivateSentinel::start(&binaries(), folder.path(), options)
+        .await
+        .unwrap();
+    assert_eq!(service.primary().await.unwrap(), 0);
+    let url = service.url();
+    assert_eq!(url.matches("127.0.0.1:").count(), 3, "{url}");
+    service.node(0).pause();
+    eventually("the replica is promoted", async || {
+        service.primary().await.is_ok_and(|primary| primary == 1)
+    })
+    .await;
+    service.node(0).resume();
+    service.wait_until_ok().await.unwrap();
+    eventually("the sentinels agree to it", async || {
+        service.fail_over().await.is_ok()
+    })
+    .await;
+    eventually("the first one is promoted again", async || {
+        service.primary().await.is_ok_and(|primary| primary == 0)
+    })
+    .await;
 }
 
 #[tokio::test]

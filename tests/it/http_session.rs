@@ -299,7 +299,14 @@ async fn health_keys_and_documents_are_there_and_metrics_inside_only() {
         health.text
     );
     assert_eq!(text(&health, "/services/redis"), "connected");
-    assert_eq!(text(&health, "/checks/writeBehind/status"), "up");
+    let shown: Value = serde_json::from_str(&health.text).unwrap();
+    let members: Vec<&String> = shown.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["services", "status", "timestamp", "uptime"]);
+    let inside = server.admin.send_absolute("GET /health", &[], None).await;
+    assert_eq!(text(&inside, "/status"), "healthy");
+    assert_eq!(text(&inside, "/checks/writeBehind/status"), "up");
+    assert_eq!(text(&inside, "/version"), "test");
+    assert!(inside.text.contains("\"notes\":["), "{}", inside.text);
     let keys = server
         .send_absolute("GET /api/.well-known/paseto-keys.json", &[], None)
         .await;
@@ -310,6 +317,21 @@ async fn health_keys_and_documents_are_there_and_metrics_inside_only() {
         server.send_absolute("GET /metrics", &[], None).await.status,
         404
     );
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    for (path, headers, part) in [
+        ("/docs", &[][..], "<code>POST /auth/login</code>"),
+        ("/api/docs", &browser, "<code>POST /auth/login</code>"),
+        ("/", &browser, "<a href=\"docs\">"),
+        ("/", &[], "\"documentation\":\"/docs\""),
+    ] {
+        let page = server
+            .send_absolute(&format!("GET {path}"), headers, None)
+            .await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.text.contains(part), "{path}: {}", page.text);
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    }
     for path in [
         "/metrics",
         "/health",

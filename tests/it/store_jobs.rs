@@ -10,10 +10,12 @@ use sallyport::model::{JobId, User};
 use sallyport::store::{
     Class, Error, JobKind, JobOutcome, LETTER, LeasedJob, NewJob, Retry, Schema, Store,
 };
+use sallyport::telemetry::Metrics;
 
 use crate::harness::records;
 use crate::harness::stores::INDEX_KEY;
 use crate::harness::{BOTH, Kind, TestStores};
+use crate::metrics::value;
 
 /// A kind whose jobs survive the loss of Redis, tried three times without a pause to speak of.
 static DELIVERY: JobKind = JobKind {
@@ -410,4 +412,40 @@ async fn a_job_that_kills_every_worker_is_given_up() {
     assert_eq!(take(&store, &DELIVERY).await, []);
     store.flush().await.expect("flushed");
     assert_eq!(store.dead_jobs(10).await.expect("listed").len(), 1);
+}
+
+#[tokio::test]
+async fn jobs_that_wait_and_jobs_that_were_given_up_are_measured() {
+    for kind in BOTH {
+        let metrics = Metrics::install().expect("recorder");
+        let measured =
+            |name: &str| value(&metrics, &format!("sallyport_jobs_{name}{{kind=\"hint\"}}"));
+        let stores = TestStores::new(kind).await;
+        let store = stepped(&stores).await;
+        let alice = account(&store, &stores, "alice").await;
+        store.sweep(Duration::ZERO).await.expect("swept");
+        assert_eq!(
+            (measured("waiting"), measured("oldest_seconds")),
+            (0, 0),
+            "{kind:?}"
+        );
+        enqueue(&store, &stores, &HINT, &alice, "one").await;
+        stores.clock.advance(Duration::from_secs(90));
+        enqueue(&store, &stores, &HINT, &alice, "two").await;
+        store.sweep(Duration::ZERO).await.expect("swept");
+        assert_eq!(
+            (measured("waiting"), measured("oldest_seconds")),
+            (2, 90),
+            "{kind:?}"
+        );
+
+        for job in take(&store, &HINT).await {
+            let job = LeasedJob { attempt: 3, ..job };
+            let failed = store.fail_job(&job, "no").await.expect("failed");
+            assert_eq!(failed, JobOutcome::Dead);
+        }
+        store.flush().await.expect("flushed");
+        store.check().await.expect("checked");
+        assert_eq!(measured("dead"), 2, "{kind:?}");
+    }
 }

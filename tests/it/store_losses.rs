@@ -5,7 +5,7 @@ use std::time::Duration;
 use sallyport::store::{Durability, Error};
 
 use crate::harness::records;
-use crate::harness::{BOTH, Kind, TestStores};
+use crate::harness::{BOTH, Kind, OwnStores, TestStores, eventually};
 
 #[tokio::test]
 async fn what_was_flushed_survives_an_emptied_redis() {
@@ -216,6 +216,163 @@ async fn durability_never_waits_when_told_so() {
         receipt.durable().await.expect("durable"),
         Durability::Pending
     );
+}
+
+#[tokio::test]
+async fn a_registration_waits_for_postgres_whatever_durability_says() {
+    let mut stores = TestStores::new(Kind::Single).await;
+    stores.settings.durability = sallyport::config::Durability::Redis;
+    let store = stores.stepped().await;
+    let unflushed = records::add(&store, &stores, &stores.user("ivan")).await;
+    let answer = unflushed.expect("commit").durable_patiently().await;
+    assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+    let flushed = records::add(&store, &stores, &stores.user("judy")).await;
+    let (answer, flush) = tokio::join!(flushed.expect("commit").durable_patiently(), store.flush());
+    flush.expect("flush");
+    assert_eq!(answer.expect("durable"), Durability::Committed);
+}
+
+#[tokio::test]
+async fn a_lost_change_is_an_error_for_whoever_need_not_wait_too() {
+    let stores = TestStores::new(Kind::Single).await;
+    let (slow, quick) = (stores.stepped().await, stores.stepped().await);
+    let user = stores.user("kate");
+    let _ = records::add(&quick, &stores, &user).await.expect("commit");
+    quick.flush().await.expect("flush");
+    let (_, receipt) = records::bump(&slow, user.id).await.expect("commit");
+    // The change is late: Redis lost it, and another process went on without it.
+    stores.empty_redis().await;
+    let _ = records::bump(&quick, user.id).await.expect("commit");
+    quick.flush().await.expect("flush");
+    slow.flush().await.expect("flush");
+    let answer = receipt.durable_or_pending().await;
+    assert!(matches!(answer, Err(Error::Lost)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_record_brought_back_before_a_flush_gives_way_to_it() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let user = stores.user("liam");
+        let _ = records::add(&store, &stores, &user).await.expect("commit");
+        store.flush().await.expect("flush");
+        let (epoch, _) = records::bump(&store, user.id).await.expect("commit");
+        // What was pending is forgotten, and a reader brings the row back that PostgreSQL has.
+        stores.evict("user:").await;
+        stores.evict(":pend").await;
+        let stale = store.read(user.id).await.expect("read").expect("user");
+        assert_ne!(stale.device_epoch, epoch);
+        store.flush().await.expect("flush");
+        let user = store.read(user.id).await.expect("read").expect("user");
+        assert_eq!(user.device_epoch, epoch, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_the_log_with_the_id_of_another_is_not_trimmed() {
+    let own = OwnStores::start().await;
+    let stores = TestStores::over_own(&own).await;
+    let store = stores.stepped().await;
+    let user = stores.user("mona");
+    let _ = records::add(&store, &stores, &user).await.expect("commit");
+    // As after a fail-over to a server whose clock is behind.
+    let log = format!("{{{}}}:log", user.id.partition());
+    let replace = "local entry = redis.call('XRANGE', KEYS[1], '-', '+')[1] \
+                   redis.call('DEL', KEYS[1]) \
+                   return redis.call('XADD', KEYS[1], entry[1], 'g', '1', 'v', '9', 'later:x', 't{}')";
+    let replaced = own.redis.ask(&["EVAL", replace, "1", &log]).await;
+    replaced.expect("replaced");
+    store.flush().await.expect("flush");
+    assert_eq!(stores.count("SELECT count(*) FROM users").await, 1);
+    let left = own.redis.ask(&["XLEN", &log]).await.expect("length");
+    assert_eq!(left, "1", "the other commit is not in PostgreSQL");
+}
+
+#[tokio::test]
+async fn a_flush_that_waits_for_a_lock_does_not_stop_reads_from_postgres() {
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let (known, waiting) = (stores.user("nina"), stores.user("oscar"));
+    let _ = records::add(&store, &stores, &known).await.expect("commit");
+    store.flush().await.expect("flush");
+    let _ = records::add(&store, &stores, &waiting)
+        .await
+        .expect("commit");
+    let mut lock = stores.pool.begin().await.expect("begin");
+    sqlx::query("LOCK TABLE users IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .expect("lock");
+    assert!(store.flush().await.is_err(), "it is blocked");
+    let found = store.find_user(&records::names(&known)[0]).await;
+    assert_eq!(found.expect("PostgreSQL is there"), Some(known.id));
+    lock.rollback().await.expect("rollback");
+    store.flush().await.expect("flush");
+    assert_eq!(stores.count("SELECT count(*) FROM users").await, 2);
+}
+
+#[tokio::test]
+async fn a_refused_name_is_undone_although_redis_was_restarted_meanwhile() {
+    let mut own = OwnStores::start().await;
+    let stores = TestStores::over_own(&own).await;
+    let store = stores.stepped().await;
+    let (first, mut second) = (stores.user("paul"), stores.user("quinn"));
+    let _ = records::add(&store, &stores, &first).await.expect("commit");
+    store.flush().await.expect("flush");
+    second.email_key.clone_from(&first.email_key);
+    let receipt = records::add(&store, &stores, &second)
+        .await
+        .expect("commit");
+    own.redis.restart().await.expect("restart");
+    eventually("PostgreSQL's refusal is settled", async || {
+        store.flush().await.is_ok()
+    })
+    .await;
+    let answer = receipt.durable_patiently().await;
+    assert!(matches!(answer, Err(Error::Taken(_))), "{answer:?}");
+    let withdrawn = store.read(second.id).await.expect("read");
+    assert!(withdrawn.is_some_and(|user| !user.is_active()));
+}
+
+#[tokio::test]
+async fn a_claim_that_ran_out_is_left_to_whoever_has_the_name_now() {
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let (first, second) = (stores.user("rosa"), stores.user("rosa"));
+    let names = records::names(&first);
+    let slow = store.claim(first.id, &names).await.expect("claim");
+    stores.evict(":ix:").await;
+    let _claim = store.claim(second.id, &names).await.expect("claim");
+    slow.keep().await;
+    let entry = stores.value(":ix:email").await.expect("entry");
+    assert_eq!(entry, format!("?{}", second.id));
+}
+
+#[tokio::test]
+async fn an_account_that_lost_its_name_does_not_keep_it_from_others() {
+    let stores = TestStores::new(Kind::Single).await;
+    let store = stores.stepped().await;
+    let (user, rival) = (stores.user("sara"), stores.user("sara"));
+    let claim = store.claim(user.id, &records::names(&user)).await;
+    let _ = records::add(&store, &stores, &user).await.expect("commit");
+    claim.expect("claim").keep().await;
+    let taken = store.claim(rival.id, &records::names(&rival)).await;
+    assert!(matches!(taken, Err(Error::Taken(_))));
+    let erased = store.transact(
+        sallyport::store::Class::Restrict,
+        user.id,
+        |user: Option<sallyport::model::User>, draft| {
+            let mut user = user.expect("user");
+            user.deleted_at = Some(user.created_at);
+            draft.put(&user);
+            Ok::<_, Error>(())
+        },
+    );
+    let _ = erased.await.expect("commit");
+    store.flush().await.expect("flush");
+    let claim = store.claim(rival.id, &records::names(&rival)).await;
+    claim.expect("free again").check().await.expect("free");
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ impl World {
         match step {
             Step::Register(p, u) => self.register(p, u).await?,
             Step::Grant(p, u) => self.grant(p, u).await?,
-            Step::ConsumeTwice(u) => self.consume_twice(u).await?,
+            Step::ConsumeTwice(u) => Box::pin(self.consume_twice(u)).await?,
             Step::Open(p, u) => self.open(p, u).await?,
             Step::End(p, u) => self.end(p, u).await?,
             Step::Flush(p) => self.processes[p].flush().await?,

@@ -10,7 +10,7 @@ use sallyport::store::{
 use serde::{Deserialize, Serialize};
 
 use crate::harness::stores::INDEX_KEY;
-use crate::harness::{Kind, TestStores};
+use crate::harness::{Kind, TestStores, eventually};
 
 /// A record with a unique name, as a feature would add it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +99,11 @@ async fn store_with_badges(stores: &TestStores) -> Store {
         .execute(&stores.pool)
         .await
         .expect("table");
+    again_with_badges(stores).await
+}
+
+/// A store whose database has the table.
+async fn again_with_badges(stores: &TestStores) -> Store {
     let schema = Schema::default().with_table(&BADGES);
     let clock = stores.clock.clone();
     Store::connect_with(
@@ -260,4 +265,45 @@ async fn every_table_that_is_purged_has_an_index_for_it() {
             table.name
         );
     }
+}
+
+#[tokio::test]
+async fn entries_of_kinds_that_a_version_does_not_know_are_left_to_newer_ones() {
+    let stores = TestStores::new(Kind::Single).await;
+    let newer = store_with_badges(&stores).await;
+    let older = stores.stepped().await;
+    let user = stores.user("alice");
+    // More than are looked at in one go, before an entry that the older version knows.
+    let entries = 300;
+    for number in 0..entries {
+        let badge = Badge {
+            id: BadgeId(stores.clock.new_id_in(user.id.partition())),
+            user_id: user.id,
+            label: format!("badge {number}"),
+            colour: "blue".to_owned(),
+            deleted_at: None,
+        };
+        let put = newer.transact(Class::Session, badge.id, |_, draft| {
+            draft.put(&badge);
+            Ok::<_, Error>(())
+        });
+        let _ = put.await.expect("commit");
+    }
+    let gone = stores.stepped().await;
+    let _ = crate::harness::records::add(&gone, &stores, &user)
+        .await
+        .expect("commit");
+    drop((newer, gone));
+    assert_eq!(older.sweep(Duration::ZERO).await.expect("sweep"), 1);
+    assert_eq!(older.sweep(Duration::ZERO).await.expect("sweep"), 0);
+    assert_eq!(stores.count("SELECT count(*) FROM users").await, 1);
+    assert_eq!(older.backlog().pending, entries, "they wait");
+    drop(older);
+    let newer = again_with_badges(&stores).await;
+    // The older one has the lease of the partition for a while.
+    eventually("all of them are swept", async || {
+        newer.sweep(Duration::ZERO).await.expect("sweep");
+        stores.count("SELECT count(*) FROM badges").await == 300
+    })
+    .await;
 }

@@ -5,6 +5,7 @@
 
 mod comments;
 mod imports;
+mod named_tests;
 mod names;
 mod size;
 mod source;
@@ -86,4 +87,11 @@ fn every_script_tells_its_keys_arguments_and_answer() {
             assert!(script.text.contains(part), "{}: {part}", script.path);
         }
     }
+}
+
+#[test]
+fn every_test_that_the_page_on_security_names_exists() {
+    let page = include_str!("../../docs/security.md");
+    let both = ["src", "tests/it"].map(sources).concat();
+    assert_kept(&named_tests::missing(page, &both));
 }

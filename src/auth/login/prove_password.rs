@@ -138,10 +138,20 @@ pub(crate) async fn prove_again(
 }
 
 async fn account(core: &Core, subject: &LoginSubject) -> Result<Option<User>, store::Error> {
-    match subject {
-        LoginSubject::Account { id, .. } => core.store.read(*id).await,
-        LoginSubject::Name(_) => Ok(None),
+    let LoginSubject::Account { id, called } = subject else {
+        return Ok(None);
+    };
+    let user = core.store.read(*id).await?;
+    let is_meant = |user: &User| user.deleted_at.is_none() && subject.is_met_by(user);
+    if let Some(name) = called
+        .clone()
+        .filter(|_| !user.as_ref().is_some_and(is_meant))
+    {
+        // The entry is out of date and would hide whoever has the name now.
+        let (store, id) = (core.store.clone(), *id);
+        tokio::spawn(async move { store.forget_name(&name, id).await });
     }
+    Ok(user)
 }
 
 /// Compares with the stored hash or with none: the hash is always paid for, and judged only then.

@@ -118,8 +118,8 @@ async fn settle(committed: Result<Changed<()>, Error>, claim: Claim) -> Result<D
     match &durability {
         // Withdrawn: PostgreSQL knows another owner of the name.
         Err(store::Error::Taken(_)) => claim.release().await,
-        // Strict mode says "away" of a change that stays and will get through.
-        Ok(_) | Err(store::Error::Unavailable(_)) => claim.keep().await,
+        Ok(_) => claim.keep().await,
+        // Nobody knows yet whose the name is. The account may still come to be: then PostgreSQL knows it.
         Err(_) => {}
     }
     durability.map_err(Error::from)

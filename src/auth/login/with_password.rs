@@ -58,9 +58,20 @@ pub async fn with_password(
     if matches!(outcome, Err(Failure::Refused(_))) {
         clock::sleep(to_next_step(watch.elapsed())).await;
     }
-    let label = outcome.as_ref().map_or_else(Failure::label, |_| "success");
-    metrics::counter!(names::LOGINS, "outcome" => label).increment(1);
+    count(&outcome);
     outcome.map_err(Failure::into_error)
+}
+
+fn count(outcome: &Result<LoginOutcome, Failure>) {
+    let label = match outcome {
+        Ok(LoginOutcome::SignedIn(_)) => "success",
+        Ok(LoginOutcome::SecondFactorDue(_)) => {
+            metrics::counter!(names::CHALLENGES, "outcome" => "issued").increment(1);
+            "second_factor_due"
+        }
+        Err(failure) => failure.label(),
+    };
+    metrics::counter!(names::LOGINS, "outcome" => label).increment(1);
 }
 
 async fn try_login(

@@ -109,7 +109,7 @@ async fn verify_code(
     let Changed { value, receipt } = completed;
     // To trust a device is a grant; a session alone is answered from Redis.
     let durability = if value.device.is_some() {
-        receipt.durable().await.unwrap_or(Durability::Pending)
+        receipt.durable_or_pending().await?
     } else {
         Durability::Committed
     };

@@ -9,7 +9,7 @@ use super::verify::{Completed, Verification, complete, record_locked, tokens};
 use crate::auth::login::SignedIn;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Changed, Refusal};
-use crate::core::{Client, Core, Durability, Error, Limit, ProblemKind, hash_admission, limits};
+use crate::core::{Client, Core, Error, Limit, ProblemKind, hash_admission, limits};
 use crate::model::{Authenticator, BackupCode, SecurityEvent};
 use crate::outbound::Event;
 use crate::store::{Class, Draft};
@@ -94,7 +94,7 @@ async fn decide(
     let completed = change::commit(core, &context, Class::Session, keys, decide).await?;
     let Changed { value, receipt } = completed;
     // Only the record says that the code was used: it should not depend on one store.
-    let durability = receipt.durable().await.unwrap_or(Durability::Pending);
+    let durability = receipt.durable_or_pending().await?;
     Ok(tokens(core, value, presented, durability))
 }
 

@@ -184,11 +184,12 @@ pub(super) async fn end(
         Ok(true)
     };
     let changed = change::commit(core, context, Class::Restrict, ending.id, decide).await?;
-    if !changed.value {
-        return Ok(None);
+    if changed.value {
+        metrics::counter!(names::SESSIONS_ENDED, "reason" => ending.reason).increment(1);
     }
-    metrics::counter!(names::SESSIONS_ENDED, "reason" => ending.reason).increment(1);
-    Ok(Some(changed.receipt.durable().await?))
+    // Also where there was nothing to end: it may have ended in a change that is still on its way.
+    let (ended, durability) = changed.durable().await?;
+    Ok(ended.then_some(durability))
 }
 
 /// The session that a refresh token names, when its MAC is right. Asks no store: the session may be over.

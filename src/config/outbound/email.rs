@@ -11,6 +11,9 @@ use crate::config::setting::settings;
 settings! {
     /// Mail through SMTP.
     pub struct Email = config.outbound.email {
+        /// A known provider, in place of `EMAIL_HOST`. `gmail`: smtp.gmail.com with TLS at port 465 (587 with
+        /// `EMAIL_SECURE=starttls`); mail comes from `EMAIL_USER` where `EMAIL_FROM` is not given.
+        service: Option<EmailService> = None, "EMAIL_SERVICE", Maybe(EMAIL_SERVICE);
         /// SMTP server; with `EMAIL_FROM` mail is a second factor.
         host: Option<String> = None, "EMAIL_HOST", Maybe(HOST_NAME);
         /// Port of `EMAIL_HOST`; 587 when not given, 465 with `EMAIL_SECURE=on`.
@@ -28,6 +31,15 @@ settings! {
         ca: Option<PathBuf> = None, "EMAIL_CA", Maybe(Location);
     }
 }
+
+/// A provider of mail whose server is known (`EMAIL_SERVICE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailService {
+    /// Gmail and Google Workspace.
+    Gmail,
+}
+
+const EMAIL_SERVICE: Choice<EmailService> = Choice(&[("gmail", EmailService::Gmail)]);
 
 /// How mail is protected on its way to the server (`EMAIL_SECURE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +104,25 @@ impl Email {
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback());
         address || host.eq_ignore_ascii_case("localhost")
+    }
+}
+
+/// Fills in what `EMAIL_SERVICE` says, where nothing else was given.
+pub(super) fn note_service(email: &mut Email, problems: &mut Vec<Problem>) {
+    let Some(EmailService::Gmail) = email.service else {
+        return;
+    };
+    if email.host.is_some() {
+        let advice = "give EMAIL_SERVICE or EMAIL_HOST, not both";
+        problems.push(Problem::new("EMAIL_SERVICE", advice));
+        return;
+    }
+    email.host = Some("smtp.gmail.com".to_owned());
+    if email.port.is_none() && email.secure.is_none() {
+        email.secure = Some(EmailSecurity::Tls);
+    }
+    if email.from.is_none() {
+        email.from = email.user.clone().filter(|user| (MAILBOX.accepts)(user));
     }
 }
 

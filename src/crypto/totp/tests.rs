@@ -22,8 +22,7 @@ fn digits(text: &str) -> SixDigits {
 
 /// The code that an authenticator shows during a step.
 fn code_at(secret: &TotpSecret, step: i64) -> SixDigits {
-    let begins = u64::try_from(step * STEP_SECONDS).expect("after the epoch");
-    digits(&secret.totp().generate(begins).to_string())
+    digits(&secret.code_at(at_step(step)))
 }
 
 /// RFC 4226, appendix D: the same secret, counters 0 to 9.
@@ -296,4 +295,17 @@ fn a_scanner_reads_the_url_from_the_picture() {
     }
     // The worst that the bounds allow fits, even if few phones would read it from a screen.
     assert!(secret.qr_png(&longest[0], &longest[2]).is_ok());
+}
+
+#[test]
+fn a_secret_is_read_from_its_text_as_people_type_it() {
+    let secret = rfc_secret();
+    let text = secret.base32();
+    let typed = format!(" {} {}", text[..16].to_lowercase(), &text[16..]);
+    let read = TotpSecret::from_base32(&typed).expect("a secret");
+    assert_eq!(read.as_bytes(), secret.as_bytes());
+    assert_eq!(read.code_at(seconds(59)), "287082");
+    for bad in ["", "JBSWY3DPEHPK3PXP", "0189", &text[1..]] {
+        assert!(TotpSecret::from_base32(bad).is_none(), "{bad}");
+    }
 }

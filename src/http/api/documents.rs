@@ -34,7 +34,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROMETHEUS: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 /// Other services may keep keys and contract for five minutes; a key is published long before its first use.
-const FIVE_MINUTES: &str = "public, max-age=300";
+pub(super) const FIVE_MINUTES: &str = "public, max-age=300";
 
 async fn paseto_keys(call: Call, (): ()) -> Result<Reply, Problem> {
     let keys = call.core()?.published_keys();

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::clock::Stopwatch;
-use crate::core::{Health, Status, examine};
+use crate::core::{Health, Status, examine, is_alive};
 use crate::http::contract::prelude::*;
 use crate::http::state::AppState;
 use crate::model::Timestamp;
@@ -21,15 +21,26 @@ pub(crate) const HEALTH: Route = Route::get("/health", handler!(health))
     .limited_by(Limit::Unlimited)
     .shows::<HealthReport>(&[200, 503]);
 
+/// `/health` of the internal listener.
+pub(crate) const DETAILED: Route = Route::get("/health", handler!(detailed))
+    .titled(
+        Tag::Health,
+        "detailedHealth",
+        "How the service, its stores and its parts are",
+    )
+    .open_to(Public)
+    .limited_by(Limit::Unlimited)
+    .shows::<DetailedReport>(&[200, 503]);
+
 pub(crate) const LIVE: Route = Route::get("/health/live", handler!(live))
     .titled(
         Tag::Health,
         "live",
-        "Whether the process lives; depends on nothing",
+        "Whether the process lives; no only when it cannot use a Redis that accepts connections",
     )
     .open_to(Public)
     .limited_by(Limit::Unlimited)
-    .shows::<StatusReport>(&[200]);
+    .shows::<StatusReport>(&[200, 503]);
 
 pub(crate) const READY: Route = Route::get("/health/ready", handler!(ready))
     .titled(Tag::Health, "ready", "Whether requests should be sent here")
@@ -66,11 +77,18 @@ struct HealthReport {
     status: &'static str,
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
-    service: &'static str,
-    version: &'static str,
     /// Seconds since the start.
     uptime: u64,
     services: Services,
+}
+
+/// Overall health and that of every part, for operators alone: it says which version runs, how large and how busy.
+#[derive(Serialize, ToSchema)]
+struct DetailedReport {
+    #[serde(flatten)]
+    overall: HealthReport,
+    service: &'static str,
+    version: &'static str,
     checks: Checks,
     /// Remarks on the promise of durability under the present configuration.
     notes: Vec<String>,
@@ -137,13 +155,28 @@ struct MemoryCheck {
 async fn health(call: Call, (): ()) -> Result<Reply, Problem> {
     let state = &call.state;
     let health = state.health.examine(state).await?;
-    let status = health.status();
-    let report = report(state, &health, status);
-    let status = match status {
+    Ok(Reply::json(&overall(state, &health))?.status(code(&health)))
+}
+
+/// `GET /health` of the internal listener.
+async fn detailed(call: Call, (): ()) -> Result<Reply, Problem> {
+    let state = &call.state;
+    let health = state.health.examine(state).await?;
+    let report = DetailedReport {
+        overall: overall(state, &health),
+        service: "sallyport",
+        version: state.version,
+        checks: checks(&health),
+        notes: health.notes.clone(),
+    };
+    Ok(Reply::json(&report)?.status(code(&health)))
+}
+
+fn code(health: &Health) -> StatusCode {
+    match health.status() {
         Status::Healthy | Status::Degraded => StatusCode::OK,
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    Ok(Reply::json(&report)?.status(status))
+    }
 }
 
 /// State of the process in a word.
@@ -152,9 +185,14 @@ struct StatusReport {
     status: &'static str,
 }
 
-/// `GET /health/live`: depends on nothing.
-async fn live(_: Call, (): ()) -> Result<Reply, Problem> {
-    Reply::json(&StatusReport { status: "alive" })
+/// `GET /health/live`: 503 when Redis accepts connections and for a minute this process could use none.
+async fn live(call: Call, (): ()) -> Result<Reply, Problem> {
+    let (status, code) = if call.state.core().is_ok_and(|core| !is_alive(core)) {
+        ("stuck", StatusCode::SERVICE_UNAVAILABLE)
+    } else {
+        ("alive", StatusCode::OK)
+    };
+    Ok(Reply::json(&StatusReport { status })?.status(code))
 }
 
 /// `GET /health/ready`: 503 while draining and while Redis is away.
@@ -170,20 +208,16 @@ async fn ready(call: Call, (): ()) -> Result<Reply, Problem> {
     Ok(Reply::json(&StatusReport { status })?.status(code))
 }
 
-fn report(state: &AppState, health: &Health, status: Status) -> HealthReport {
+fn overall(state: &AppState, health: &Health) -> HealthReport {
     let word = |up: bool| if up { "connected" } else { "disconnected" };
     HealthReport {
-        status: status.word(),
+        status: health.status().word(),
         timestamp: state.clock.now(),
-        service: "sallyport",
-        version: state.version,
         uptime: state.started.elapsed().as_secs(),
         services: Services {
             database: word(health.database.up),
             redis: word(health.redis.up),
         },
-        checks: checks(health),
-        notes: health.notes.clone(),
     }
 }
 

@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::core::Delivered;
+use crate::http::contract::html::{self, Escaped};
 use crate::http::contract::prelude::*;
 
 pub(crate) const ROUTES: &[Route] = &[Route::get("/dev/outbox", handler!(show))
     .titled(Tag::Dev, "outbox", "Letters that were kept instead of sent")
     .open_to(Public)
     .limited_by(Limit::Unlimited)
-    .shows_document()];
+    .shows_document()
+    .refuses(&[Kind::Forbidden])];
 
 /// The outbox for programs.
 #[derive(Serialize)]
@@ -23,6 +25,7 @@ struct Outbox {
 
 /// Shows the newest letters.
 async fn show(call: Call, (): ()) -> Result<Reply, Problem> {
+    call.require_loopback_host()?;
     let outbox = call.core()?.local_outbox();
     let letters = outbox
         .ok_or_else(|| Problem::new(Kind::NotFound))?
@@ -34,20 +37,15 @@ async fn show(call: Call, (): ()) -> Result<Reply, Problem> {
 }
 
 fn page(letters: &[Delivered]) -> String {
-    let mut page = String::from(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>Outbox</title>\n</head>\n\
-         <body>\n<h1>Outbox</h1>\n<p>What would have been sent, newest first.</p>\n",
-    );
+    let mut page = html::begin("Outbox");
+    page.push_str("<p>What would have been sent, newest first.</p>\n");
     if letters.is_empty() {
         page.push_str("<p>Nothing yet.</p>\n");
     }
     for letter in letters {
         write_letter(&mut page, letter);
     }
-    page.push_str("</body>\n</html>\n");
-    page
+    html::end(page)
 }
 
 fn write_letter(page: &mut String, letter: &Delivered) {
@@ -65,25 +63,6 @@ fn write_letter(page: &mut String, letter: &Delivered) {
         let _ = writeln!(page, "{}<br>", Escaped(line));
     }
     page.push_str("</p>\n</article>\n<hr>\n");
-}
-
-/// Text that means nothing but itself in a page.
-struct Escaped<'a>(&'a str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! A request as a handler sees it, beside its decoded input: caller, client, cookies, and the state of the service.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+use hyper::http::uri::Authority;
 
 use super::accept;
 use super::cookies;
@@ -82,6 +84,8 @@ pub(crate) struct Call {
     pub(crate) cookie: Option<CookieToken>,
     /// Cookie of a trusted device, on routes that look at it.
     pub(crate) device: Option<String>,
+    /// Host that the client asked, on routes of dev mode.
+    pub(crate) host: Option<String>,
     /// `Accept`.
     pub(crate) accept: Option<HeaderValue>,
     pub(crate) delivery: TokenDelivery,
@@ -102,6 +106,18 @@ impl Call {
             Some(Principal::ApiKey(_)) => Err(Problem::new(Kind::Forbidden)),
             None => Err(Problem::new(Kind::Unauthenticated)),
         }
+    }
+
+    /// Refuses a host that is not a name or address of this machine. A page from elsewhere whose name leads here
+    /// (DNS rebinding) could read the answer otherwise.
+    pub(crate) fn require_loopback_host(&self) -> Result<(), Problem> {
+        if self.host.as_deref().is_some_and(is_loopback) {
+            return Ok(());
+        }
+        Err(Problem::detailed(
+            Kind::Forbidden,
+            "Ask for this at localhost or 127.0.0.1: another name could be somebody else's page",
+        ))
     }
 
     /// Whether the client would rather have a page than JSON.
@@ -181,6 +197,19 @@ pub(crate) fn device_cookie(
 ) -> Option<String> {
     let text = cookies::DEVICE.read(headers, state.secure)?;
     (csrf::sender(headers, host, &state.origins) != Sender::Foreign).then_some(text)
+}
+
+/// Whether `host`, perhaps with a port, is a name or address of this machine.
+fn is_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
+    let name = authority.host().to_ascii_lowercase();
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let is_address = bare
+        .parse()
+        .is_ok_and(|address: IpAddr| address.is_loopback());
+    is_address || bare == "localhost" || bare.ends_with(".localhost")
 }
 
 #[cfg(test)]

@@ -22,8 +22,27 @@ pub(super) struct CommitInput {
     pub(super) args: Vec<Value>,
     /// The changes that the log will hold, in the order in which the script writes them.
     pub(super) logged: Vec<(RecordRef, Flag, Arc<str>)>,
+    pub(super) checked: Checked,
     /// Arguments behind those of the records: logged changes and jobs.
     items: Vec<Value>,
+}
+
+/// Records that are only checked: their number in the script, and their place in the snapshot.
+pub(super) struct Checked(Vec<(usize, usize)>);
+
+impl Checked {
+    /// Those that the script's answer numbers as pending.
+    pub(super) fn pending<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        numbers: &[String],
+    ) -> Vec<&'s Stored> {
+        let named = |number: usize| numbers.iter().any(|one| one.parse() == Ok(number));
+        let pending = self.0.iter().filter(|(number, _)| named(*number));
+        pending
+            .filter_map(|(_, index)| snapshot.stored.get(*index))
+            .collect()
+    }
 }
 
 impl CommitInput {
@@ -43,10 +62,11 @@ impl CommitInput {
             ],
             args: vec![Value::from(snapshot.meta.gen_.to_string()), Value::from("")],
             logged: Vec::new(),
+            checked: Checked(Vec::new()),
             items: Vec::new(),
         };
-        for stored in &snapshot.stored {
-            input.add_read(inner, stored, draft);
+        for (index, stored) in snapshot.stored.iter().enumerate() {
+            input.add_read(inner, index, stored, draft);
         }
         for write in &draft.writes {
             input.add_write(inner, write, snapshot);
@@ -74,7 +94,7 @@ impl CommitInput {
     }
 
     /// A record that was read, and is checked or removed.
-    fn add_read(&mut self, inner: &Inner, stored: &Stored, draft: &Draft) {
+    fn add_read(&mut self, inner: &Inner, index: usize, stored: &Stored, draft: &Draft) {
         let record = stored.record;
         if draft.writes.iter().any(|write| write.record.is(record)) {
             return;
@@ -88,8 +108,18 @@ impl CommitInput {
         let renewed = record.table.renewed_by_use;
         let renewed = renewed.filter(|_| stored.found.is_some());
         let stays = renewed.map_or_else(|| "-".to_owned(), |stays| stays.as_millis().to_string());
-        self.args
-            .extend([expected(stored), "=".into(), Value::from(stays), "".into()]);
+        let name = if record.table.durable {
+            record.name()
+        } else {
+            String::new()
+        };
+        self.args.extend([
+            expected(stored),
+            "=".into(),
+            Value::from(stays),
+            Value::from(name),
+        ]);
+        self.checked.0.push((self.keys.len() - FIXED_KEYS, index));
     }
 
     fn add_write(&mut self, inner: &Inner, write: &Write, snapshot: &Snapshot) {

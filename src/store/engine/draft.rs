@@ -138,6 +138,11 @@ impl Draft {
         }
     }
 
+    /// Drops everything: what a refused decision had drafted is not written.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.now, self.lost);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty()
             && self.removed.is_empty()

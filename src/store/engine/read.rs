@@ -106,11 +106,20 @@ impl Inner {
         let mut stored = Vec::with_capacity(records.len());
         for (record, value) in records.iter().zip(values) {
             let found = match value.and_then(|value| warm(&value, meta.gen_)) {
-                Some(found) => Some(found),
+                Some(found) => {
+                    count_read(*record, "redis");
+                    Some(found)
+                }
                 None if !record.table.durable => None,
                 None => match Box::pin(self.hydrate(meta, *record)).await? {
-                    Hydrated::Found(found) => Some(found),
-                    Hydrated::Absent => None,
+                    Hydrated::Found(found) => {
+                        count_read(*record, "postgres");
+                        Some(found)
+                    }
+                    Hydrated::Absent => {
+                        count_read(*record, "nowhere");
+                        None
+                    }
                     Hydrated::Again => return Ok(None),
                     Hydrated::Wait => {
                         self.wait_out_hold().await;
@@ -185,6 +194,14 @@ impl Inner {
         };
         metrics::counter!(names::STORE_HYDRATIONS, "outcome" => outcome.label()).increment(1);
         Ok(outcome)
+    }
+}
+
+/// Counts where a lasting record was found.
+fn count_read(record: RecordRef, found: &'static str) {
+    if record.table.durable {
+        metrics::counter!(names::STORE_READS, "kind" => record.table.kind, "found" => found)
+            .increment(1);
     }
 }
 

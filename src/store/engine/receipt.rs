@@ -51,17 +51,34 @@ impl Receipt {
         }
     }
 
-    /// As [`Receipt::durable`], but waits on while PostgreSQL is not known to be away (registration).
+    /// Waits for PostgreSQL's word, whatever `DURABILITY` says: for a change that nobody may promise without it (a
+    /// name that must be unique).
     ///
     /// # Errors
-    /// As [`Receipt::durable`].
+    /// As [`Receipt::durable`] in strict mode: [`Error::Unavailable`] when there is no word, and then the change stays
+    /// on its way.
     pub async fn durable_patiently(self) -> Result<Durability, Error> {
-        if self.inner.settings.durability == config::Durability::Redis
-            || !self.inner.postgres.is_up()
-        {
-            return self.durable().await;
+        let inner = Arc::clone(&self.inner);
+        let known = tokio::select! {
+            known = self.wait(PATIENCE) => known?,
+            () = inner.postgres.gone() => Durability::Pending,
+        };
+        match known {
+            Durability::Committed => Ok(known),
+            Durability::Pending => Err(Error::Unavailable("postgres")),
         }
-        self.wait(PATIENCE).await
+    }
+
+    /// As [`Receipt::durable`], for a change that is answered from Redis in any mode, and may only wait for
+    /// PostgreSQL: its absence is no error.
+    ///
+    /// # Errors
+    /// As [`Receipt::durable`], but for [`Error::Unavailable`].
+    pub async fn durable_or_pending(self) -> Result<Durability, Error> {
+        match self.durable().await {
+            Err(Error::Unavailable(_)) => Ok(Durability::Pending),
+            known => known,
+        }
     }
 
     async fn wait(self, patience: Duration) -> Result<Durability, Error> {

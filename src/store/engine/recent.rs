@@ -31,6 +31,8 @@ struct Seen {
     gen_: i64,
     ver: i64,
     image: Arc<str>,
+    /// Whether this process has handed it to its flusher.
+    held: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -56,9 +58,33 @@ impl Recent {
     /// Remembers a record as it was found, or forgets it when it was not.
     pub(crate) fn note(&self, record: RecordRef, gen_: i64, found: Option<(i64, Arc<str>)>) {
         match found {
-            Some((ver, image)) => self.0.insert(name(record), Seen { gen_, ver, image }),
+            Some((ver, image)) => {
+                let held = self.holds(record, gen_, ver);
+                self.insert(record, gen_, (ver, image), held);
+            }
             None => self.forget(record),
         }
+    }
+
+    /// Remembers a record of which this process now holds the image until PostgreSQL has it.
+    pub(crate) fn note_held(&self, record: RecordRef, gen_: i64, stands: (i64, Arc<str>)) {
+        self.insert(record, gen_, stands, true);
+    }
+
+    /// Whether this process is known to hold the image of that version, or to have held it until PostgreSQL had it.
+    pub(crate) fn holds(&self, record: RecordRef, gen_: i64, ver: i64) -> bool {
+        let seen = self.0.get(&name(record));
+        seen.is_some_and(|seen| seen.held && seen.gen_ == gen_ && seen.ver == ver)
+    }
+
+    fn insert(&self, record: RecordRef, gen_: i64, (ver, image): (i64, Arc<str>), held: bool) {
+        let seen = Seen {
+            gen_,
+            ver,
+            image,
+            held,
+        };
+        self.0.insert(name(record), seen);
     }
 
     /// Forgets a record.

@@ -116,6 +116,11 @@ impl SessionCache {
         }
     }
 
+    /// A note for operators while Redis forbids to be watched.
+    pub(crate) fn note(&self) -> Option<String> {
+        self.tracking.note()
+    }
+
     /// Time for which a change that takes something away waits before it is answered.
     pub(crate) fn lease(&self) -> Duration {
         self.lease
@@ -305,19 +310,21 @@ impl Inner {
         if self.session_cache.lease.is_zero() {
             return;
         }
-        self.session_cache.tracking.connect();
+        let tracking = &self.session_cache.tracking;
+        tracking.connect();
         let mut pause = PAUSE.0;
         loop {
-            let mut changes = self.session_cache.tracking.changes();
             let watched = async {
-                if let Ok(connections) = self.session_cache.tracking.begin().await {
+                if let Ok((connections, mut changes)) = tracking.begin().await {
                     pause = PAUSE.0;
                     let _ = self.session_cache.keep(&mut changes, &connections).await;
                     metrics::counter!(names::WATCH_RESETS).increment(1);
                 }
                 self.session_cache.end();
-                clock::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE.1);
+                tokio::select! {
+                    () = clock::sleep(pause) => pause = (pause * 2).min(PAUSE.1),
+                    () = tracking.connected() => {}
+                }
             };
             tokio::select! {
                 () = watched => {}
@@ -325,7 +332,7 @@ impl Inner {
             }
         }
         self.session_cache.end();
-        self.session_cache.tracking.quit().await;
+        tracking.close();
     }
 }
 

@@ -6,15 +6,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Stopwatch};
+use crate::model::Partition;
 use crate::store::engine::commit_input::CommitInput;
 use crate::store::engine::draft::{Draft, Write};
-use crate::store::engine::read::Snapshot;
+use crate::store::engine::read::{Snapshot, Stored, one_partition};
 use crate::store::engine::receipt::Receipt;
 use crate::store::inner::Inner;
 use crate::store::postgres::RowImage;
 use crate::store::record::{Keys, RecordRef};
 use crate::store::redis::Op;
-use crate::store::writeback::queue::{Change, Entry, Flag};
+use crate::store::writeback::queue::{Change, Entry, Flag, FlushOutcome};
 use crate::store::{Class, Error};
 use crate::telemetry::names;
 
@@ -40,6 +41,10 @@ impl Inner {
         mut decide: impl FnMut(K::Records, &mut Draft) -> Result<T, E>,
     ) -> Result<(T, Receipt), E> {
         self.admit(class)?;
+        let partition = partition_of(&keys)?;
+        if self.unknown.is_due(partition) {
+            Box::pin(self.adopt_if_due(partition)).await?;
+        }
         let stopwatch = Stopwatch::start();
         for attempt in 0..ATTEMPTS {
             let recalled = (attempt == 0).then(|| self.recall(&keys)).flatten();
@@ -53,13 +58,11 @@ impl Inner {
             if !is_fresh && (decided.is_err() || draft.is_empty()) {
                 continue;
             }
-            let answer = decided?;
-            if draft.is_empty() {
-                if class == Class::Restrict {
-                    // The change that was to be made may have been made a moment ago, and not be known everywhere yet.
-                    clock::sleep(self.session_cache.lease()).await;
-                }
-                return Ok((answer, Receipt::of_nothing(self)));
+            if decided.is_err() {
+                draft.clear();
+            }
+            if draft.is_empty() && !confirms(class, decided.is_ok()) {
+                return decided.map(|answer| (answer, Receipt::of_nothing(self)));
             }
             match self.commit(class, &snapshot, draft).await? {
                 Answer::Committed(receipt) => {
@@ -69,7 +72,13 @@ impl Inner {
                         // Whoever has not heard of it by then may no longer check from memory.
                         clock::sleep(self.session_cache.lease()).await;
                     }
-                    return Ok((answer, receipt));
+                    return match decided {
+                        Ok(answer) => Ok((answer, receipt)),
+                        Err(refusal) => {
+                            Box::pin(receipt.durable()).await?;
+                            Err(refusal)
+                        }
+                    };
                 }
                 _ if !is_fresh => metrics::counter!(names::STORE_OUTDATED).increment(1),
                 Answer::Held => self.wait_out_hold().await,
@@ -128,17 +137,12 @@ impl Inner {
         let CommitInput {
             keys,
             args,
-            logged: changes,
+            logged,
+            checked,
             ..
         } = CommitInput::new(self, snapshot, &draft)?;
         let answer: Result<Vec<String>, Error> = self.redis.run(Op::Commit, keys, args).await;
-        let answer = answer.inspect_err(|_| {
-            // Nobody knows whether it happened, so no record that is remembered may be right.
-            for write in &draft.writes {
-                self.session_cache.forget(write.record);
-                self.recent.forget(write.record);
-            }
-        })?;
+        let answer = answer.map_err(|error| self.without_answer(error, snapshot, &draft))?;
         match answer.first().map(String::as_str) {
             Some("conflict") => return Ok(Answer::Conflict),
             Some("stale") => return Ok(Answer::Stale),
@@ -153,8 +157,91 @@ impl Inner {
             return Err(Error::Unknown);
         };
         self.remember_commit(snapshot, &draft, ver);
-        let receipt = self.enqueue_for_postgres(class, snapshot, &draft, changes, ver, log_id);
+        let pending = checked.pending(snapshot, answer.get(3..).unwrap_or_default());
+        let receipt = if draft.is_empty() {
+            self.hold_for_answer(class, snapshot, &pending)
+        } else {
+            self.hold(snapshot, &pending, None);
+            self.enqueue_for_postgres(class, snapshot, &draft, logged, ver, log_id)
+        };
         Ok(Answer::Committed(receipt))
+    }
+
+    /// Sees to a commit that had no answer. Nobody knows whether it happened, so no record that is remembered may be
+    /// right, and the log may hold what no process does.
+    fn without_answer(self: &Arc<Self>, error: Error, snapshot: &Snapshot, draft: &Draft) -> Error {
+        if draft.is_empty() {
+            return Error::Unavailable("redis");
+        }
+        for write in &draft.writes {
+            self.session_cache.forget(write.record);
+            self.recent.forget(write.record);
+        }
+        if matches!(error, Error::Unknown) {
+            self.note_unknown_outcome(snapshot.partition);
+        }
+        error
+    }
+
+    /// Takes images that others committed, and that PostgreSQL does not have yet, into this process's queue. An
+    /// answer that relies on them must not depend on Redis alone: whoever committed them may not know of it.
+    fn hold(
+        &self,
+        snapshot: &Snapshot,
+        pending: &[&Stored],
+        done: Option<oneshot::Sender<FlushOutcome>>,
+    ) {
+        let gen_ = snapshot.meta.gen_;
+        let mut changes = Vec::new();
+        for stored in pending {
+            let Some((ver, image)) = &stored.found else {
+                continue;
+            };
+            if done.is_some() || !self.recent.holds(stored.record, gen_, *ver) {
+                let stands = (*ver, Arc::clone(image));
+                self.recent.note_held(stored.record, gen_, stands);
+                changes.push(Change {
+                    row: RowImage {
+                        record: stored.record,
+                        gen_,
+                        ver: *ver,
+                        image: Arc::clone(image),
+                    },
+                    flag: Flag::Record,
+                });
+            }
+        }
+        if !changes.is_empty() {
+            self.queue.push(Entry {
+                partition: snapshot.partition,
+                log_id: None,
+                changes,
+                lazy: false,
+                age: Stopwatch::start(),
+                done,
+            });
+        }
+    }
+
+    /// As [`Inner::hold`], for an answer that nothing had to be written. Its receipt tells when PostgreSQL has what
+    /// was relied on.
+    fn hold_for_answer(
+        self: &Arc<Self>,
+        class: Class,
+        snapshot: &Snapshot,
+        pending: &[&Stored],
+    ) -> Receipt {
+        let mut receipt = Receipt::of_nothing(self);
+        // The change that was to be made may have been made a moment ago, and not be known everywhere yet.
+        receipt.takes_away = class == Class::Restrict;
+        if !pending.is_empty() {
+            let (done, outcome) = oneshot::channel();
+            receipt.outcome = Some(outcome);
+            // While PostgreSQL is away repeats must not pile up: then one copy is enough, and nobody waits for it.
+            let done = self.postgres.is_up().then_some(done);
+            self.hold(snapshot, pending, done);
+        }
+        receipt
     }
 
     /// Keeps what this process remembers in step with a commit.
@@ -163,8 +250,9 @@ impl Inner {
         self.partitions.saw(partition, ver);
         for write in &draft.writes {
             self.session_cache.forget(write.record);
-            let stands = Some((ver, Arc::clone(&write.image)));
-            self.recent.note(write.record, snapshot.meta.gen_, stands);
+            let stands = (ver, Arc::clone(&write.image));
+            self.recent
+                .note_held(write.record, snapshot.meta.gen_, stands);
         }
         for record in &draft.removed {
             self.recent.forget(*record);
@@ -205,7 +293,7 @@ impl Inner {
             .collect();
         let entry = Entry {
             partition: snapshot.partition,
-            log_id: log_id.to_owned(),
+            log_id: Some(log_id.to_owned()),
             changes,
             lazy: class == Class::Touch,
             age: Stopwatch::start(),
@@ -219,6 +307,19 @@ impl Inner {
             inner: Arc::clone(self),
         }
     }
+}
+
+fn partition_of<K: Keys>(keys: &K) -> Result<Partition, Error> {
+    let mut records = Vec::with_capacity(4);
+    keys.append_to(&mut records);
+    one_partition(&records)
+}
+
+/// Whether an answer without any change relies on what was read as if it had been written: a grant or a restriction
+/// that is there already, or a restriction that finds nothing to restrict. It may be the repeat of a change whose
+/// outcome nobody knows.
+fn confirms(class: Class, accepted: bool) -> bool {
+    class == Class::Restrict || class == Class::Grant && accepted
 }
 
 /// Whether a session that was live may be over now, or have less rights: it or its account was rewritten, and

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::model::{Job, JobId};
 use crate::store::inner::Inner;
 use crate::store::{Class, Draft, Error};
+use crate::telemetry::names;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(30);
@@ -33,8 +34,19 @@ impl Inner {
         }
     }
 
-    /// One round.
+    async fn count_dead_jobs(&self) -> Result<(), Error> {
+        let counted = self.postgres.count_dead_jobs().await?;
+        for kind in &self.schema.jobs {
+            let own = counted.iter().find(|(name, _)| name == kind.name);
+            let count = own.map_or(0.0, |(_, count)| *count);
+            metrics::gauge!(names::JOBS_DEAD, "kind" => kind.name).set(count);
+        }
+        Ok(())
+    }
+
+    /// One round, which also counts the jobs that were given up.
     pub(crate) async fn requeue_lost_jobs(self: &Arc<Self>) -> Result<(), Error> {
+        self.count_dead_jobs().await?;
         let before = self.clock.now().before(OVERDUE);
         for id in self.postgres.overdue_jobs(before, BATCH).await? {
             self.requeue(id).await?;

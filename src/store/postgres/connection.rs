@@ -9,6 +9,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
 use super::MIGRATIONS;
+use super::reach::reach;
+use crate::config;
 use crate::store::Error;
 
 /// A connection lent for one operation. Where the answer does not come in time, or nobody waits for it any
@@ -46,19 +48,50 @@ impl Drop for LentConnection {
     }
 }
 
-/// Brings the schema up to date (`sallyport migrate`). Needs nothing but the database.
+/// Brings the schema up to date (`sallyport migrate`). Needs nothing but the database; makes the schema that the
+/// URL names (`options[search_path]`) where it is missing.
 ///
 /// # Errors
 /// [`Error::Setup`].
 pub async fn migrate(url: &str) -> Result<(), Error> {
-    let pool = pool(url, 1)?;
-    let outcome = MIGRATIONS.run(&pool).await;
+    // Migrations may wait for each other and for readers, and take their time.
+    let patient = options(url)?.options([("lock_timeout", "0"), ("statement_timeout", "0")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(patient);
+    let outcome = run_migrations(&pool).await;
     pool.close().await;
-    outcome.map_err(|error| Error::Setup(format!("migrations: {error}")))
+    outcome
 }
 
+async fn run_migrations(pool: &PgPool) -> Result<(), Error> {
+    if let Some(cause) = reach(pool).await? {
+        return Err(Error::Setup(cause));
+    }
+    let failure = |error: &dyn std::fmt::Display| Error::Setup(format!("migrations: {error}"));
+    let made = sqlx::query(MAKE_SCHEMA).execute(pool).await;
+    made.map_err(|error| failure(&error))?;
+    MIGRATIONS.run(pool).await.map_err(|error| failure(&error))
+}
+
+/// The search path is one quoted name where `DATABASE_URL` says `schema=`; what is no single name is left alone.
+const MAKE_SCHEMA: &str = "DO $$ BEGIN
+    IF current_schema() IS NULL AND current_setting('search_path') NOT LIKE '%,%' THEN
+        EXECUTE 'CREATE SCHEMA ' || current_setting('search_path');
+    END IF;
+END $$";
+
 /// A pool that connects when it is first asked.
-pub(super) fn pool(url: &str, connections: u32) -> Result<PgPool, Error> {
+pub(super) fn pool(settings: &config::Postgres) -> Result<PgPool, Error> {
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.connections.max(2))
+        .min_connections(1)
+        .acquire_timeout(settings.pool_timeout)
+        .max_lifetime(Duration::from_secs(1800))
+        .connect_lazy_with(options(&settings.url)?))
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, Error> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| Error::Setup(format!("DATABASE_URL: {error}")))?
         .application_name("sallyport")
@@ -66,18 +99,14 @@ pub(super) fn pool(url: &str, connections: u32) -> Result<PgPool, Error> {
             ("TimeZone", "UTC"),
             // "Committed" must survive a crash of the server, whatever the role's default.
             ("synchronous_commit", "on"),
-            ("statement_timeout", "30s"),
+            ("lock_timeout", "2s"),
+            ("statement_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "10s"),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
         ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(connections.max(2))
-        .min_connections(1)
-        .acquire_timeout(Duration::from_secs(2))
-        .max_lifetime(Duration::from_secs(1800))
-        .connect_lazy_with(verified(options)))
+    Ok(verified(options))
 }
 
 /// Over a network the server's certificate is verified, unless the URL says otherwise in so many words

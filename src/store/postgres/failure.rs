@@ -7,6 +7,8 @@ pub(crate) enum Failure {
     Away,
     /// Somebody else was in the way: try again at once.
     Collision,
+    /// Somebody else holds a lock, or a statement took too long: try again later. The primary is there all the same.
+    Blocked,
     /// A unique index refuses a name: its account must be withdrawn.
     Taken {
         /// Name of the index.
@@ -39,9 +41,11 @@ impl Failure {
             "23505" => Self::Taken {
                 constraint: database.constraint().unwrap_or_default().to_owned(),
             },
-            "40001" | "40P01" | "23503" | "55P03" => Self::Collision,
-            // Statement timeout and read-only transaction: a primary in trouble, or not a primary.
-            "57014" | "25006" => Self::Away,
+            "40001" | "40P01" | "23503" => Self::Collision,
+            // Time-outs of a lock and of a statement.
+            "55P03" | "57014" => Self::Blocked,
+            // A read-only transaction: not a primary.
+            "25006" => Self::Away,
             // A missing table, column or privilege (42) is a mistake that will be corrected, not bad data.
             _ if code.starts_with("22") || code.starts_with("23") => {
                 Self::refused(&code, database.message())
@@ -62,6 +66,7 @@ impl Failure {
         match self {
             Self::Away => "away",
             Self::Collision => "collision",
+            Self::Blocked => "blocked",
             Self::Taken { .. } => "taken",
             Self::Refused { .. } => "refused",
         }

@@ -13,12 +13,13 @@ pub(crate) enum Op {
     Limit,
     GiveBack,
     Release,
+    Keep,
     Collect,
     Settle,
 }
 
 /// Label in metrics and source of each script, in the order of [`Op`].
-const SOURCES: [(&str, &str); 10] = [
+const SOURCES: [(&str, &str); 11] = [
     ("commit", include_str!("scripts/commit.lua")),
     ("hydrate", include_str!("scripts/hydrate.lua")),
     ("trim", include_str!("scripts/trim.lua")),
@@ -27,6 +28,7 @@ const SOURCES: [(&str, &str); 10] = [
     ("limit", include_str!("scripts/limit.lua")),
     ("give_back", include_str!("scripts/give_back.lua")),
     ("release", include_str!("scripts/release.lua")),
+    ("keep", include_str!("scripts/keep.lua")),
     ("collect", include_str!("scripts/collect.lua")),
     ("settle", include_str!("scripts/settle.lua")),
 ];
@@ -44,10 +46,6 @@ impl Op {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self(SOURCES.map(|(_, source)| Script::from_lua(source)))
-    }
-
-    pub(super) fn all(&self) -> &[Script] {
-        &self.0
     }
 
     pub(super) fn of(&self, op: Op) -> &Script {

@@ -5,6 +5,11 @@
 //! is given a name that was never used before, after tracking was switched on: as long as it answers by that
 //! name it is the one that tracks. What the client does not pass on is that everything was flushed (its
 //! invalidation names no key): so a key that nothing else changes must still say what it did.
+//!
+//! Records are read on the client whose connections track, also when it has been replaced meanwhile: then the read
+//! fails.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fred::clients::{Client, WithOptions};
 use fred::error::{Error as RedisError, ErrorKind};
@@ -16,11 +21,14 @@ use fred::types::config::{Options, Server};
 use fred::types::{ClusterHash, CustomCommand, Key, SetOptions, Value};
 use fred::util::redis_keyslot;
 use futures_util::future::{join_all, try_join_all};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
+use super::connect;
+use super::failure::refused;
 use super::keys::KeySpace;
-use super::{connect, refused};
+use super::supervised_client::SupervisedClient;
 use crate::clock;
 use crate::config;
 use crate::model::Partition;
@@ -33,7 +41,13 @@ const BUFFERED: usize = 1024;
 /// The connection.
 #[derive(Debug)]
 pub(crate) struct TrackingClient {
-    client: Client,
+    client: SupervisedClient,
+    /// Signalled with every new connection.
+    connected: Arc<Notify>,
+    /// The client that tracks, or did last.
+    tracking: RwLock<Client>,
+    /// The answer with which Redis forbade to track, while it does.
+    forbidden: Mutex<Option<String>>,
     keys: KeySpace,
 }
 
@@ -48,6 +62,7 @@ pub(crate) struct Missed;
 /// The connections that track, by the name they were given.
 #[derive(Debug)]
 pub(crate) struct Connections {
+    client: Client,
     name: String,
     primaries: Vec<Primary>,
 }
@@ -68,80 +83,98 @@ impl TrackingClient {
             performance.default_command_timeout = settings.timeout;
             performance.broadcast_channel_capacity = BUFFERED;
         });
-        let client = builder
-            .build()
-            .map_err(|error| Error::Setup(format!("REDIS_URL: {error}")))?;
+        let connected = Arc::new(Notify::new());
+        let client = SupervisedClient::new(builder, settings.timeout, Arc::clone(&connected))?;
         Ok(Self {
+            tracking: RwLock::new(client.present()),
             client,
+            connected,
+            forbidden: Mutex::default(),
             keys: KeySpace::new(&settings.prefix),
         })
     }
 
     /// Begins to connect. Nobody waits for it.
     pub(crate) fn connect(&self) {
-        let _task = self.client.connect();
+        self.client.connect();
     }
 
-    /// Invalidations from now on.
-    pub(crate) fn changes(&self) -> Changes {
-        Changes(self.client.invalidation_rx())
+    /// Completes after the next time that a connection was made.
+    pub(crate) async fn connected(&self) {
+        self.connected.notified().await;
     }
 
-    /// Switches tracking on and names the connections.
-    pub(crate) async fn begin(&self) -> Result<Connections, Error> {
+    /// A note for operators while Redis forbids to track.
+    pub(crate) fn note(&self) -> Option<String> {
+        self.forbidden().as_ref().map(|answer| {
+            format!(
+                "Redis does not let this user watch keys (CLIENT TRACKING, CLIENT TRACKINGINFO, CLIENT SETNAME, \
+                 CLIENT GETNAME, ROLE), so every check of a session asks it: {answer}"
+            )
+        })
+    }
+
+    /// Switches tracking on and names the connections. Gives them, and what they tell of from now on.
+    pub(crate) async fn begin(&self) -> Result<(Connections, Changes), Error> {
+        let client = self.client.present();
+        if !client.is_connected() {
+            return Err(Error::Unavailable("redis"));
+        }
+        let changes = Changes(client.invalidation_rx());
+        let tracking = self.tracking.write();
+        *tracking.unwrap_or_else(PoisonError::into_inner) = client.clone();
         let name = format!("sallyport-{}", hex::encode(clock::random::<12>()));
-        let primaries = self.primaries().into_iter();
-        let begun = primaries.map(|primary| self.begin_at(primary, &name));
+        let primaries = self.primaries(&client).into_iter();
+        let begun = primaries.map(|primary| begin_at(&client, primary, &name));
         let primaries = try_join_all(begun).await;
-        let primaries = primaries.map_err(|error| refused("watch", &error))?;
-        let connections = Connections { name, primaries };
+        let primaries = primaries.map_err(|error| self.note_refusal(&error))?;
+        let connections = Connections {
+            client,
+            name,
+            primaries,
+        };
         if self.are_still(&connections).await {
-            Ok(connections)
+            *self.forbidden() = None;
+            Ok((connections, changes))
         } else {
             Err(Error::Unavailable("redis"))
         }
     }
 
-    async fn begin_at(&self, mut primary: Primary, name: &str) -> Result<Primary, RedisError> {
-        let client = self.at(&primary);
-        let prefixes = Vec::<String>::new();
-        client
-            .client_tracking::<(), _, _>(Toggle::On, None, prefixes, false, false, false, false)
-            .await?;
-        client.client_setname(name).await?;
-        // Asked after the name was given: were this another connection by now, it would not track.
-        let told: Value = client.client_trackinginfo().await?;
-        if !tracks(&told) {
-            return Err(RedisError::new(ErrorKind::Unknown, "does not track"));
+    /// Notes that Redis forbids to track; told once, since nothing but the access list will change it.
+    fn note_refusal(&self, error: &RedisError) -> Error {
+        let answer = error.details();
+        if !answer.starts_with("NOPERM") && !answer.starts_with("ERR unknown") {
+            return refused("watch", error);
         }
-        // Redis of before this key was thought of has none.
-        let _: Option<String> = client
-            .set(
-                primary.incarnation_key.as_str(),
-                name,
-                None,
-                Some(SetOptions::NX),
-                false,
-            )
-            .await?;
-        primary.mark = client.get(primary.incarnation_key.as_str()).await?;
-        Ok(primary)
+        let before = self.forbidden().replace(answer.to_owned());
+        if before.is_none()
+            && let Some(note) = self.note()
+        {
+            tracing::warn!("{note}");
+        }
+        Error::Unavailable("redis")
+    }
+
+    fn forbidden(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        let forbidden = self.forbidden.lock();
+        forbidden.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether these are still the connections, all of them to primaries, and Redis has not been flushed. (A
     /// primary that was made a replica answers as before, and hears of changes late or never.)
     pub(crate) async fn are_still(&self, connections: &Connections) -> bool {
         let known = connections.primaries.iter().map(|primary| &primary.server);
-        if !known.eq(self.primaries().iter().map(|primary| &primary.server)) {
+        let present = self.primaries(&connections.client);
+        if !known.eq(present.iter().map(|primary| &primary.server)) {
             return false;
         }
         let asked = connections.primaries.iter().map(async |primary| {
-            let client = self.at(primary);
-            let role = CustomCommand::new_static("ROLE", ClusterHash::FirstKey, false);
+            let client = at(&connections.client, primary);
             let (called, mark, role) = tokio::join!(
                 client.client_getname::<Option<String>>(),
                 client.get::<Option<String>, _>(primary.incarnation_key.as_str()),
-                client.custom::<Vec<Value>, Value>(role, Vec::new()),
+                client.custom::<Vec<Value>, Value>(role(), Vec::new()),
             );
             let is_primary = |role: Vec<Value>| {
                 let role = role
@@ -158,10 +191,12 @@ impl TrackingClient {
 
     /// Reads keys of one slot, and has Redis tell of their next change.
     pub(crate) async fn read(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, Error> {
-        if !self.client.is_connected() {
+        let tracking = self.tracking.read();
+        let client = tracking.unwrap_or_else(PoisonError::into_inner).clone();
+        if !client.is_connected() {
             return Err(Error::Unavailable("redis"));
         }
-        let answer = self.client.mget(keys).await;
+        let answer = client.mget(keys).await;
         // Not logged: the commands beside it are.
         answer.map_err(|_| Error::Unavailable("redis"))
     }
@@ -172,18 +207,18 @@ impl TrackingClient {
     }
 
     /// Closes the connection.
-    pub(crate) async fn quit(&self) {
-        let _ = self.client.quit().await;
+    pub(crate) fn close(&self) {
+        self.client.close();
     }
 
     /// Every primary that holds one of our partitions.
-    fn primaries(&self) -> Vec<Primary> {
+    fn primaries(&self, client: &Client) -> Vec<Primary> {
         let primary = |server, partition| Primary {
             server,
             incarnation_key: self.keys.incarnation(partition),
             mark: None,
         };
-        let Some(routing) = self.client.cached_cluster_state() else {
+        let Some(routing) = client.cached_cluster_state() else {
             return vec![primary(None, Partition(0))];
         };
         let mut primaries: Vec<Primary> = Vec::new();
@@ -196,14 +231,51 @@ impl TrackingClient {
         }
         primaries
     }
+}
 
-    /// The connection of a primary.
-    fn at(&self, primary: &Primary) -> WithOptions<Client> {
-        self.client.with_options(&Options {
-            cluster_node: primary.server.clone(),
-            ..Options::default()
-        })
+/// Has one server track, and gives its connection the name.
+async fn begin_at(
+    client: &Client,
+    mut primary: Primary,
+    name: &str,
+) -> Result<Primary, RedisError> {
+    let client = at(client, &primary);
+    let prefixes = Vec::<String>::new();
+    client
+        .client_tracking::<(), _, _>(Toggle::On, None, prefixes, false, false, false, false)
+        .await?;
+    client.client_setname(name).await?;
+    // Asked after the name was given: were this another connection by now, it would not track.
+    let told: Value = client.client_trackinginfo().await?;
+    if !tracks(&told) {
+        return Err(RedisError::new(ErrorKind::Unknown, "does not track"));
     }
+    let _: Value = client.custom(role(), Vec::<Value>::new()).await?;
+    // Redis of before this key was thought of has none.
+    let _: Option<String> = client
+        .set(
+            primary.incarnation_key.as_str(),
+            name,
+            None,
+            Some(SetOptions::NX),
+            false,
+        )
+        .await?;
+    primary.mark = client.get(primary.incarnation_key.as_str()).await?;
+    Ok(primary)
+}
+
+/// The question to a server whether it is a primary.
+fn role() -> CustomCommand {
+    CustomCommand::new_static("ROLE", ClusterHash::FirstKey, false)
+}
+
+/// The connection of a primary.
+fn at(client: &Client, primary: &Primary) -> WithOptions<Client> {
+    client.with_options(&Options {
+        cluster_node: primary.server.clone(),
+        ..Options::default()
+    })
 }
 
 impl Changes {

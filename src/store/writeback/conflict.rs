@@ -7,16 +7,78 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
-use super::queue::FlushOutcome;
-use crate::model::Identifier;
+use super::flusher::BACK_OFF;
+use super::queue::{Entry, FlushOutcome};
+use crate::clock;
+use crate::model::{Identifier, Partition};
 use crate::store::inner::Inner;
 use crate::store::postgres::{Failure, RowImage};
 use crate::store::record::Unique;
 use crate::store::{Class, Draft, Error, UniqueName, image};
 use crate::telemetry::names;
 
+/// Entries that PostgreSQL refused as they are, and that are being settled: partition, and id in the log.
+#[derive(Debug, Default)]
+pub(crate) struct RefusedEntries(watch::Sender<Vec<(Partition, Option<String>)>>);
+
+impl RefusedEntries {
+    fn add(&self, entry: &Entry) {
+        let named = (entry.partition, entry.log_id.clone());
+        self.0.send_modify(|open| open.push(named));
+    }
+
+    fn remove(&self, partition: Partition, log_id: Option<&str>) {
+        self.0.send_modify(|open| {
+            let mut entries = open.iter();
+            let found = entries.position(|one| one.0 == partition && one.1.as_deref() == log_id);
+            if let Some(index) = found {
+                open.swap_remove(index);
+            }
+        });
+    }
+
+    /// Whether an entry of the log is being settled.
+    pub(super) fn has(&self, partition: Partition, log_id: &str) -> bool {
+        let open = self.0.borrow();
+        let mut entries = open.iter();
+        entries.any(|one| one.0 == partition && one.1.as_deref() == Some(log_id))
+    }
+
+    /// Completes when none is left.
+    pub(super) async fn all_settled(&self) {
+        let _ = self.0.subscribe().wait_for(Vec::is_empty).await;
+    }
+}
+
 impl Inner {
+    /// Settles an entry that PostgreSQL refuses as it is, in a task of its own: to undo a change is a commit, which
+    /// may have to wait for a flush, so no flush may wait for it.
+    pub(super) fn settle_refused(self: &Arc<Self>, entry: Entry) {
+        self.refused.add(&entry);
+        let inner = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let (partition, log_id) = (entry.partition, entry.log_id.clone());
+            inner.try_to_settle(entry).await;
+            inner.refused.remove(partition, log_id.as_deref());
+        });
+    }
+
+    /// Tries until it is settled; where this process ends before, the entry goes back to the queue.
+    async fn try_to_settle(self: &Arc<Self>, entry: Entry) {
+        let mut pause = BACK_OFF.0;
+        loop {
+            if let Ok(outcome) = self.write_singly(&entry).await {
+                return self.settle(vec![entry], &[outcome]).await;
+            }
+            tokio::select! {
+                () = clock::sleep(pause) => pause = (pause * 2).min(BACK_OFF.1),
+                () = self.stop.cancelled() => return self.queue.put_back(vec![entry]),
+            }
+        }
+    }
+
     /// Undoes a change that violates the unique index `index`.
     pub(super) async fn refuse_name(
         self: &Arc<Self>,

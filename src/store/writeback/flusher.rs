@@ -26,7 +26,8 @@ const LAZY: Duration = Duration::from_millis(200);
 /// Changes in one transaction.
 pub(crate) const BATCH: usize = 2048;
 /// First and longest pause while PostgreSQL is away.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+pub(super) const BACK_OFF: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_secs(1));
 /// Attempts at a batch that collides with another one.
 const COLLISIONS: usize = 5;
 
@@ -73,17 +74,21 @@ impl Inner {
         }
     }
 
-    /// Writes everything that waits in this process, lazy or not.
+    /// Writes everything that waits in this process, lazy or not, and settles what PostgreSQL refuses.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when PostgreSQL is away; nothing is lost by it.
     pub(crate) async fn flush_once(self: &Arc<Self>) -> Result<(), Error> {
-        self.flush(true).await
+        self.refused.all_settled().await;
+        self.flush(true).await?;
+        self.refused.all_settled().await;
+        Ok(())
     }
 
-    /// As [`Inner::flush_once`], but gives up waiting; the flush itself goes on.
+    /// Writes everything that waits in this process, but gives up waiting; the flush itself goes on. Does not wait
+    /// for what PostgreSQL refuses: settling that may in turn wait for this flush.
     pub(crate) async fn flush_within(self: &Arc<Self>, limit: Duration) -> Result<(), Error> {
-        let flushed = tokio::time::timeout(limit, self.flush_once()).await;
+        let flushed = tokio::time::timeout(limit, self.flush(true)).await;
         flushed.unwrap_or(Err(Error::Unavailable("postgres")))
     }
 
@@ -128,12 +133,11 @@ impl Inner {
                     batches.extend([rest, batch]);
                 }
                 Err(Failure::Taken { .. } | Failure::Refused { .. }) => {
-                    match self.write_singly(&batch[0]).await {
-                        Ok(outcome) => self.settle(batch, &[outcome]).await,
-                        Err(_) => return Err(batches.into_iter().flatten().chain(batch).collect()),
+                    for entry in batch {
+                        self.settle_refused(entry);
                     }
                 }
-                Err(Failure::Away | Failure::Collision) => {
+                Err(Failure::Away | Failure::Blocked | Failure::Collision) => {
                     return Err(batches.into_iter().flatten().chain(batch).collect());
                 }
             }
@@ -181,7 +185,10 @@ impl Inner {
     }
 
     /// Writes the changes of a bad entry one by one: the bad one is put aside, the others go through.
-    async fn write_singly(self: &Arc<Self>, entry: &Entry) -> Result<FlushOutcome, Failure> {
+    pub(super) async fn write_singly(
+        self: &Arc<Self>,
+        entry: &Entry,
+    ) -> Result<FlushOutcome, Failure> {
         let mut outcome = FlushOutcome::Committed;
         for change in &entry.changes {
             match self
@@ -193,6 +200,10 @@ impl Inner {
                 Err(Failure::Taken { constraint }) => {
                     outcome = self.refuse_name(&change.row, &constraint).await?;
                 }
+                // Its original has been put aside, or will be.
+                Err(Failure::Refused { .. }) if entry.log_id.is_none() => {
+                    outcome = FlushOutcome::Refused;
+                }
                 Err(Failure::Refused { code, message }) => {
                     outcome = self.put_aside(&change.row, &code, &message).await?;
                 }
@@ -203,7 +214,7 @@ impl Inner {
     }
 
     /// Forgets entries that are done with, and tells whoever waits for them.
-    async fn settle(&self, batch: Vec<Entry>, outcomes: &[FlushOutcome]) {
+    pub(super) async fn settle(&self, batch: Vec<Entry>, outcomes: &[FlushOutcome]) {
         self.trim(&batch, outcomes).await;
         for (entry, outcome) in batch.into_iter().zip(outcomes) {
             metrics::histogram!(names::STORE_LAG).record(entry.age.seconds());
@@ -238,13 +249,18 @@ impl Inner {
             space.log(partition),
             space.pend(partition),
         ];
-        let mut args = vec![Value::from(entries.len().to_string())];
-        let mut freed = 0;
+        let mut args = vec![Value::from("")];
+        let (mut logged, mut freed) = (0, 0);
         for (entry, _) in &entries {
-            freed += entry.cost();
-            args.push(Value::from(entry.log_id.clone()));
-            args.push(Value::from(entry.cost().to_string()));
+            if let (Some(log_id), Some(change)) = (&entry.log_id, entry.changes.first()) {
+                logged += 1;
+                freed += entry.cost();
+                args.push(Value::from(log_id.clone()));
+                args.push(Value::from(change.row.ver.to_string()));
+                args.push(Value::from(entry.cost().to_string()));
+            }
         }
+        args[0] = Value::from(logged.to_string());
         let written = entries
             .iter()
             .filter(|(_, outcome)| *outcome != FlushOutcome::Refused);

@@ -1,8 +1,7 @@
 //! Commits of this process on their way to PostgreSQL.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -10,9 +9,6 @@ use crate::clock::Stopwatch;
 use crate::model::Partition;
 use crate::store::UniqueName;
 use crate::store::postgres::RowImage;
-
-/// Beyond this the queue leaves new commits to the sweeper, which finds them in the log.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// How a commit ended in PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +23,12 @@ pub(crate) enum FlushOutcome {
     Refused,
 }
 
-/// One entry of a partition's log.
+/// One entry of a partition's log, or copies of images that stand there.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) partition: Partition,
-    pub(crate) log_id: String,
+    /// Its id in the log; `None` for copies, which have no entry of their own.
+    pub(crate) log_id: Option<String>,
     pub(crate) changes: Vec<Change>,
     /// May wait a little, for a newer image of the same record to take its record.
     pub(crate) lazy: bool,
@@ -89,11 +86,11 @@ impl Entry {
     }
 }
 
-/// Entries that wait for the flusher.
+/// Entries that wait for the flusher. The queue never drops one: until PostgreSQL has it, this process is one of the
+/// two that do. The budget of the log bounds it, see [`crate::config::Store::log_budget_bytes`].
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     lanes: Mutex<Lanes>,
-    bytes: AtomicUsize,
     arrived: Notify,
 }
 
@@ -114,22 +111,33 @@ impl Lanes {
 }
 
 impl Queue {
-    /// Takes an entry in. When the queue is full it stays in the log alone, and `done` is dropped.
+    /// Takes an entry in.
     pub(crate) fn push(&self, entry: Entry) {
-        if self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
-            return;
-        }
-        self.bytes.fetch_add(entry.cost(), Ordering::Relaxed);
         let mut lanes = self.lock();
         lanes.of(&entry).push_back(entry);
         drop(lanes);
         self.arrived.notify_one();
     }
 
+    /// Takes in entries of the log that do not wait here yet.
+    pub(crate) fn adopt(&self, mut entries: Vec<Entry>) {
+        let mut lanes = self.lock();
+        let waiting = lanes.urgent.iter().chain(&lanes.lazy);
+        let known: HashSet<_> = waiting
+            .filter_map(|entry| Some((entry.partition, entry.log_id.as_deref()?)))
+            .collect();
+        let is_new = |entry: &Entry| {
+            let id = entry.log_id.as_deref();
+            id.is_none_or(|id| !known.contains(&(entry.partition, id)))
+        };
+        entries.retain(is_new);
+        lanes.urgent.extend(entries);
+        drop(lanes);
+        self.arrived.notify_one();
+    }
+
     /// Puts back what could not be written, in front.
     pub(crate) fn put_back(&self, entries: Vec<Entry>) {
-        self.bytes
-            .fetch_add(entries.iter().map(Entry::cost).sum(), Ordering::Relaxed);
         let mut lanes = self.lock();
         for entry in entries.into_iter().rev() {
             lanes.of(&entry).push_front(entry);
@@ -151,9 +159,6 @@ impl Queue {
             changes += entry.changes.len();
             taken.push(entry);
         }
-        drop(lanes);
-        self.bytes
-            .fetch_sub(taken.iter().map(Entry::cost).sum(), Ordering::Relaxed);
         taken
     }
 
@@ -189,4 +194,49 @@ impl Queue {
 pub(crate) struct Waiting {
     pub(crate) urgent: bool,
     pub(crate) lazy: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Id, Session, Timestamp};
+    use crate::store::record::{Record, RecordRef};
+
+    fn entry(number: usize, image: &str) -> Entry {
+        let row = RowImage {
+            record: RecordRef {
+                table: Session::TABLE,
+                id: Id::new(Timestamp::from_micros(0), [1; 10]),
+            },
+            gen_: 1,
+            ver: 1,
+            image: image.into(),
+        };
+        Entry {
+            partition: Partition(1),
+            log_id: Some(format!("{number}-0")),
+            changes: vec![Change {
+                row,
+                flag: Flag::Record,
+            }],
+            lazy: false,
+            age: Stopwatch::start(),
+            done: None,
+        }
+    }
+
+    #[test]
+    fn the_queue_keeps_everything_whatever_its_size() {
+        let (queue, image) = (Queue::default(), "x".repeat(1 << 20));
+        (0..80).for_each(|number| queue.push(entry(number, &image)));
+        assert_eq!(queue.len(true), 80);
+    }
+
+    #[test]
+    fn what_waits_already_is_not_adopted_again() {
+        let queue = Queue::default();
+        queue.push(entry(1, "{}"));
+        queue.adopt(vec![entry(1, "{}"), entry(2, "{}")]);
+        assert_eq!(queue.len(true), 2);
+    }
 }

@@ -13,6 +13,7 @@ use fred::types::Value;
 use crate::clock::{self, Stopwatch};
 use crate::model::Partition;
 use crate::store::inner::Inner;
+use crate::store::jobs::WaitingJobs;
 use crate::store::postgres::RowImage;
 use crate::store::redis::Op;
 use crate::store::writeback::flusher::BATCH;
@@ -37,9 +38,15 @@ struct PartitionScan {
     oldest_millis: u64,
     bytes: i64,
     entries: Vec<Entry>,
+    /// Entries with kinds of records that this version does not know.
+    unknown: usize,
+    /// Id of the last entry, when there may be more behind it.
+    last: Option<String>,
     moved: bool,
     /// Kinds of which jobs are due, by their position in the schema.
     due: Vec<usize>,
+    /// For each kind of the schema.
+    jobs: Vec<WaitingJobs>,
 }
 
 impl Inner {
@@ -88,9 +95,10 @@ impl Inner {
     }
 
     async fn look(self: &Arc<Self>, most: usize, min_age: Duration) -> Result<Vec<Entry>, Error> {
-        let (mut waiting, mut oldest, mut bytes) = (0, 0, 0);
+        let (mut waiting, mut oldest, mut bytes, mut unknown) = (0, 0, 0, 0);
         let (mut entries, mut moved) = (Vec::new(), Vec::new());
         let sweeper = self.name.to_string();
+        let mut jobs = vec![WaitingJobs::default(); self.schema.jobs.len()];
         let partitions: Vec<Partition> = Partition::all().collect();
         for abreast in partitions.chunks(ABREAST) {
             let scans = abreast
@@ -102,14 +110,24 @@ impl Inner {
                 waiting += scan.waiting;
                 oldest = oldest.max(scan.oldest_millis);
                 bytes += scan.bytes;
+                unknown += scan.unknown;
                 entries.extend(scan.entries);
                 moved.extend(scan.moved.then_some(*partition));
                 for kind in scan.due {
                     self.jobs.note(self.schema.jobs[kind], *partition);
                 }
+                for (all, here) in jobs.iter_mut().zip(scan.jobs) {
+                    all.add(&here);
+                }
             }
         }
         self.note(waiting, oldest, bytes);
+        for (kind, jobs) in self.schema.jobs.iter().zip(&jobs) {
+            jobs.measure(kind, self.clock.now());
+        }
+        if most > 0 {
+            self.note_unknown_kinds(unknown);
+        }
         if !moved.is_empty() {
             // In a task of its own: it waits, and sweeping must go on meanwhile.
             let inner = Arc::clone(self);
@@ -131,13 +149,23 @@ impl Inner {
         metrics::gauge!(names::STORE_LOG_BYTES).set(bytes as f64);
     }
 
+    /// Entries of kinds that this version does not know stay in the log for newer instances.
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+    fn note_unknown_kinds(&self, unknown: usize) {
+        metrics::gauge!(names::STORE_UNKNOWN_KINDS).set(unknown as f64);
+        if self.backlog.unknown_kinds.swap(unknown, Ordering::Relaxed) == 0 && unknown > 0 {
+            tracing::warn!(
+                entries = unknown,
+                "the log holds kinds of records that this version does not know; newer instances must bring them to \
+                 PostgreSQL"
+            );
+        }
+    }
+
     /// Takes everything in one partition's log to PostgreSQL, whoever else may be at it.
     pub(crate) async fn drain(self: &Arc<Self>, partition: Partition) -> Result<(), Error> {
         loop {
-            let entries = self
-                .scan_partition("", partition, PER_PARTITION, Duration::ZERO)
-                .await?
-                .entries;
+            let entries = self.whole_log(partition).await?;
             if entries.is_empty() {
                 return Ok(());
             }
@@ -147,12 +175,49 @@ impl Inner {
         }
     }
 
+    /// All entries in one partition's log, whatever their age, but for those that are being settled.
+    pub(super) async fn whole_log(&self, partition: Partition) -> Result<Vec<Entry>, Error> {
+        let (mut entries, mut last) = (Vec::new(), String::new());
+        loop {
+            let scan = self.scan_page("", partition, PER_PARTITION, Duration::ZERO, &last);
+            let scan = scan.await?;
+            entries.extend(scan.entries);
+            match scan.last {
+                Some(id) => last = id,
+                None => return Ok(entries),
+            }
+        }
+    }
+
+    /// The first page of a partition's log that has entries for this process.
     async fn scan_partition(
         &self,
         sweeper: &str,
         partition: Partition,
         most: usize,
         min_age: Duration,
+    ) -> Result<PartitionScan, Error> {
+        let mut scan = self
+            .scan_page(sweeper, partition, most, min_age, "")
+            .await?;
+        while let (true, Some(last)) = (scan.entries.is_empty(), scan.last.take()) {
+            let next = self
+                .scan_page(sweeper, partition, most, min_age, &last)
+                .await?;
+            scan.unknown += next.unknown;
+            scan.entries = next.entries;
+            scan.last = next.last;
+        }
+        Ok(scan)
+    }
+
+    async fn scan_page(
+        &self,
+        sweeper: &str,
+        partition: Partition,
+        most: usize,
+        min_age: Duration,
+        after: &str,
     ) -> Result<PartitionScan, Error> {
         let space = &self.redis.keys;
         let mut keys = vec![
@@ -176,6 +241,7 @@ impl Inner {
                     Value::from(LEASE.as_millis().to_string()),
                     Value::from(min_age.as_millis().to_string()),
                     Value::from(most.to_string()),
+                    Value::from(after),
                 ],
             )
             .await
@@ -185,8 +251,23 @@ impl Inner {
             let array = answer.get(index).cloned().map(Value::into_array);
             array.unwrap_or_default()
         };
-        let (entries, due) = (array(3), array(5));
+        let (page, due, jobs) = (array(3), array(5), array(6));
         let due = due.iter().map(|count| count.as_i64().unwrap_or(0));
+        let (is_full, mut last, mut unknown) = (most > 0 && page.len() >= most, None, 0);
+        let mut entries = Vec::with_capacity(page.len());
+        for entry in page {
+            let Some((log_id, fields)) = split_entry(entry) else {
+                continue;
+            };
+            last = is_full.then(|| log_id.clone());
+            if self.refused.has(partition, &log_id) {
+                continue;
+            }
+            match read_entry(&self.schema, partition, log_id, fields) {
+                Some(entry) => entries.push(entry),
+                None => unknown += 1,
+            }
+        }
         Ok(PartitionScan {
             waiting: u64::try_from(number(0)).unwrap_or(0),
             oldest_millis: u64::try_from(number(1)).unwrap_or(0),
@@ -197,23 +278,29 @@ impl Inner {
                 .filter(|(_, count)| *count > 0)
                 .map(|(kind, _)| kind)
                 .collect(),
-            entries: entries
-                .into_iter()
-                .filter_map(|entry| read_entry(&self.schema, partition, entry))
-                .collect(),
+            jobs: jobs.chunks(2).filter_map(WaitingJobs::read).collect(),
+            entries,
+            unknown,
+            last,
         })
     }
 }
 
-/// Reads `[id, [g, gen, v, ver, name, flag ‖ image, …]]`.
-fn read_entry(schema: &Schema, partition: Partition, entry: Value) -> Option<Entry> {
+/// Splits `[id, fields]`.
+fn split_entry(entry: Value) -> Option<(String, Vec<Value>)> {
     let mut parts = entry.into_array().into_iter();
-    let log_id = parts.next()?.into_string()?;
-    let mut fields = parts
-        .next()?
-        .into_array()
-        .into_iter()
-        .map(Value::into_string);
+    Some((parts.next()?.into_string()?, parts.next()?.into_array()))
+}
+
+/// Reads `[g, gen, v, ver, name, flag ‖ image, …]`. `None` where a record is of a kind that this version does not
+/// know.
+fn read_entry(
+    schema: &Schema,
+    partition: Partition,
+    log_id: String,
+    fields: Vec<Value>,
+) -> Option<Entry> {
+    let mut fields = fields.into_iter().map(Value::into_string);
     let (_, gen_, _, ver) = (
         fields.next()?,
         fields.next()??,
@@ -235,7 +322,7 @@ fn read_entry(schema: &Schema, partition: Partition, entry: Value) -> Option<Ent
     }
     Some(Entry {
         partition,
-        log_id,
+        log_id: Some(log_id),
         changes,
         lazy: false,
         age: Stopwatch::start(),

@@ -1,6 +1,7 @@
 //! Content of a scrape.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -161,6 +162,68 @@ fn every_metric_is_measured_with_the_kind_and_labels_of_its_row() {
         differ.is_empty(),
         "in the code or in names.rs, but not in both: {differ:#?}"
     );
+}
+
+/// The queries of docs/operations.md, one a line.
+fn documented_queries() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let page = fs::read_to_string(path).expect("the page");
+    let (_, block) = page.split_once("```promql\n").expect("a block of queries");
+    let (block, _) = block.split_once("```").expect("its end");
+    let queries = block.lines().filter(|line| !line.starts_with('#'));
+    queries.map(str::to_owned).collect()
+}
+
+/// Also parsed by promtool, where it is installed.
+#[test]
+fn every_documented_query_asks_for_metrics_and_labels_that_exist() {
+    let queries = documented_queries();
+    assert!(queries.len() >= 20, "{queries:#?}");
+    for query in &queries {
+        for (start, _) in query.match_indices("sallyport_") {
+            let rest = &query[start..];
+            let end = rest
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(rest.len());
+            let asked = &rest[..end];
+            let base = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|part| asked.strip_suffix(part));
+            let is_asked = |metric: &&Metric| match metric.kind {
+                Kind::Histogram(_) => base == Some(metric.name),
+                _ => metric.name == asked,
+            };
+            let metric = METRICS
+                .iter()
+                .find(is_asked)
+                .unwrap_or_else(|| panic!("{asked}: {query}"));
+            let labels = rest[end..]
+                .strip_prefix('{')
+                .and_then(|labels| labels.split_once('='));
+            if let Some((label, _)) = labels {
+                assert!(metric.labels.contains(&label), "{label}: {query}");
+            }
+        }
+    }
+    let mut rules = String::from("groups: [{name: documented, rules: [\n");
+    for (number, query) in queries.iter().enumerate() {
+        let _ = writeln!(
+            rules,
+            "{{record: 'documented:query{number}', expr: '{query}'}},"
+        );
+    }
+    rules.push_str("]}]\n");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), rules).expect("written");
+    let Ok(checked) = Command::new("promtool")
+        .args(["check", "rules"])
+        .arg(file.path())
+        .output()
+    else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}");
 }
 
 /// With promtool where it is installed, and without it by the form of each line.

@@ -57,6 +57,13 @@ impl TestStores {
         stores
     }
 
+    /// Over a Redis of any kind that this test may break, and the PostgreSQL of `own`.
+    pub async fn over_redis(own: &OwnStores, redis_url: &str) -> Self {
+        let mut stores = Self::over(redis_url, "", &own.database_url()).await;
+        stores.clock = Clock::system();
+        stores
+    }
+
     async fn over(redis_url: &str, prefix: &str, database_url: &str) -> Self {
         let redis = config::Redis {
             url: redis_url.to_owned(),
@@ -66,6 +73,7 @@ impl TestStores {
         let postgres = config::Postgres {
             url: database_url.to_owned(),
             connections: 4,
+            ..config::Postgres::default()
         };
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(2)

@@ -191,6 +191,29 @@ async fn the_outbox_is_of_dev_mode_alone() {
     let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
     let page = server.send("GET /dev/outbox", &browser, None).await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    for host in ["localhost:3001", "127.0.0.1", "[::1]:3001", "dev.localhost"] {
+        let shown = server
+            .send("GET /dev/outbox", &[("host", host)], None)
+            .await;
+        assert_eq!(shown.status, StatusCode::OK, "{host}");
+    }
+    for host in [
+        "attacker.example",
+        "127.0.0.1.attacker.example:3001",
+        "localhost.attacker.example",
+        "192.0.2.1",
+        "",
+    ] {
+        let refused = server
+            .send("GET /dev/outbox", &[("host", host)], None)
+            .await;
+        assert!(
+            refused.status.is_client_error(),
+            "{host}: {}",
+            refused.status
+        );
+        assert!(!refused.text.contains("bob@example.com"), "{host}");
+    }
     assert_eq!(page.header("cache-control"), "no-store");
     assert!(
         page.header("content-security-policy")

@@ -95,10 +95,15 @@ const OWNED: &[(&str, &[&str])] = &[
     ("hyper_rustls::", &["outbound"]),
     // The configuration asks only whether a mailbox is one.
     ("lettre::", &["outbound", "config"]),
-    // Beside `outbound`, servers of this machine are asked whether they live.
+    // Beside `outbound`, servers are asked whether they live.
     (
         "TcpStream::connect",
-        &["outbound", "dev", "cli/healthcheck"],
+        &[
+            "outbound",
+            "dev",
+            "cli/healthcheck",
+            "store/redis/supervised_client",
+        ],
     ),
     ("std::env::var", &["config"]),
     ("SystemTime::now", &["clock"]),

@@ -27,6 +27,19 @@ impl Postgres {
         Ok(ids.map(|id| JobId::from(Id::from(id))).collect())
     }
 
+    /// How many jobs were given up and are not removed yet, by name of their kind.
+    pub(crate) async fn count_dead_jobs(&self) -> Result<Vec<(String, f64)>, Error> {
+        self.ask_if_up("count_dead_jobs", async |connection| {
+            sqlx::query_as(
+                "SELECT kind, count(*)::float8 FROM jobs \
+                 WHERE failed_at IS NOT NULL AND deleted_at IS NULL GROUP BY kind",
+            )
+            .fetch_all(connection)
+            .await
+        })
+        .await
+    }
+
     /// At most `most` jobs that were given up, the newest first.
     pub(crate) async fn dead_jobs(&self, most: u32) -> Result<Vec<Job>, Error> {
         let images = self.ask_if_up("dead_jobs", async |connection| {

@@ -6,12 +6,14 @@
 --       2 how long after a loss mutations wait, in µs, highest version seen by the caller, number of records
 --       3… for each record: expected version ('-' absent; '~' absent or of another incarnation, which for
 --          a fleeting record is the same), action ('=' check, 'w' write, 'x' remove),
---          time to live in ms ('0' for ever, '-' leave; of a check: renewed when a thirtieth is over), image ('' for a check or a removal)
+--          time to live in ms ('0' for ever, '-' leave; of a check: renewed when a thirtieth is over),
+--          image ('' for a removal; of a check: name in pend, '' where it lives in Redis alone)
 --       then for each logged change: name, flag ('r' record, 'd' deleted record, 't' trace), image,
 --          or '#n' for the image of record n
 --       and for each job that enters its queue, unless it is there: its id, 'p', 'k t body' with the number of
 --          its kind's due times, the time until it is due (ms), and `attempts expires content`
--- Returns {'ok', ver, log id} | {'conflict', n} | {'stale', gen} | {'moved', gen} | {'held'}
+-- Returns {'ok', ver, log id, n…} with the records that were only checked and are not in PostgreSQL yet
+--         | {'conflict', n} | {'stale', gen} | {'moved', gen} | {'held'}
 
 local meta = redis.call('GET', KEYS[1])
 if not meta then return {'stale', '0'} end
@@ -28,6 +30,7 @@ local now = time[1] * 1000000 + time[2]
 if now < tonumber(lost) + tonumber(hold) then return {'held'} end
 
 records = tonumber(records)
+local pending, writes = {}, false
 for n = 1, records do
     local value, expected = redis.call('GET', KEYS[n + 3]), ARGV[n * 4 - 1]
     local found = '-'
@@ -40,7 +43,14 @@ for n = 1, records do
         end
     end
     if found ~= expected and not (found == '-' and expected == '~') then return {'conflict', n} end
+    local action, name = ARGV[n * 4], ARGV[n * 4 + 2]
+    writes = writes or action ~= '='
+    if action == '=' and name ~= '' and found ~= '-' and redis.call('HEXISTS', KEYS[3], name) == 1 then
+        pending[#pending + 1] = tostring(n)
+    end
 end
+-- Where nothing is written the checks were all that was asked for.
+if not writes and #ARGV < records * 4 + 3 then return {'ok', ver, '', unpack(pending)} end
 
 local next_ver = string.format('%.0f', math.max(tonumber(ver) + 1, now))
 local first_change = records * 4 + 3
@@ -87,4 +97,4 @@ for i = first_change, #ARGV, 3 do
         redis.call('HSET', KEYS[3], ARGV[i], next_ver)
     end
 end
-return {'ok', next_ver, id}
+return {'ok', next_ver, id, unpack(pending)}

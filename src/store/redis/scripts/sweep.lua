@@ -2,8 +2,10 @@
 --
 -- KEYS  1 meta, 2 log, 3 lease, 4… due times of each kind of jobs
 -- ARGV  1 name of the sweeper ('' takes without a lease), 2 lease in ms, 3 minimum age in ms, 4 at most this many ('0': only tell)
+--       5 id of the last entry that was seen ('': from the beginning)
 -- Returns {entries waiting, age of the oldest in ms, bytes waiting, {entry…}, '1' when another server
---         wrote here last, {number of jobs that are due, for each kind}}
+--         wrote here last, {number of jobs that are due, for each kind},
+--         {number of jobs, id of the one due first or '', for each kind}}
 
 local length = redis.call('XLEN', KEYS[2])
 local bytes, run = string.match(redis.call('GET', KEYS[1]) or '', '^%d+ %d+ (%-?%d+) %d+ (%x+)$')
@@ -13,12 +15,17 @@ bytes = bytes or '0'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = {}
-for n = 4, #KEYS do due[n - 3] = redis.call('ZCOUNT', KEYS[n], '-inf', now) end
-if length == 0 then return {0, 0, tonumber(bytes), {}, moved, due} end
+local jobs = {}
+for n = 4, #KEYS do
+    due[n - 3] = redis.call('ZCOUNT', KEYS[n], '-inf', now)
+    jobs[#jobs + 1] = redis.call('ZCARD', KEYS[n])
+    jobs[#jobs + 1] = redis.call('ZRANGE', KEYS[n], 0, 0)[1] or ''
+end
+if length == 0 then return {0, 0, tonumber(bytes), {}, moved, due, jobs} end
 
 local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
 local age = math.max(0, now - tonumber(string.match(oldest[1], '^%d+')))
-local none = {length, age, tonumber(bytes), {}, moved, due}
+local none = {length, age, tonumber(bytes), {}, moved, due, jobs}
 if ARGV[4] == '0' or age < tonumber(ARGV[3]) then return none end
 
 if ARGV[1] ~= '' then
@@ -28,4 +35,6 @@ if ARGV[1] ~= '' then
 end
 -- '+': an entry may bear the clock of a server that was ahead of this one.
 local newest = ARGV[3] == '0' and '+' or string.format('%.0f', now - tonumber(ARGV[3]))
-return {length, age, tonumber(bytes), redis.call('XRANGE', KEYS[2], '-', newest, 'COUNT', ARGV[4]), moved, due}
+local first = ARGV[5] == '' and '-' or '(' .. ARGV[5]
+local page = redis.call('XRANGE', KEYS[2], first, newest, 'COUNT', ARGV[4])
+return {length, age, tonumber(bytes), page, moved, due, jobs}
