@@ -19,7 +19,7 @@ use crate::progress::Progress;
 use crate::report::{self, Report};
 use crate::run::{self, Stop};
 use crate::scenario::Scenario;
-use crate::{compare, machine, reference};
+use crate::{compare, faults, machine, reference};
 
 /// Plays many users against a Sallyport and tells what came out.
 ///
@@ -53,6 +53,11 @@ enum Command {
     Overload(Options),
     /// Logins with 1,000 accounts, and with --users. Passwords are hashed at the least cost.
     Growth(Options),
+    /// Break servers and processes under load, and judge the whole history: nothing that was answered may be lost.
+    ///
+    /// Two instances over one Redis (single, behind Sentinel, or a Cluster) and one PostgreSQL, all private. Exit
+    /// code 1 with a violation. FAULTS.md says what is checked.
+    Faults(faults::Options),
     /// Serve next to nothing, for comparison. Scenarios start this by themselves.
     #[command(hide = true)]
     Bare {
@@ -103,6 +108,7 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Mixed(options) => (Scenario::Mixed, options),
         Command::Overload(options) => (Scenario::Overload, options),
         Command::Growth(options) => (Scenario::Growth, options),
+        Command::Faults(options) => return check_history(&options),
         Command::Bare { redis_url } => {
             reference::serve(&redis_url)?;
             return Ok(ExitCode::SUCCESS);
@@ -117,16 +123,29 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
     measure(scenario, &options)
 }
 
+fn check_history(options: &faults::Options) -> Result<ExitCode, Error> {
+    machine::raise_open_files();
+    let checked = in_runtime(1, async {
+        faults::check(options, Stop::on_ctrl_c()?).await
+    })?;
+    print(&checked.text);
+    Ok(ExitCode::from(u8::from(checked.violated)))
+}
+
+fn in_runtime<T>(threads: usize, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(Error::io("starting threads"))?
+        .block_on(work)
+}
+
 fn measure(scenario: Scenario, options: &Options) -> Result<ExitCode, Error> {
     let settings = options.settings(scenario)?;
     machine::raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.threads)
-        .enable_all()
-        .build()
-        .map_err(Error::io("starting threads"))?;
     let progress = Progress::new(options.quiet);
-    let report = runtime.block_on(async {
+    let report = in_runtime(settings.threads, async {
         let stop = Stop::on_ctrl_c()?;
         run::scenario(settings, options.location(), stop, progress).await
     })?;

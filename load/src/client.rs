@@ -92,6 +92,27 @@ impl Client {
         self.send(request).await
     }
 
+    /// Asks any path of the address, for whoever needs more than the routes of the scenarios. `bearer` is an access token.
+    pub(crate) async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        bearer: Option<&str>,
+        body: Bytes,
+    ) -> Answer {
+        let bearer = bearer.map(|token| HeaderValue::try_from(format!("Bearer {token}")));
+        let (Ok(uri), Ok(bearer)) = (Uri::try_from(path), bearer.transpose()) else {
+            return Answer::none("malformed");
+        };
+        let mut request = self.request(method, uri, body);
+        let headers = request.headers_mut();
+        headers.insert(TOKEN_DELIVERY, IN_BODY);
+        if let Some(bearer) = bearer {
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        self.send(request).await
+    }
+
     /// Gets any path of the address, as it stands.
     pub(crate) async fn fetch(&mut self, uri: Uri) -> Answer {
         let request = self.request(Method::GET, uri, Bytes::new());

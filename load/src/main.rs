@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cli`, `settings` | options, and the settings of a run |
 //! | `target` | the service under load: a private one, or that of a URL |
+//! | `faults` | the history checker: two instances, faults, and a judgement of what was answered |
 //! | `reference` | reference servers that do next to nothing: the limit of the machine |
 //! | `client`, `account`, `population`, `virtual_user` | connections, accounts, and the users made of them |
 //! | `scenario` | actions of virtual users, one file a scenario |
@@ -16,6 +17,7 @@ mod cli;
 mod client;
 mod compare;
 mod error;
+mod faults;
 mod machine;
 mod pace;
 mod population;

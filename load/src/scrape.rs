@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 
-use self::exposition::Exposition;
+pub(crate) use self::exposition::Exposition;
 pub(crate) use self::figures::ServerFigures;
 use crate::client::Client;
 use crate::target::Address;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 
+pub(crate) use self::build::fresh_binary;
 use self::private::Private;
 use crate::client::Client;
 use crate::error::Error;
@@ -44,7 +45,7 @@ pub(crate) struct Address {
 
 impl Address {
     /// A listener whose routes lie below `base`.
-    fn new(socket: SocketAddr, host: &str, base: &str) -> Result<Self, Error> {
+    pub(crate) fn new(socket: SocketAddr, host: &str, base: &str) -> Result<Self, Error> {
         let uri = |route: Route| Uri::try_from(format!("{base}{}", route.path()));
         let uris: Result<Vec<Uri>, _> = Route::ALL.into_iter().map(uri).collect();
         let misused = |_| Error::Misused(format!("{host}{base} is no address"));

@@ -14,7 +14,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 ///
 /// # Errors
 /// The service does not compile, or there is neither a binary nor sources.
-pub(super) fn fresh_binary(progress: Progress) -> Result<PathBuf, Error> {
+pub(crate) fn fresh_binary(progress: Progress) -> Result<PathBuf, Error> {
     let own = std::env::current_exe().map_err(Error::io("finding the suite's own binary"))?;
     let folder = own.parent().unwrap_or(Path::new("."));
     let binary = folder.join("sallyport");
