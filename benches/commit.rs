@@ -128,6 +128,7 @@ impl Bench {
             successor: Some("3c".repeat(32)),
             rotated_at: now,
             newest_used_at: None,
+            second_factor_at: None,
             proof_epoch: 0,
             amr: vec!["pwd".to_owned()],
             auth_time: now,

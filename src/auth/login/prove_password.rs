@@ -97,7 +97,7 @@ pub(super) async fn prove_password(
     evidence: Evidence<'_>,
 ) -> Result<Proof, Failure> {
     let reserve = failure_limits::reserve_by_account(core, client, reservation, subject);
-    let (reservation, user) = tokio::join!(reserve, account(core, subject));
+    let (reservation, user) = tokio::join!(reserve, Box::pin(account(core, subject)));
     let reservation = reservation?;
     // An account that cannot be read costs the same hash, and counts the same, as one that is not there.
     let (user, unread) = match user {

@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use sallyport::model::{
-    BackupCode, Email, Id, Identifier, Password, PhoneNumber, SixDigits, Username, device_name,
+    BackupCode, Email, ForbiddenWords, Id, Identifier, Password, PhoneNumber, SixDigits, Username,
+    device_name,
 };
 
 fuzz_target!(|text: &str| {
@@ -20,7 +21,12 @@ fuzz_target!(|text: &str| {
     }
     assert!(!device_name(text).chars().any(char::is_control));
     let (name, password) = text.split_at(text.floor_char_boundary(text.len() / 2));
-    let _ = Password::new(password.to_owned()).check(name, name);
+    let words = ForbiddenWords {
+        email_key: name,
+        username_key: name,
+        service: name,
+    };
+    let _ = Password::new(password.to_owned()).check(words);
 });
 
 fn email(text: &str) {

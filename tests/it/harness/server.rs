@@ -113,7 +113,7 @@ impl TestServer {
         let folder = own_folder();
         let path = folder.path().join("keys.json");
         Keys::generate(&path, stores.clock.now()).expect("keys");
-        Self::open_with_keys(stores, options, Arc::new(folder)).await
+        Box::pin(Self::open_with_keys(stores, options, Arc::new(folder))).await
     }
 
     /// Starts another instance with the same keys, as two of one deployment have.

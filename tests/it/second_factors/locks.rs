@@ -8,7 +8,7 @@ use sallyport::store::{self, Class};
 use serde_json::json;
 
 use super::with_alice;
-use crate::harness::{Kind, TestServer, TestStores};
+use crate::harness::{Kind, PASSWORD, TestServer, TestStores};
 
 /// Writes 99 failures to alice's app and to her backup codes: the next one is the last.
 async fn fail_often(server: &TestServer) {
