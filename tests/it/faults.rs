@@ -148,10 +148,8 @@ async fn with_redis_away_every_answer_is_503_and_life_goes_on_when_it_is_back() 
         server.refresh(&alice.refresh).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    assert_eq!(
-        health(&server, "/health/live").await,
-        (StatusCode::OK, json!({ "status": "alive" }))
-    );
+    let (alive, said) = health(&server, "/health/live").await;
+    assert_eq!((alive, &said["status"]), (StatusCode::OK, &json!("alive")));
     eventually("readiness goes", async || {
         health(&server, "/health/ready").await.0 != StatusCode::OK
     })

@@ -63,7 +63,10 @@ async fn slow(_: Call, (): ()) -> Result<Reply, Problem> {
 
 /// Open and unlimited, so that it needs no stores.
 const fn open(route: Route) -> Route {
-    route.open_to(Public).limited_by(Unlimited)
+    route
+        .open_to(Public)
+        .limited_by(Unlimited)
+        .opens_before_set_up()
 }
 
 const ROUTES: &[Route] = &[
