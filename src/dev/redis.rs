@@ -160,7 +160,28 @@ impl PrivateRedis {
 
     /// Ends it in an orderly way: the append-only file is written and synced.
     pub async fn stop(&mut self) {
+        self.written().await;
         self.process.end(END_WITHIN).await;
+    }
+
+    /// Completes when everything that it has acknowledged is in its append-only file, or when it does not say so.
+    ///
+    /// While a sync with the disk is under way, `appendfsync everysec` keeps writes in memory for up to two seconds,
+    /// and Redis 7 does not wait for it when it ends.
+    pub async fn written(&mut self) {
+        let watch = Stopwatch::start();
+        while watch.elapsed() < END_WITHIN && self.is_running() {
+            let asked = ["INFO", "persistence"];
+            let info = redis_protocol::ask(self.port, self.password(), &asked).await;
+            let Ok(info) = info else { return };
+            let is_written = info.contains("aof_enabled:0")
+                || info.contains("\naof_buffer_length:0\r")
+                    && info.contains("\naof_pending_bio_fsync:0\r");
+            if is_written {
+                return;
+            }
+            clock::sleep(POLL).await;
+        }
     }
 
     /// Stops its process from running (SIGSTOP): connections stay open and silent.

@@ -69,6 +69,7 @@ async fn a_restart_of_redis_with_its_whole_log_is_no_loss() {
     all_are_served(&[&two], &users).await;
     let before = incarnations(&stores).await;
 
+    own.redis.written().await;
     own.redis.kill().await;
     own.redis.restart().await.expect("redis");
     all_are_served(&[&one, &two], &users).await;
@@ -90,6 +91,7 @@ async fn a_restart_that_an_instance_did_not_survive_is_no_loss_after_the_hold() 
 
     // It will not say what it has seen.
     drop(two);
+    own.redis.written().await;
     own.redis.kill().await;
     own.redis.restart().await.expect("redis");
     all_are_served(&[&one], &users).await;
@@ -107,7 +109,7 @@ async fn a_clean_restart_of_service_and_redis_is_no_loss() {
     let store = stores.running().await;
     let users = accounts(&store, &stores).await;
     let before = incarnations(&stores).await;
-    store.close(Duration::from_secs(10)).await;
+    store.close(Duration::from_secs(300)).await;
     own.redis.restart().await.expect("redis");
 
     let stores = open(&own, FOR_EVER).await;
@@ -149,6 +151,7 @@ async fn with_postgres_away_a_restart_is_confirmed_by_those_who_have_seen_all_of
     let before = incarnations(&stores).await;
     own.postgres.stop().await;
 
+    own.redis.written().await;
     own.redis.kill().await;
     own.redis.restart().await.expect("redis");
     all_are_served(&[&one, &two], &users).await;

@@ -168,12 +168,16 @@ impl Inner {
         }
     }
 
-    /// Leaves the list of instances: nobody waits for what this one has seen. Its changes are in PostgreSQL.
+    /// Leaves the list of instances: nobody waits for what this one has seen. Its changes are in PostgreSQL. Tries
+    /// until it has left.
     pub(crate) async fn leave(&self) {
         let name = self.name.to_string();
-        let left = Partition::all().map(|partition| {
+        let left = Partition::all().map(async |partition| {
             let instances = self.redis.keys.instances(partition);
-            self.redis.remove_field(instances, name.clone())
+            let remove = || self.redis.remove_field(instances.clone(), name.clone());
+            while remove().await.is_err() {
+                clock::sleep(POLL).await;
+            }
         });
         join_all(left).await;
     }

@@ -264,17 +264,20 @@ impl Inner {
         let written = entries
             .iter()
             .filter(|(_, outcome)| *outcome != FlushOutcome::Refused);
-        let records = written.flat_map(|(entry, _)| &entry.changes);
-        for change in records.filter(|change| change.flag != Flag::LogOnly) {
+        let records = written.flat_map(|(entry, outcome)| {
+            let changes = entry.changes.iter();
+            changes.map(|change| (change, *outcome))
+        });
+        for (change, outcome) in records.filter(|(change, _)| change.flag != Flag::LogOnly) {
             let row = &change.row;
             keys.push(space.record(row.record));
             args.push(Value::from(row.record.name()));
             args.push(Value::from(row.ver.to_string()));
             args.push(Value::from(row.gen_.to_string()));
-            args.push(Value::from(if change.flag == Flag::Deleted {
-                "1"
-            } else {
-                "0"
+            args.push(Value::from(match (outcome, change.flag) {
+                (FlushOutcome::Taken(_), _) => "-",
+                (_, Flag::Deleted) => "1",
+                _ => "0",
             }));
         }
         if self.redis.run::<i64>(Op::Trim, keys, args).await.is_ok() {

@@ -5,7 +5,8 @@
 --
 -- KEYS  1 meta, 2 log, 3 pend, 4… the records that were changed
 -- ARGV  1 number of log entries, then for each: id, version, bytes it was counted with
---       then for each record: name, committed version, its incarnation, '1' when it is a tombstone
+--       then for each record: name, committed version, its incarnation,
+--          '1' when it is a tombstone, '-' when PostgreSQL did not take it and it was undone
 -- Returns how many entries were removed
 
 local entries = tonumber(ARGV[1])
@@ -28,7 +29,8 @@ if removed > 0 and meta then
 end
 for n = 4, #KEYS do
     local i = entries * 3 + 2 + (n - 4) * 4
-    local name, ver, gen, buried = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3] == '1'
+    local name, ver, gen = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local buried, undone = ARGV[i + 3] == '1', ARGV[i + 3] == '-'
     local pending = redis.call('HGET', KEYS[3], name)
     if pending and tonumber(pending) <= tonumber(ver) then
         redis.call('HDEL', KEYS[3], name)
@@ -36,7 +38,8 @@ for n = 4, #KEYS do
     end
     local value = redis.call('GET', KEYS[n])
     local found = value and string.match(value, '^%d+ (%d+) ')
-    if (gen ~= present or not pending) and (not found or tonumber(found) < tonumber(ver)) then
+    local is_older = not found or tonumber(found) < tonumber(ver)
+    if not undone and is_older and (gen ~= present or not pending) then
         -- What stands here, or is about to, was brought back from a PostgreSQL that did not have this change yet:
         -- leave a mark that lets only a newer row in.
         redis.call('SET', KEYS[n], '0 ' .. ver .. ' ', 'PX', 60000)
