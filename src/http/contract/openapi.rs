@@ -33,7 +33,7 @@ pub(crate) fn bytes() -> Bytes {
     DOCUMENT.clone()
 }
 
-/// Version of [`bytes`]: part of their SHA-256, hex.
+/// Version of [`bytes()`]: part of their SHA-256, hex.
 pub(crate) fn version() -> &'static str {
     static VERSION: LazyLock<String> =
         LazyLock::new(|| hex::encode(&Sha256::digest(&*DOCUMENT)[..8]));

@@ -57,7 +57,7 @@ impl Instance {
             ("ARGON2_PARALLELISM", "1".to_owned()),
             ("TOTP_SKEW_STEPS", super::SKEW_STEPS.to_string()),
             // A bound of sessions would end some that nobody ended.
-            ("MAX_SESSIONS_PER_ACCOUNT", "10000".to_owned()),
+            ("MAX_SESSIONS_PER_ACCOUNT", "1000".to_owned()),
             ("MAX_CONNECTIONS", "500".to_owned()),
             ("LOG_FORMAT", "text".to_owned()),
             ("RUST_LOG", "info".to_owned()),
