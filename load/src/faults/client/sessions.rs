@@ -120,7 +120,8 @@ impl Client {
     }
 
     async fn log_out(&mut self, session: SessionNumber) {
-        let token = self.known().sessions[session].tokens[self.newest(session)].clone();
+        let newest = self.newest(session);
+        let token = self.known().sessions[session].tokens[newest].clone();
         let request = Request::post("/auth/logout", json!({ "refreshToken": token }));
         self.known().sessions[session].over = true;
         self.insist(&Action::Logout { session }, &request).await;
