@@ -251,7 +251,7 @@ async fn serves_slots(node: &PrivateRedis) -> bool {
 /// Asks a Sentinel, which has no password.
 async fn cli(port: u16, command: &[&str]) -> Option<String> {
     let output = Command::new("redis-cli")
-        .args(["-t", "2", "-h", "127.0.0.1", "-p", &port.to_string()])
+        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
         .args(command)
         .kill_on_drop(true)
         .output()
