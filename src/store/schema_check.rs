@@ -19,7 +19,7 @@ use crate::store::redis::Redis;
 pub(crate) async fn check(postgres: &Postgres, redis: &Redis) -> Result<bool, Error> {
     match postgres.check_schema().await {
         Ok(()) => {
-            // Where Redis is away it learns later, see [`Inner::run_examiner`].
+            // A Redis that is away is told later, see [`Inner::run_examiner`].
             let _ = remember(redis).await;
             Ok(true)
         }

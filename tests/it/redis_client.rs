@@ -216,12 +216,10 @@ async fn a_login_waits_until_a_slot_has_moved() {
     let here = TestServer::open(&stores, Options::unlimited()).await;
     let there = here.another(&stores, Options::unlimited()).await;
     register_all(&here).await;
-    let slots: BTreeSet<u16> = stores
-        .keys()
-        .await
-        .iter()
-        .map(|key| redis_keyslot(key.as_bytes()))
-        .collect();
+    // Those of the accounts and of their names: to move all would take minutes.
+    let keys = stores.keys().await.into_iter();
+    let keys = keys.filter(|key| key.contains(":user:") || key.contains(":ix:"));
+    let slots: BTreeSet<u16> = keys.map(|key| redis_keyslot(key.as_bytes())).collect();
     let moving = async {
         for slot in slots {
             let step = Move::of(slot, cluster.nodes()).await;
