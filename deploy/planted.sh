@@ -39,7 +39,7 @@ plant "an older image replaces a newer row" src/store/postgres/statements.rs \
     's/WHERE t.ver < excluded.ver"/WHERE t.ver <> excluded.ver"/'
 plant "a row brought back over what Redis knows" src/store/redis/scripts/hydrate.lua \
     's/^if value then$/if false then/'
-plant "a code of an authenticator that counts twice" src/auth/second_factor/verify.rs \
+plant "a code of an authenticator that counts twice" src/auth/second_factor/shown_code.rs \
     '/method.last_step = step;/d'
 
 finish
