@@ -17,7 +17,7 @@ use super::single_flight::SingleFlight;
 use super::writeback::adoption::UnknownOutcomes;
 use super::writeback::conflict::RefusedEntries;
 use super::writeback::queue::Queue;
-use super::{Error, Schema, Store, postgres, redis as redis_store, schema_check};
+use super::{Error, Schema, Store, postgres, redis, schema_check};
 use crate::clock::Clock;
 use crate::config;
 
@@ -86,9 +86,9 @@ impl Store {
         if let Some(cause) = postgres.reach().await? {
             tracing::error!("{cause}");
         }
-        let tracking = redis_store::tracking::TrackingClient::new(redis)?;
+        let tracking = redis::tracking::TrackingClient::new(redis)?;
         let session_cache = SessionCache::new(tracking, settings.session_lease);
-        let redis = redis_store::Redis::connect(redis).await?;
+        let redis = redis::Redis::connect(redis).await?;
         let findings = Findings::default();
         if let Err(error @ Error::Setup(_)) = findings.renew(&redis).await {
             return Err(error);
