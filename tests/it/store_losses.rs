@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sallyport::store::{Durability, Error};
+use sallyport::model::{User, UserId};
+use sallyport::store::{Class, Durability, Error, Receipt, Store};
 
 use crate::harness::records;
 use crate::harness::{BOTH, Kind, OwnStores, TestStores, eventually};
@@ -247,6 +248,55 @@ async fn a_lost_change_is_an_error_for_whoever_need_not_wait_too() {
     slow.flush().await.expect("flush");
     let answer = receipt.durable_or_pending().await;
     assert!(matches!(answer, Err(Error::Lost)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_was_built_on_a_record_brought_back_too_early_gives_way_to_a_late_flush() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let (slow, quick) = (stores.stepped().await, stores.stepped().await);
+        let user = stores.user("lena");
+        let _ = records::add(&quick, &stores, &user).await.expect("commit");
+        quick.flush().await.expect("flush");
+        let (epoch, late) = records::bump(&slow, user.id).await.expect("commit");
+        stores.empty_redis().await;
+        // Neither knows of the change that is late, and the second was built upon the first.
+        let first = with_password(&quick, user.id, "first").await;
+        let second = with_password(&quick, user.id, "second").await;
+        slow.flush().await.expect("flush");
+        assert_eq!(
+            late.durable_or_pending().await.expect("durable"),
+            Durability::Committed
+        );
+        quick.flush().await.expect("flush");
+        for receipt in [first, second] {
+            let answer = receipt.durable_or_pending().await;
+            assert!(matches!(answer, Err(Error::Lost)), "{kind:?}: {answer:?}");
+        }
+        let read = quick.read(user.id).await.expect("read").expect("user");
+        assert_eq!(
+            (read.device_epoch, read.password_hash),
+            (epoch, user.password_hash),
+            "{kind:?}"
+        );
+        // From here on nothing is in the way.
+        let third = with_password(&quick, user.id, "third").await;
+        quick.flush().await.expect("flush");
+        assert_eq!(
+            third.durable_or_pending().await.expect("durable"),
+            Durability::Committed
+        );
+    }
+}
+
+async fn with_password(store: &Store, id: UserId, hash: &str) -> Receipt {
+    let changed = store.transact(Class::Grant, id, |user: Option<User>, draft| {
+        let mut user = user.expect("user");
+        user.password_hash = Some(hash.to_owned());
+        draft.put(&user);
+        Ok::<_, Error>(())
+    });
+    changed.await.expect("commit").1
 }
 
 #[tokio::test]

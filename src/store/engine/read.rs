@@ -49,6 +49,14 @@ impl Snapshot {
             .map(|stored| stored.found.as_ref().map(|found| &*found.1));
         keys.records(&mut images)
     }
+
+    /// The version of an earlier incarnation upon which this one has built a record, when it has: the version that
+    /// was brought back, as all later images repeat it.
+    pub(super) fn base(&self, record: RecordRef) -> Option<i64> {
+        let mut stored = self.stored.iter();
+        let (ver, image) = stored.find(|one| one.record.is(record))?.found.as_ref()?;
+        image::base(image).or((*ver <= self.meta.gen_).then_some(*ver))
+    }
 }
 
 /// A row of PostgreSQL, when there is one.

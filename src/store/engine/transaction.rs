@@ -16,7 +16,7 @@ use crate::store::postgres::RowImage;
 use crate::store::record::{Keys, RecordRef};
 use crate::store::redis::Op;
 use crate::store::writeback::queue::{Change, Entry, Flag, FlushOutcome};
-use crate::store::{Class, Error};
+use crate::store::{Class, Error, image};
 use crate::telemetry::names;
 
 /// How often a transaction is decided again before it gives up.
@@ -120,10 +120,15 @@ impl Inner {
         self: &Arc<Self>,
         class: Class,
         snapshot: &Snapshot,
-        draft: Draft,
+        mut draft: Draft,
     ) -> Result<Answer, Error> {
         if let Some(error) = draft.failed {
             return Err(error);
+        }
+        for write in &mut draft.writes {
+            if let Some(base) = snapshot.base(write.record) {
+                write.image = image::with_base(&write.image, base);
+            }
         }
         let CommitInput {
             keys,

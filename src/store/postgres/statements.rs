@@ -21,6 +21,8 @@ pub(super) struct TableStatements {
     pub(super) upsert: SqlStr,
     /// `$1` id: its `ver` and `image`.
     pub(super) select: SqlStr,
+    /// `$1` ids: id, version and incarnation of their rows, which stay locked.
+    pub(super) locked: SqlStr,
     /// `$1` ids, `$2` versions, `$3` incarnations, `$4` images: ids of those that are lost.
     pub(super) overtaken: SqlStr,
     /// `$1` owner, `$2` now, `$3` how many: ids of the newest records that are neither deleted nor ended.
@@ -53,6 +55,7 @@ impl TableStatements {
             table,
             upsert: safe(upsert(table)),
             select: safe(select(table)),
+            locked: safe(locked(table)),
             overtaken: safe(overtaken(table)),
             live: table.owner.map(|owner| safe(live(table, owner))),
             purge: table.kept_after_end.map(|_| safe(purge(table))),
@@ -97,6 +100,11 @@ fn select(table: &Table) -> String {
          FROM {} t WHERE id = $1",
         table.name
     )
+}
+
+fn locked(table: &Table) -> String {
+    let name = table.name;
+    format!("SELECT id, ver, gen FROM {name} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE")
 }
 
 /// Lost are images that met a newer row of another incarnation, and live ones that met a tombstone: another process

@@ -143,7 +143,7 @@ pub(crate) fn withdraw<'a, R: Unique>(
             let (before, after) = (image::encode(&present)?, image::encode(&undone)?);
             if before != after {
                 draft.put(&undone);
-            } else if before == *row.image {
+            } else if before == image::encode(&refused)? {
                 // It would be refused for ever.
                 return Err(Error::Corrupt("a refused name cannot be undone".to_owned()));
             }

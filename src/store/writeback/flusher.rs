@@ -276,6 +276,7 @@ impl Inner {
             args.push(Value::from(row.gen_.to_string()));
             args.push(Value::from(match (outcome, change.flag) {
                 (FlushOutcome::Taken(_), _) => "-",
+                (FlushOutcome::Lost, _) => "x",
                 (_, Flag::Deleted) => "1",
                 _ => "0",
             }));

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 use sqlx::{Connection, Transaction};
 
+use crate::store::image;
 use crate::store::postgres::statements::{Statements, TableStatements};
 use crate::store::postgres::{Failure, Postgres, WRITE};
 use crate::store::record::RecordRef;
@@ -22,8 +23,8 @@ pub(crate) struct RowImage {
 }
 
 impl Postgres {
-    /// Writes row images in one transaction. Returns the indices of those that are lost: a newer row stands in their
-    /// place that was not built upon them.
+    /// Writes row images in one transaction. Returns the indices of those that are lost: a row stands in their place
+    /// that is newer and was not built upon them, or that is newer than what they were built upon.
     pub(crate) async fn write(&self, rows: &[RowImage]) -> Result<Vec<usize>, Failure> {
         let written = self.run("write", WRITE, async |connection| {
             write(connection, &self.statements, rows).await
@@ -42,7 +43,9 @@ async fn write(
     let mut lost = Vec::new();
     for statements in statements.all() {
         let table = statements.table;
-        let newest = newest_of(table, rows);
+        let outdated = outdated(&mut transaction, statements, rows).await?;
+        let newest = newest_of(table, rows, &outdated);
+        lost.extend(outdated);
         if newest.is_empty() {
             continue;
         }
@@ -60,14 +63,59 @@ async fn write(
     Ok(lost)
 }
 
-/// Indices of the newest image of each record of a table, sorted by id so that concurrent batches lock
-/// rows in the same order.
-fn newest_of(table: &Table, rows: &[RowImage]) -> Vec<usize> {
+/// Indices of images whose incarnation built upon a version (their base) after which another incarnation brought a
+/// newer one, into its row or with this batch, while none of their own is there yet. Rows of images with a base stay
+/// locked, so that nothing newer comes before they are written.
+async fn outdated(
+    transaction: &mut Transaction<'_, sqlx::Postgres>,
+    statements: &TableStatements,
+    rows: &[RowImage],
+) -> Result<Vec<usize>, sqlx::Error> {
+    let own = rows.iter().enumerate();
+    let own = own.filter(|(_, row)| row.record.table.name == statements.table.name);
+    let based: Vec<(usize, &RowImage, i64)> = own
+        .filter_map(|(index, row)| Some((index, row, image::base(&row.image)?)))
+        .collect();
+    if based.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = based
+        .iter()
+        .map(|(_, row, _)| row.record.id.uuid())
+        .collect();
+    let stored: Vec<(Uuid, i64, i64)> = sqlx::query_as(statements.locked.clone())
+        .bind(ids)
+        .fetch_all(&mut **transaction)
+        .await?;
+    let stored: BTreeMap<Uuid, (i64, i64)> = stored
+        .into_iter()
+        .map(|(id, ver, gen_)| (id, (ver, gen_)))
+        .collect();
+    let is_outdated = |row: &RowImage, base: i64| {
+        let stands = stored.get(&row.record.id.uuid());
+        if stands.is_some_and(|(_, gen_)| *gen_ == row.gen_) {
+            return false;
+        }
+        stands.is_some_and(|(ver, _)| *ver > base)
+            || rows.iter().any(|other| {
+                other.record.is(row.record) && other.gen_ < row.gen_ && other.ver > base
+            })
+    };
+    let based = based.into_iter();
+    Ok(based
+        .filter(|(_, row, base)| is_outdated(row, *base))
+        .map(|(index, ..)| index)
+        .collect())
+}
+
+/// Indices of the newest image of each record of a table, but for those that are outdated; sorted by id so that
+/// concurrent batches lock rows in the same order.
+fn newest_of(table: &Table, rows: &[RowImage], outdated: &[usize]) -> Vec<usize> {
     let mut newest: BTreeMap<Uuid, usize> = BTreeMap::new();
     for (index, row) in rows
         .iter()
         .enumerate()
-        .filter(|(_, row)| row.record.table.name == table.name)
+        .filter(|(index, row)| row.record.table.name == table.name && !outdated.contains(index))
     {
         newest
             .entry(row.record.id.uuid())
