@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sallyport::clock;
+use sallyport::clock::{self, Stopwatch};
 use tokio::process::{Child, Command};
 
 use super::history::History;
@@ -15,7 +15,9 @@ const SHORT_PAUSE: Duration = Duration::from_millis(900);
 /// Longest wait until what was committed before a fault has reached PostgreSQL.
 const DRAINS_WITHIN: Duration = Duration::from_secs(30);
 /// After Redis lost state: the hold, and the time that instances take to bring what they hold in memory to PostgreSQL.
-const LOSS_SETTLES: Duration = Duration::from_secs(5);
+const LOSS_SETTLES: Duration = Duration::from_secs(6);
+/// A flush whose words disappeared is given up after 15 s; until then its instance brings nothing to PostgreSQL.
+const FLUSH_GIVES_UP: Duration = Duration::from_secs(16);
 const RESHARDED_SLOTS: u64 = 300;
 
 /// The faults of one run, and the two kinds of loss that must not meet.
@@ -26,6 +28,8 @@ pub(super) struct Injector<'a> {
     instance_lost: bool,
     /// Redis lost state, and what it held may not be in PostgreSQL.
     redis_lost: bool,
+    /// Since the end of the last silence between an instance and PostgreSQL.
+    silence_ended: Option<Stopwatch>,
     locks: Vec<Child>,
     /// Number of faults that were carried out.
     pub(super) count: usize,
@@ -38,6 +42,7 @@ impl<'a> Injector<'a> {
             history,
             instance_lost: false,
             redis_lost: false,
+            silence_ended: None,
             locks: Vec::new(),
             count: 0,
         }
@@ -78,6 +83,11 @@ impl<'a> Injector<'a> {
             self.history
                 .note(format!("left out, the log did not drain: {fault:?}"));
             return Ok(false);
+        }
+        if fault.loses_state()
+            && let Some(ended) = &self.silence_ended
+        {
+            clock::sleep(FLUSH_GIVES_UP.saturating_sub(ended.elapsed())).await;
         }
         self.history.note(format!("BEGIN {fault:?}"));
         self.count += 1;
@@ -134,7 +144,9 @@ impl<'a> Injector<'a> {
             return Ok(false);
         }
         match fault {
-            Fault::PauseRedis | Fault::FailOverByPause => redis.pause(primary),
+            Fault::PauseRedis | Fault::EmptyAfterPause(_) | Fault::FailOverByPause => {
+                redis.pause(primary);
+            }
             Fault::RestartRedis | Fault::FailOverByKill => redis.kill(primary).await,
             Fault::EmptyRedis => redis.restart_empty(primary).await?,
             Fault::FlushAll => redis.flush_all().await,
@@ -183,7 +195,17 @@ impl<'a> Injector<'a> {
             Fault::PausePostgres => servers.postgres.resume(),
             Fault::SlowPostgres(instance, _) => servers.slow_postgres(instance, None),
             Fault::SilentRedis(instance) => servers.silence_redis(instance, false),
-            Fault::SilentPostgres(instance) => servers.silence_postgres(instance, false),
+            Fault::SilentPostgres(instance) => {
+                servers.silence_postgres(instance, false);
+                self.silence_ended = Some(Stopwatch::start());
+            }
+            Fault::EmptyAfterPause(millis) => {
+                servers.redis.revive().await?;
+                self.history.note("Redis goes on");
+                clock::sleep(Duration::from_millis(millis)).await;
+                // There is one node, for only a single server is treated so.
+                servers.redis.restart_empty(0).await?;
+            }
             Fault::PauseRedis
             | Fault::RestartRedis
             | Fault::FailOverByKill

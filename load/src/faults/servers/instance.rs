@@ -59,6 +59,8 @@ impl Instance {
             // A bound of sessions would end some that nobody ended.
             ("MAX_SESSIONS_PER_ACCOUNT", "1000".to_owned()),
             ("MAX_CONNECTIONS", "500".to_owned()),
+            // A busy machine may delay what an instance brings to PostgreSQL after a loss.
+            ("LOSS_HOLD", "3s".to_owned()),
             ("LOG_FORMAT", "text".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ];
