@@ -37,7 +37,7 @@ plant() {
 }
 
 plant "a code of an authenticator that counts twice" src/auth/second_factor/shown_code.rs \
-    '/method.last_step = step;/d'
+    's/method.last_step = step;/let _ = step;/'
 plant "a commit without its log entry" src/store/redis/scripts/commit.lua \
     "s/^if added > 0 then id = redis.call('XADD'.*/&\nif added > 0 then redis.call('XDEL', KEYS[2], id) end/"
 plant "an older image replaces a newer row" src/store/postgres/statements.rs \
