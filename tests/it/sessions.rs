@@ -390,6 +390,12 @@ async fn all_sessions_are_listed_by_pages() {
         }
         assert_eq!(paged, all, "{kind:?}: newest first, each once");
         assert_eq!(parts, 2, "{kind:?}");
+        let keep = json!({ "keepCurrent": true });
+        let revoke = "POST /auth/revoke-sessions";
+        alice.send(revoke, Some(&keep)).await.ok();
+        let (own, end) = listed(&alice, "?limit=2").await;
+        assert_eq!(own.len(), 1, "{kind:?}: behind five that are over");
+        assert_eq!(end, None, "{kind:?}");
         let nonsense = alice.send("GET /auth/sessions?cursor=x", None).await;
         assert_eq!(nonsense.problem(), (400, "invalid_input".to_owned()));
     }

@@ -392,10 +392,10 @@ fn histories(kind: Kind, cases: u32, length: usize) {
 
 #[test]
 fn the_promise_holds_in_any_order_of_events_on_a_single_redis() {
-    histories(Kind::Single, 40, 60);
+    histories(Kind::Single, 24, 50);
 }
 
 #[test]
 fn the_promise_holds_in_any_order_of_events_on_a_cluster() {
-    histories(Kind::Cluster, 10, 40);
+    histories(Kind::Cluster, 8, 40);
 }

@@ -119,6 +119,31 @@ async fn a_clean_restart_of_service_and_redis_is_no_loss() {
 }
 
 #[tokio::test]
+async fn a_loss_noted_by_a_clock_that_was_ahead_holds_up_no_other_server() {
+    let mut own = OwnStores::start().await;
+    let stores = TestStores::over_own(&own).await;
+    let store = stores.stepped().await;
+    let user = stores.user("nora");
+    let _ = records::add(&store, &stores, &user).await.expect("commit");
+    store.flush().await.expect("flush");
+    let meta = format!("{{{}}}:meta", user.id.partition());
+    let text = own.redis.ask(&["GET", &meta]).await.expect("meta");
+    let mut words: Vec<&str> = text.split(' ').collect();
+    words[3] = "4000000000000000";
+    own.redis
+        .ask(&["SET", &meta, &words.join(" ")])
+        .await
+        .expect("set");
+    assert!(records::bump(&store, user.id).await.is_err(), "it is held");
+    own.redis.written().await;
+    own.redis.restart().await.expect("restart");
+    eventually("it takes commits", async || {
+        records::bump(&store, user.id).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_emptied_redis_begins_anew_once_for_every_partition() {
     let mut own = OwnStores::start().await;
     let stores = open(&own, Duration::from_millis(500)).await;

@@ -261,6 +261,11 @@ impl Inner {
             )
             .await
             .map_err(|_| Error::Unavailable("redis"))?;
+        Ok(self.read_scan(partition, &answer, most))
+    }
+
+    /// Reads the script's answer.
+    fn read_scan(&self, partition: Partition, answer: &[Value], most: usize) -> PartitionScan {
         let number = |index: usize| answer.get(index).and_then(Value::as_i64).unwrap_or(0);
         let array = |index: usize| {
             let array = answer.get(index).cloned().map(Value::into_array);
@@ -270,7 +275,7 @@ impl Inner {
         let due = due.iter().map(|count| count.as_i64().unwrap_or(0));
         let is_full = most > 0 && page.len() >= most;
         let page = self.read_page(partition, page);
-        Ok(PartitionScan {
+        PartitionScan {
             waiting: u64::try_from(number(0)).unwrap_or(0),
             oldest_millis: u64::try_from(number(1)).unwrap_or(0),
             bytes: number(2),
@@ -284,7 +289,7 @@ impl Inner {
             entries: page.entries,
             unknown: page.unknown,
             last: page.last.filter(|_| is_full),
-        })
+        }
     }
 
     /// Reads entries of the log, but for those that are being settled.

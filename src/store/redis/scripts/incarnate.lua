@@ -60,6 +60,8 @@ if meta and tonumber(ver) >= floor then
     for _, name in ipairs(missing) do
         if name ~= 'older' then redis.call('HDEL', KEYS[3], name) end
     end
+    -- The clock of the server before may have been ahead: nobody waits for its present.
+    lost = string.format('%.0f', math.min(lost, now))
     redis.call('SET', KEYS[1], gen .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. server)
     return {'confirmed', gen, ver, server}
 end
