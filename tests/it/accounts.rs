@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, BOTH, Kind, LoggedIn, Options, PASSWORD, TestServer, TestStores};
+use crate::harness::records::add;
+use crate::harness::{
+    Answer, BOTH, Kind, LoggedIn, Options, PASSWORD, TestServer, TestStores, eventually,
+};
 
 #[tokio::test]
 async fn whoever_registers_is_logged_in_and_can_log_in_by_either_name() {
@@ -180,4 +183,27 @@ async fn a_disabled_account_cannot_log_in_and_its_tokens_die() {
     assert_eq!(refreshed.status, StatusCode::UNAUTHORIZED);
     let login = server.try_login("alice", PASSWORD).await;
     assert_eq!(login.problem(), (401, "invalid_credentials".to_owned()));
+}
+
+#[tokio::test]
+async fn a_name_in_redis_that_leads_to_whoever_had_it_hides_its_owner_from_one_login_alone() {
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    server.register("alice").await;
+    let rename = |user: &mut sallyport::model::User| {
+        user.email_key = "former@example.com".to_owned();
+        user.username_key = "former".to_owned();
+    };
+    server.change_user("alice", rename).await;
+    server.store.flush().await.expect("flushed");
+    let mut owner = stores.user("alice");
+    owner.password_hash = Some(bcrypt::hash(PASSWORD, 4).expect("bcrypt"));
+    let added = add(&server.store, &stores, &owner).await.expect("commit");
+    added.durable_patiently().await.expect("durable");
+    let hidden = server.try_login("alice", PASSWORD).await;
+    assert_eq!(hidden.status, StatusCode::UNAUTHORIZED);
+    eventually("its owner is found", async || {
+        server.try_login("alice", PASSWORD).await.status == StatusCode::OK
+    })
+    .await;
 }

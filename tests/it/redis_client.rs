@@ -13,7 +13,9 @@ use sallyport::store::{Error, Store};
 
 use crate::harness::store_servers::{binaries, own_folder};
 use crate::harness::stores::INDEX_KEY;
-use crate::harness::{Anonymous, Options, OwnStores, PASSWORD, TestServer, TestStores, eventually};
+use crate::harness::{
+    Anonymous, Options, OwnStores, PASSWORD, RedisProxy, TestServer, TestStores, eventually,
+};
 
 /// Accounts enough to have some on every primary of a Cluster.
 const NAMES: [&str; 12] = [
@@ -103,6 +105,49 @@ async fn in_a_cluster_both_instances_leave_a_paused_primary_though_they_have_tra
         })
         .await;
     }
+}
+
+/// The stores of `own`, with Redis behind a proxy.
+async fn behind(proxy: &RedisProxy, own: &OwnStores) -> TestStores {
+    let url = format!("redis://:{}@127.0.0.1:{}", own.redis.password(), proxy.port);
+    TestStores::over_redis(own, &url).await
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_left_though_commands_are_sent_to_it() {
+    let own = OwnStores::start().await;
+    let proxy = RedisProxy::to(own.redis.port()).await;
+    let stores = behind(&proxy, &own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    server.register("alice").await;
+    proxy.silence();
+    eventually("it connects anew", async || {
+        logs_in(&server, &["alice"]).await && is_ready(&server).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_any_more_is_left_for_another_though_it_answers() {
+    let own = OwnStores::start().await;
+    let folder = own_folder();
+    let next = PrivateRedis::start(&binaries(), folder.path(), RedisOptions::throwaway()).await;
+    let next = next.expect("started");
+    let password = ["CONFIG", "SET", "requirepass", own.redis.password()];
+    next.ask(&password).await.expect("set");
+    let proxy = RedisProxy::to(own.redis.port()).await;
+    let stores = behind(&proxy, &own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    server.register("alice").await;
+    server.store.flush().await.expect("flushed");
+    proxy.lead_to(next.port());
+    // Its new primary does not matter here.
+    let demoted = own.redis.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    demoted.expect("demoted");
+    eventually("it writes to the other one", async || {
+        logs_in(&server, &["alice"]).await && is_ready(&server).await
+    })
+    .await;
 }
 
 /// A slot of a Cluster that moves from one primary to another.

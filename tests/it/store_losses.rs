@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sallyport::store::{Durability, Error};
+use sallyport::model::User;
+use sallyport::store::{Class, Draft, Durability, Error};
 
 use crate::harness::records;
 use crate::harness::{BOTH, Kind, OwnStores, TestStores, eventually};
@@ -152,7 +153,7 @@ async fn a_deleted_session_is_not_brought_back_from_postgres() {
         .await
         .expect("session");
     store.flush().await.expect("flush");
-    let ended = store.transact(sallyport::store::Class::Restrict, id, |session, draft| {
+    let ended = store.transact(Class::Restrict, id, |session, draft| {
         let mut session = session.expect("session");
         session.end(session.created_at);
         draft.put(&session);
@@ -279,6 +280,59 @@ async fn a_refused_name_is_undone_although_redis_was_restarted_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_refused_name_is_undone_although_redis_lost_what_another_instance_wrote() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let (store, other) = (stores.stepped().await, stores.stepped().await);
+        let (first, mut second) = (stores.user("paul"), stores.user("quinn"));
+        let _ = records::add(&other, &stores, &first).await.expect("commit");
+        other.flush().await.expect("flush");
+        second.email_key.clone_from(&first.email_key);
+        let receipt = records::add(&store, &stores, &second).await;
+        let old = stores.picture().await;
+        let mut third = stores.user("ruth");
+        third.id = stores.clock.new_id_in(second.id.partition());
+        let _ = records::add(&other, &stores, &third).await.expect("commit");
+        other.flush().await.expect("flush");
+        stores.rewind(old).await;
+        // To undo the name the partition begins anew, and for that everything else is flushed.
+        store.flush().await.expect("flush");
+        let answer = receipt.expect("commit").durable_patiently().await;
+        assert!(matches!(answer, Err(Error::Taken(_))), "{answer:?}");
+        let (read, gone) = (store.read(third.id).await, store.read(second.id).await);
+        assert_eq!(read.expect("read"), Some(third), "{kind:?}");
+        assert_eq!(gone.expect("read"), None, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_whose_new_name_was_refused_after_a_loss_can_be_read() {
+    for kind in BOTH {
+        let stores = TestStores::new(kind).await;
+        let store = stores.stepped().await;
+        let (first, second) = (stores.user("paul"), stores.user("quinn"));
+        for user in [&first, &second] {
+            let _ = records::add(&store, &stores, user).await.expect("commit");
+        }
+        store.flush().await.expect("flush");
+        let rename = |user: Option<User>, draft: &mut Draft| {
+            let mut user = user.expect("user");
+            user.email_key.clone_from(&first.email_key);
+            draft.put(&user);
+            Ok::<_, Error>(())
+        };
+        let renamed = store.transact(Class::Grant, second.id, rename).await;
+        let ((), receipt) = renamed.expect("commit");
+        stores.empty_redis().await;
+        store.flush().await.expect("flush");
+        let answer = receipt.durable_patiently().await;
+        assert!(matches!(answer, Err(Error::Taken(_))), "{answer:?}");
+        let read = store.read(second.id).await.expect("read");
+        assert_eq!(read, Some(second), "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_claim_that_ran_out_is_left_to_whoever_has_the_name_now() {
     let stores = TestStores::new(Kind::Single).await;
     let store = stores.stepped().await;
@@ -302,16 +356,12 @@ async fn an_account_that_lost_its_name_does_not_keep_it_from_others() {
     claim.expect("claim").keep().await;
     let taken = store.claim(rival.id, &records::names(&rival)).await;
     assert!(matches!(taken, Err(Error::Taken(_))));
-    let erased = store.transact(
-        sallyport::store::Class::Restrict,
-        user.id,
-        |user: Option<sallyport::model::User>, draft| {
-            let mut user = user.expect("user");
-            user.deleted_at = Some(user.created_at);
-            draft.put(&user);
-            Ok::<_, Error>(())
-        },
-    );
+    let erased = store.transact(Class::Restrict, user.id, |user: Option<User>, draft| {
+        let mut user = user.expect("user");
+        user.deleted_at = Some(user.created_at);
+        draft.put(&user);
+        Ok::<_, Error>(())
+    });
     let _ = erased.await.expect("commit");
     store.flush().await.expect("flush");
     let claim = store.claim(rival.id, &records::names(&rival)).await;

@@ -7,10 +7,12 @@ use sallyport::store::{
     Class, Error, Owned, Receipt, Record, RecordId, Schema, Store, TABLES, Table, Unique,
     UniqueName,
 };
+use sallyport::telemetry::Metrics;
 use serde::{Deserialize, Serialize};
 
 use crate::harness::stores::INDEX_KEY;
 use crate::harness::{Kind, TestStores, eventually};
+use crate::metrics::value;
 
 /// A record with a unique name, as a feature would add it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -269,6 +271,7 @@ async fn every_table_that_is_purged_has_an_index_for_it() {
 
 #[tokio::test]
 async fn entries_of_kinds_that_a_version_does_not_know_are_left_to_newer_ones() {
+    let metrics = Metrics::install().expect("metrics");
     let stores = TestStores::new(Kind::Single).await;
     let newer = store_with_badges(&stores).await;
     let older = stores.stepped().await;
@@ -298,6 +301,8 @@ async fn entries_of_kinds_that_a_version_does_not_know_are_left_to_newer_ones() 
     assert_eq!(older.sweep(Duration::ZERO).await.expect("sweep"), 0);
     assert_eq!(stores.count("SELECT count(*) FROM users").await, 1);
     assert_eq!(older.backlog().pending, entries, "they wait");
+    let told = value(&metrics, "sallyport_store_unknown_kinds");
+    assert_eq!(told, entries, "operators learn of it");
     drop(older);
     let newer = again_with_badges(&stores).await;
     // The older one has the lease of the partition for a while.

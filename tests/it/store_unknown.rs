@@ -25,6 +25,18 @@ async fn log_out(
     Ok(ended.await?.1)
 }
 
+/// Ends a session, and refuses one that is over, as its owner's list of sessions does.
+async fn revoke(store: &Store, id: SessionId) -> Result<Receipt, Error> {
+    let ended = store.transact(Class::Restrict, id, |session: Option<Session>, draft| {
+        let live = session.filter(|session| session.deleted_at.is_none());
+        let mut session = live.ok_or_else(|| Error::Corrupt("no such session".to_owned()))?;
+        session.end(session.created_at);
+        draft.put(&session);
+        Ok::<_, Error>(())
+    });
+    Ok(ended.await?.1)
+}
+
 async fn is_over(store: &Store, id: SessionId) -> bool {
     let session = store.read(id).await.expect("read");
     session.is_none_or(|session| session.deleted_at.is_some())
@@ -64,12 +76,7 @@ async fn a_refusal_to_end_what_is_over_survives_the_loss_of_redis_too() {
     let (user, session) = session_of(&stores, &gone, "alice").await;
     let _ = log_out(&gone, &stores, &user, session).await.expect("end");
     drop(gone);
-    let revoked = store.transact(Class::Restrict, session, |found: Option<Session>, _| {
-        let live = found.filter(|session| session.deleted_at.is_none());
-        live.map(drop)
-            .ok_or_else(|| Error::Corrupt("no such session".to_owned()))
-    });
-    let refused = revoked.await.map(drop);
+    let refused = revoke(&store, session).await;
     assert!(matches!(refused, Err(Error::Corrupt(_))), "{refused:?}");
     stores.empty_redis().await;
     store.flush().await.expect("flush");
@@ -121,6 +128,44 @@ async fn after_an_unknown_outcome_the_process_holds_what_the_log_has() {
     assert!(is_over(&store, session).await);
     let audited = "SELECT count(*) FROM audit_logs WHERE action = 'user.logout'";
     assert_eq!(stores.count(audited).await, 1, "its audit entry is there");
+}
+
+#[tokio::test]
+async fn a_commit_that_is_executed_after_the_log_was_read_is_found_by_the_second_reading() {
+    let mut own = OwnStores::start().await;
+    let stores = TestStores::over_own(&own).await;
+    let store = stores.stepped().await;
+    let (user, session) = session_of(&stores, &store, "alice").await;
+    // Changes in the log that no process holds, one before the first reading and one after it.
+    let epoch = "SELECT device_epoch FROM users";
+    let gone = stores.stepped().await;
+    let _ = records::bump(&gone, user.id).await.expect("commit");
+    drop(gone);
+    own.redis.pause();
+    let unknown = log_out(&store, &stores, &user, session).await.map(drop);
+    assert!(matches!(unknown, Err(Error::Unknown)), "{unknown:?}");
+    own.redis.resume();
+    let flushed =
+        async |epochs: i64| store.flush().await.is_ok() && stores.count(epoch).await == epochs;
+    eventually("the log is read", async || flushed(1).await).await;
+    let gone = stores.stepped().await;
+    let _ = records::bump(&gone, user.id).await.expect("commit");
+    drop(gone);
+    eventually("it is read once more", async || flushed(2).await).await;
+}
+
+#[tokio::test]
+async fn in_strict_mode_a_refusal_waits_for_the_end_that_it_relies_on() {
+    let mut stores = TestStores::new(Kind::Single).await;
+    stores.settings.durability = config::Durability::Strict;
+    let store = stores.stepped().await;
+    let (_, session) = session_of(&stores, &store, "alice").await;
+    let _ = revoke(&store, session).await.expect("end");
+    let early = revoke(&store, session).await;
+    assert!(matches!(early, Err(Error::Unavailable(_))), "{early:?}");
+    store.flush().await.expect("flush");
+    let refused = revoke(&store, session).await;
+    assert!(matches!(refused, Err(Error::Corrupt(_))), "{refused:?}");
 }
 
 #[tokio::test]

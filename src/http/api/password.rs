@@ -35,6 +35,10 @@ pub(crate) const ROUTES: &[Route] = &[
             "sendReauthenticationCode",
             "Send a code by SMS or mail that proves again who the caller is",
         )
+        .described(
+            "The code goes to `POST /auth/reauthenticate`, counts in this session alone and replaces \
+             the one before. `destination` is masked.",
+        )
         .opens_before_set_up()
         .gives::<CodePostedData>(200)
         .refuses(&[Kind::MethodNotAvailable, Kind::OutcomeUnknown]),

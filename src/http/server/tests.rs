@@ -332,6 +332,13 @@ where
     response.status().as_u16()
 }
 
+/// Whether the server says nothing for a while, and keeps the connection.
+async fn waits(stream: &mut TcpStream) -> bool {
+    let mut byte = [0; 1];
+    let early = tokio::time::timeout(SHORT, stream.peek(&mut byte)).await;
+    early.is_err()
+}
+
 #[tokio::test]
 async fn draining_answers_what_is_under_way_and_takes_nothing_new() {
     let server = start(patient()).await;
@@ -382,6 +389,7 @@ async fn while_draining_open_connections_are_answered_and_told_that_it_was_the_l
         .expect("is sent");
 
     server.stop.cancel();
+    assert!(waits(&mut used).await, "it is kept open");
     for stream in [&mut used, &mut fresh] {
         stream.write_all(HELLO.as_bytes()).await.expect("is sent");
     }

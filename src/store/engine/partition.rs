@@ -113,14 +113,14 @@ impl Inner {
         meta.ver >= high && server == Some((self.redis.connections(), meta.run))
     }
 
-    /// Whether Redis still stands where this process last saw the partition.
-    pub(crate) async fn is_intact(&self, partition: Partition) -> Result<bool, Error> {
+    /// Whether Redis still stands where this process last saw the partition, in the incarnation of a change.
+    pub(crate) async fn is_intact(&self, partition: Partition, gen_: i64) -> Result<bool, Error> {
         let high = self.partitions.high(partition);
         let meta = self.redis.fetch(self.redis.keys.meta(partition)).await?;
         Ok(meta
             .as_deref()
             .and_then(Meta::parse)
-            .is_some_and(|meta| meta.ver >= high))
+            .is_some_and(|meta| meta.ver >= high && meta.gen_ == gen_))
     }
 
     /// Waits until a held partition takes mutations again.

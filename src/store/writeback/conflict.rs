@@ -124,7 +124,8 @@ pub(crate) fn withdraw<'a, R: Unique>(
     name: &'static UniqueName,
 ) -> BoxFuture<'a, Result<(), Error>> {
     Box::pin(async move {
-        if !inner.is_intact(row.record.id.partition()).await? {
+        let partition = row.record.id.partition();
+        if !inner.is_intact(partition, row.gen_).await? {
             return Ok(());
         }
         let refused: R = image::decode(&row.image)?;

@@ -195,3 +195,26 @@ async fn each_backup_code_works_once() {
         assert_eq!(other.json()["data"]["backupCodesLeft"], 8, "{}", other.text);
     }
 }
+
+#[tokio::test]
+async fn a_login_is_no_success_when_what_it_must_not_lose_is_lost() {
+    let mut stores = TestStores::new(Kind::Single).await;
+    stores.settings.grant_wait = Duration::from_mins(1);
+    let (server, _, app) = with_alice(&stores).await;
+    server.store.flush().await.expect("flush");
+    // As after a loss, when another instance went on without what this one holds.
+    let overtaken = "UPDATE second_factors SET gen = gen + 1, ver = ver + 1000000000000";
+    let overtaken = sqlx::query(overtaken).execute(&stores.pool).await;
+    assert_eq!(overtaken.expect("written").rows_affected(), 1);
+    let backup = json!({ "code": app.backup_codes[0] });
+    let trusted = json!({ "code": app.code(), "trustDevice": true });
+    for (route, proof) in [
+        ("POST /2fa/verify-backup-code", backup),
+        ("POST /2fa/verify", trusted),
+    ] {
+        let half = server.half_login("alice").await;
+        let answer = half.send(route, proof).await;
+        let unknown = (503, "outcome_unknown".to_owned());
+        assert_eq!(answer.problem(), unknown, "{route}: {}", answer.text);
+    }
+}

@@ -72,6 +72,20 @@ fn a_description_says_more_than_the_summary() {
 }
 
 #[test]
+fn every_operation_and_every_group_of_them_is_described() {
+    let document = document();
+    let paths = document["paths"].as_object().expect("an object");
+    let operations = paths
+        .values()
+        .flat_map(|path| path.as_object().expect("an object").values());
+    let tags = document["tags"].as_array().expect("a list");
+    for described in operations.chain(tags) {
+        let text = described["description"].as_str().unwrap_or_default();
+        assert!(text.ends_with('.') && text.len() > 20, "{described}");
+    }
+}
+
+#[test]
 fn a_service_that_verifies_tokens_learns_all_that_it_needs() {
     let document = document();
     let scheme = &document["components"]["securitySchemes"]["accessToken"]["description"];

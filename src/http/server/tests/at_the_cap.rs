@@ -15,13 +15,6 @@ async fn greet(stream: &mut TcpStream) {
     until(stream, WORLD).await;
 }
 
-/// Whether the server says nothing for a while.
-async fn waits(stream: &mut TcpStream) -> bool {
-    let mut byte = [0; 1];
-    let early = tokio::time::timeout(SHORT, stream.peek(&mut byte)).await;
-    early.is_err()
-}
-
 #[tokio::test]
 async fn the_connection_that_is_idle_longest_makes_room_for_a_newcomer() {
     let server = with_connections(3).await;
