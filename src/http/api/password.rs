@@ -27,7 +27,6 @@ pub(crate) const ROUTES: &[Route] = &[
             Kind::InvalidCredentials,
             Kind::InvalidCode,
             Kind::MethodNotAvailable,
-            Kind::OutcomeUnknown,
         ]),
     Route::post("/auth/reauthenticate/send", handler!(send))
         .titled(
@@ -35,9 +34,13 @@ pub(crate) const ROUTES: &[Route] = &[
             "sendReauthenticationCode",
             "Send a code by SMS or mail that proves again who the caller is",
         )
+        .described(
+            "For accounts whose second factor is a phone or a mailbox; `POST /auth/reauthenticate` \
+             takes the code.",
+        )
         .opens_before_set_up()
         .gives::<CodePostedData>(200)
-        .refuses(&[Kind::MethodNotAvailable, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::MethodNotAvailable]),
     Route::post("/auth/password/change", handler!(change))
         .titled(
             Tag::Authentication,
