@@ -1,7 +1,8 @@
 #!/bin/sh
 # Proofs that take longer than test.sh may: prove.sh [MINUTES]. The whole suite three times, a part of it against
 # each PostgreSQL that is promised, many times as many histories of the store, refused logins and cases of each
-# property, every bench once, each fuzz target for MINUTES (5).
+# property, every bench once, each fuzz target for MINUTES (5), the history checker over each form of Redis and over
+# planted faults.
 # Ends at the first thing that is wrong.
 set -eu
 . "$(dirname "$0")/checks.sh"
@@ -35,5 +36,15 @@ checked cargo test --workspace --bench '*' --locked
 
 begin "fuzzing, $minutes min each"
 deploy/fuzz.sh $((minutes * 60))
+
+begin "the history checker"
+checked cargo build --release --package load --bin load --package sallyport --bin sallyport --locked
+for topology in single sentinel cluster; do
+    "$CARGO_TARGET_DIR/release/load" faults --seeds 1..20 --topology "$topology" \
+        --binary "$CARGO_TARGET_DIR/release/sallyport"
+done
+
+begin "faults that the history checker must find"
+deploy/planted.sh
 
 finish

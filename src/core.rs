@@ -34,7 +34,7 @@ pub use client::{Client, RateLimitVerdicts};
 pub use delivery::deliver_letters;
 pub use error::{Error, FieldError};
 pub use health::{Health, Status, examine, is_alive};
-pub use limits::Limit;
+pub use limits::{Limit, Party};
 pub use principal::{ApiKeyPrincipal, Caller, Principal};
 pub use problem::{ProblemKind, ProblemRow, problems};
 pub use sampler::Sampler;

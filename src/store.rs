@@ -284,12 +284,16 @@ impl Store {
         self.0.correct_sessions(user, over, live).await
     }
 
-    /// Whether a client has logged in to an account of late, as far as Redis remembers.
+    /// The name of a client (a keyed hash) that has logged in to an account of late, as far as Redis remembers.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn knows_client(&self, user: UserId, client: &ClientInfo) -> Result<bool, Error> {
-        self.0.knows_client(user, client).await
+    pub async fn known_client(
+        &self,
+        user: UserId,
+        client: &ClientInfo,
+    ) -> Result<Option<u128>, Error> {
+        self.0.known_client(user, client).await
     }
 
     /// Takes one from each bucket, or from none when one refuses.
@@ -310,10 +314,11 @@ impl Store {
         self.0.redis_health().await
     }
 
-    /// Whether PostgreSQL's schema was found to be ours. Until then nothing is served.
+    /// Whether PostgreSQL's schema was found to be ours, and Redis confirmed. Else nothing is served.
     #[must_use]
-    pub fn knows_schema(&self) -> bool {
-        self.0.schema_is_known.load(Ordering::Relaxed)
+    pub fn is_confirmed(&self) -> bool {
+        let is_unconfirmed = self.0.is_unconfirmed.load(Ordering::Relaxed);
+        self.0.schema_is_known.load(Ordering::Relaxed) && !is_unconfirmed
     }
 
     /// Asks PostgreSQL for a sign of life.

@@ -1,6 +1,7 @@
 //! Second factors: answers to challenges, enrolment, management of methods, re-authentication.
 
 mod backup_codes;
+mod destination;
 mod enrolment;
 mod factor_owner;
 mod finish_enrolment;

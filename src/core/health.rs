@@ -16,8 +16,8 @@ pub struct Health {
     pub database: StoreHealth,
     /// Redis.
     pub redis: StoreHealth,
-    /// Whether PostgreSQL's schema is known to be ours; until then nothing is served.
-    pub schema_is_known: bool,
+    /// Whether PostgreSQL's schema is known to be ours and Redis confirmed; until then nothing is served.
+    pub is_confirmed: bool,
     /// Changes on their way to PostgreSQL.
     pub backlog: Backlog,
     /// Passwords that wait to be hashed.
@@ -33,7 +33,7 @@ pub enum Status {
     Healthy,
     /// PostgreSQL is away: logins, refreshes and logouts go on.
     Degraded,
-    /// Redis is away, or nobody knows yet whether the schema is ours: nothing goes on.
+    /// Redis is away or not confirmed, or nobody knows yet whether the schema is ours: nothing goes on.
     Unhealthy,
 }
 
@@ -53,7 +53,7 @@ impl Health {
     /// The overall status.
     #[must_use]
     pub const fn status(&self) -> Status {
-        match (self.redis.up && self.schema_is_known, self.database.up) {
+        match (self.redis.up && self.is_confirmed, self.database.up) {
             (true, true) => Status::Healthy,
             (true, false) => Status::Degraded,
             (false, _) => Status::Unhealthy,
@@ -69,7 +69,7 @@ pub async fn examine(core: &Core) -> Health {
     Health {
         database: database.unwrap_or_else(|_| silent()),
         redis: redis.unwrap_or_else(|_| silent()),
-        schema_is_known: core.store.knows_schema(),
+        is_confirmed: core.store.is_confirmed(),
         backlog: core.store.backlog(),
         hash_pool: core.hash_pool.state(),
         notes: core.store.notes(),
@@ -99,11 +99,11 @@ mod tests {
             up,
             response_millis: 0.1,
         };
-        let status = |redis, database, schema_is_known| {
+        let status = |redis, database, is_confirmed| {
             Health {
                 database: store(database),
                 redis: store(redis),
-                schema_is_known,
+                is_confirmed,
                 backlog: Backlog::default(),
                 hash_pool: PoolState {
                     workers: 1,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Client, Core, Error};
 use crate::config::Limits;
-use crate::model::{Id, Network, UserId, wide_network};
+use crate::model::{DeviceId, Id, Network, SessionId, UserId, wide_network};
 use crate::outbound::Channel;
 use crate::store::{Bucket, Subject, Taken, Verdict};
 use crate::telemetry::names;
@@ -25,13 +25,38 @@ pub enum Limit {
     Token(Id),
     /// `account`: by account.
     Account(UserId),
-    /// `login_success`: by account.
-    LoginSuccess(UserId),
-    /// `second_factor`: by account.
-    SecondFactor(UserId),
+    /// `login_success`.
+    LoginSuccess(Party),
+    /// `second_factor`.
+    SecondFactor(Party),
     /// `password_change`: by account. Each sends a notice, to an address that may not be verified, so there are as
     /// many as there are codes.
     PasswordChange(UserId),
+}
+
+/// Those who share a limit of an account: everybody, or one whom the account knows and whose limit no stranger can fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// All who name the account.
+    Everybody(UserId),
+    /// A client that has logged in to the account: its name in the store.
+    Client(UserId, u128),
+    /// A trusted device.
+    Device(DeviceId),
+    /// A session.
+    Session(SessionId),
+}
+
+impl Party {
+    /// The subject that is counted.
+    pub(crate) fn subject(self) -> Subject {
+        match self {
+            Self::Everybody(id) => Subject::Account(id),
+            Self::Client(id, name) => Subject::Text(format!("client:{id}:{name:032x}")),
+            Self::Device(id) => Subject::Text(format!("device:{id}")),
+            Self::Session(id) => Subject::Text(format!("session:{id}")),
+        }
+    }
 }
 
 /// One taken from a limit, until it is known whether it counts.
@@ -64,6 +89,28 @@ pub(crate) async fn reserve(
     // Boxed: what it needs when Redis has lost its state is far larger than a request.
     let taken = Box::pin(core.store.take(&[bucket])).await?;
     Ok(Reservation(Some(taken)))
+}
+
+/// Reserves one of an account's limit or, where others have filled it, of the limit of a client that has logged in to the
+/// account before.
+///
+/// # Errors
+/// As [`reserve`].
+pub(crate) async fn reserve_as_known(
+    core: &Core,
+    client: &Client,
+    user_id: UserId,
+    limit: fn(Party) -> Limit,
+) -> Result<Reservation, Error> {
+    let everybody = limit(Party::Everybody(user_id));
+    let reservation = reserve(core, client, Some(everybody)).await?;
+    if reservation.0.as_ref().is_none_or(Taken::allowed) {
+        return Ok(reservation);
+    }
+    match core.store.known_client(user_id, &client.info()).await? {
+        Some(name) => reserve(core, client, Some(limit(Party::Client(user_id, name)))).await,
+        None => Ok(reservation),
+    }
 }
 
 /// A code that is about to be sent.
@@ -191,8 +238,8 @@ fn bucket(limits: &Limits, address: IpAddr, limit: Limit) -> Bucket {
         Limit::Anonymous => ("anonymous", limits.anonymous, by_address(address)),
         Limit::Token(id) => ("token", limits.token, Subject::Text(format!("token:{id}"))),
         Limit::Account(id) => ("account", limits.account, Subject::Account(id)),
-        Limit::LoginSuccess(id) => ("login_success", limits.login_success, Subject::Account(id)),
-        Limit::SecondFactor(id) => ("second_factor", limits.second_factor, Subject::Account(id)),
+        Limit::LoginSuccess(party) => ("login_success", limits.login_success, party.subject()),
+        Limit::SecondFactor(party) => ("second_factor", limits.second_factor, party.subject()),
         Limit::PasswordChange(id) => ("password_change", limits.code_sends, Subject::Account(id)),
     };
     Bucket {

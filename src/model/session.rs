@@ -155,10 +155,14 @@ impl Session {
         self.newest_used_at = Some(now.max(self.rotated_at));
     }
 
-    /// Notes that the owner of `user` proved again who they are, by `method`.
+    /// Notes that the owner of `user` proved again who they are, by `method`. A second factor that was shown before the
+    /// factors changed proves nothing any more.
     pub fn reauthenticated(&mut self, user: &User, method: &str, now: Timestamp) {
         self.auth_time = now;
-        self.proof_epoch = user.proof_epoch;
+        if !self.has_proven(user) {
+            self.proof_epoch = user.proof_epoch;
+            self.second_factor_at = None;
+        }
         if !self.amr.iter().any(|known| known == method) {
             self.amr.push(method.to_owned());
         }

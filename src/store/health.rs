@@ -33,6 +33,9 @@ const OLDEST: u32 = 7;
 /// Time between two looks whether Redis has to be examined.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Redis forgets by then what a health check wrote.
+const PROBE_STAYS: Duration = Duration::from_secs(60);
+
 /// Findings of the last examination of Redis.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(RwLock<Found>);
@@ -119,11 +122,13 @@ impl Inner {
         notes
     }
 
-    /// Up: it answers, and is configured as the promise needs it.
+    /// Up: it takes writes (a full one answers all the same), and is configured as the promise needs it.
     pub(crate) async fn redis_health(&self) -> Health {
         let stopwatch = Stopwatch::start();
         let is_usable = self.findings.found().forbidden.is_none();
-        let up = self.redis.ping().await.is_ok() && is_usable;
+        let (probe, stays) = (self.redis.keys.probe(), Some(PROBE_STAYS));
+        let written = self.redis.store(probe, String::new(), stays, false).await;
+        let up = written.is_ok() && is_usable;
         Health {
             up,
             response_millis: stopwatch.seconds() * 1000.0,

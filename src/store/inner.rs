@@ -24,6 +24,7 @@ use crate::store::redis::Redis;
 use crate::store::writeback::adoption::UnknownOutcomes;
 use crate::store::writeback::conflict::RefusedEntries;
 use crate::store::writeback::queue::Queue;
+use crate::store::writeback::unflushed::Unflushed;
 
 /// Both stores, this process's knowledge of them, and its background tasks.
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub(crate) struct Inner {
     pub(crate) partitions: Partitions,
     /// Whether PostgreSQL's schema is ours; until then no partition is confirmed.
     pub(crate) schema_is_known: AtomicBool,
+    /// Whether partitions could not be confirmed when that was last tried: they answer nothing.
+    pub(crate) is_unconfirmed: AtomicBool,
+    /// Whether the sweeper's task is confirming what it found.
+    pub(crate) is_confirming: AtomicBool,
     /// Partitions that are being confirmed.
     pub(crate) confirming: SingleFlight<Partition, Result<(), Error>>,
     /// Questions to PostgreSQL for the versions of all partitions.
@@ -47,6 +52,8 @@ pub(crate) struct Inner {
     /// Rows that are being read from PostgreSQL, by kind and id.
     pub(crate) rows: SingleFlight<(&'static str, Id), FoundRow>,
     pub(crate) queue: Queue,
+    /// Incarnations of what this process holds for PostgreSQL.
+    pub(crate) unflushed: Unflushed,
     /// One flush at a time. Whoever holds it must not wait for another flush.
     pub(crate) flushing: tokio::sync::Mutex<()>,
     /// Entries that PostgreSQL refused, while they are settled.

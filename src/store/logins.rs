@@ -35,7 +35,7 @@ impl Inner {
             millis(self.clock.now()),
             session.id.to_string().into(),
             millis(session.expires_at),
-            self.client_name(&client).into(),
+            format!("{:032x}", self.client_name(&client)).into(),
             most.to_string().into(),
             MOST_CLIENTS.to_string().into(),
             CLIENT_STAYS.as_millis().to_string().into(),
@@ -61,25 +61,28 @@ impl Inner {
         corrected.await.map(|_| ())
     }
 
-    /// See [`crate::store::Store::knows_client`].
-    pub(crate) async fn knows_client(
+    /// See [`crate::store::Store::known_client`].
+    pub(crate) async fn known_client(
         &self,
         user: UserId,
         client: &ClientInfo,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<u128>, Error> {
         let known = self
             .redis
             .fields(self.redis.keys.noted_clients(user))
             .await?;
-        Ok(known.contains(&self.client_name(client)))
+        let name = self.client_name(client);
+        Ok(known.contains(&format!("{name:032x}")).then_some(name))
     }
 
     /// Name of a client: a keyed hash of its network and its user agent.
-    fn client_name(&self, client: &ClientInfo) -> String {
+    fn client_name(&self, client: &ClientInfo) -> u128 {
         let network = Network::of(client.ip_address).to_string();
         let parts = ["client:", &network, "|", &client.user_agent];
         let digest = self.mac(&parts.map(str::as_bytes));
-        hex::encode(&digest[..16])
+        let mut name = [0; 16];
+        name.copy_from_slice(&digest[..16]);
+        u128::from_be_bytes(name)
     }
 }
 

@@ -17,6 +17,7 @@ use super::single_flight::SingleFlight;
 use super::writeback::adoption::UnknownOutcomes;
 use super::writeback::conflict::RefusedEntries;
 use super::writeback::queue::Queue;
+use super::writeback::unflushed::Unflushed;
 use super::{Error, Schema, Store, postgres, redis, schema_check};
 use crate::clock::Clock;
 use crate::config;
@@ -105,10 +106,13 @@ impl Store {
             schema,
             partitions: Partitions::new(),
             schema_is_known,
+            is_unconfirmed: false.into(),
+            is_confirming: false.into(),
             confirming: SingleFlight::default(),
             floors: SingleFlight::default(),
             rows: SingleFlight::default(),
             queue: Queue::default(),
+            unflushed: Unflushed::default(),
             flushing: tokio::sync::Mutex::new(()),
             refused: RefusedEntries::default(),
             unknown: UnknownOutcomes::default(),

@@ -6,3 +6,4 @@ pub(crate) mod flusher;
 pub(crate) mod purge;
 pub(crate) mod queue;
 pub(crate) mod sweeper;
+pub(crate) mod unflushed;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use sallyport::clock;
 use sallyport::config::{self, EmailSecurity};
 use sallyport::model::User;
@@ -269,4 +270,37 @@ async fn an_address_that_is_not_verified_gets_one_mail_of_a_kind_an_hour() {
         .await
         .ok();
     eventually("a verified address gets all", async || notices().await == 3).await;
+}
+
+#[tokio::test]
+async fn whoever_has_the_password_alone_does_not_lock_the_owner_out() {
+    let (stores, server) = open(Options::default()).await;
+    let home = server.from("192.0.2.1").with("user-agent", "curl/8");
+    let alice = home.register("alice").await;
+    let app = alice.enable_totp(&stores.clock).await;
+    server.until_known("alice", "192.0.2.1", "curl/8").await;
+    let thief = server.from("203.0.113.1");
+    let limited = (429, "rate_limited".to_owned());
+    let mut guesses = 0;
+    while thief
+        .half_login("alice")
+        .await
+        .verify(&app.wrong_code())
+        .await
+        .problem()
+        != limited
+    {
+        guesses += 1;
+        assert!(guesses < 20, "codes can be guessed without end");
+    }
+    let mut logins = 0;
+    while thief.try_login("alice", PASSWORD).await.status != StatusCode::TOO_MANY_REQUESTS {
+        logins += 1;
+        assert!(logins < 100, "logins have no end");
+    }
+    app.wait();
+    let half = home.half_login("alice").await;
+    half.verify(&app.code()).await.ok();
+    app.wait();
+    alice.reauthenticate(&json!({ "code": app.code() })).await;
 }

@@ -350,3 +350,43 @@ async fn two_registrations_of_one_name_while_postgres_is_blocked_make_one_accoun
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_makes_the_service_not_ready() {
+    let own = OwnStores::start().await;
+    let stores = TestStores::over_own(&own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    server.register("alice").await;
+    for (limit, ready) in [("1", false), ("0", true)] {
+        let limited = own.redis.ask(&["CONFIG", "SET", "maxmemory", limit]).await;
+        limited.expect("set");
+        let login = server.try_login("alice", PASSWORD).await.status;
+        assert_eq!(login == StatusCode::OK, ready, "{login}");
+        eventually("readiness tells", async || {
+            (health(&server, "/health/ready").await.0 == StatusCode::OK) == ready
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn state_that_nobody_can_give_back_yet_makes_the_service_not_ready() {
+    let mut own = OwnStores::start().await;
+    let stores = TestStores::over_own(&own).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
+    server.store.flush().await.expect("flushed");
+    own.postgres.stop().await;
+    own.redis.ask(&["FLUSHALL"]).await.expect("emptied");
+    eventually("readiness goes", async || {
+        health(&server, "/health/ready").await.0 != StatusCode::OK
+    })
+    .await;
+    assert_eq!(server.me(&alice).await, StatusCode::SERVICE_UNAVAILABLE);
+    own.postgres.restart().await.expect("postgres");
+    eventually("it is back", async || {
+        health(&server, "/health/ready").await.0 == StatusCode::OK
+    })
+    .await;
+    assert_eq!(server.me(&alice).await, StatusCode::OK);
+}

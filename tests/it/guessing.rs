@@ -88,6 +88,32 @@ async fn a_full_limit_of_an_account_answers_like_a_wrong_password() {
 }
 
 #[tokio::test]
+async fn a_full_limit_answers_a_client_that_the_account_knows_like_any_other() {
+    let (_stores, server) = open(Options::default()).await;
+    let home = server.from("192.0.2.1").with("user-agent", "curl/8");
+    home.register("alice").await;
+    server.until_known("alice", "192.0.2.1", "curl/8").await;
+    let mut refusals = Vec::new();
+    for name in ["alice", "nobody", "alice@example.com"] {
+        for _ in 0..5 {
+            let wrong = home.try_login(name, WRONG).await;
+            assert_eq!(wrong.status, StatusCode::UNAUTHORIZED, "{name}");
+        }
+        let full = home.try_login(name, WRONG).await;
+        assert_eq!(full.problem(), (429, "rate_limited".to_owned()), "{name}");
+        let shown = full.header("ratelimit").split(";t=").next();
+        refusals.push(shown.expect("a limit").to_owned());
+        if name == "alice" {
+            home.login(name).await;
+        }
+    }
+    assert!(
+        refusals.iter().all(|one| *one == refusals[0]),
+        "{refusals:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_name_that_nobody_has_is_counted_like_one_that_somebody_has() {
     let (_stores, server) = open(Options::default()).await;
     for _ in 0..5 {

@@ -37,6 +37,7 @@ mod store_commits;
 mod store_fleeting;
 mod store_forks;
 mod store_jobs;
+mod store_late_changes;
 mod store_limits;
 mod store_losses;
 mod store_model;

@@ -15,7 +15,7 @@ const SHORT_PAUSE: Duration = Duration::from_millis(900);
 /// Longest wait until what was committed before a fault has reached PostgreSQL.
 const DRAINS_WITHIN: Duration = Duration::from_secs(30);
 /// After Redis lost state: the hold, and the time that instances take to bring what they hold in memory to PostgreSQL.
-const LOSS_SETTLES: Duration = Duration::from_secs(5);
+const LOSS_SETTLES: Duration = Duration::from_secs(6);
 const RESHARDED_SLOTS: u64 = 300;
 
 /// The faults of one run, and the two kinds of loss that must not meet.
@@ -134,7 +134,9 @@ impl<'a> Injector<'a> {
             return Ok(false);
         }
         match fault {
-            Fault::PauseRedis | Fault::FailOverByPause => redis.pause(primary),
+            Fault::PauseRedis | Fault::EmptyAfterPause(_) | Fault::FailOverByPause => {
+                redis.pause(primary);
+            }
             Fault::RestartRedis | Fault::FailOverByKill => redis.kill(primary).await,
             Fault::EmptyRedis => redis.restart_empty(primary).await?,
             Fault::FlushAll => redis.flush_all().await,
@@ -184,6 +186,13 @@ impl<'a> Injector<'a> {
             Fault::SlowPostgres(instance, _) => servers.slow_postgres(instance, None),
             Fault::SilentRedis(instance) => servers.silence_redis(instance, false),
             Fault::SilentPostgres(instance) => servers.silence_postgres(instance, false),
+            Fault::EmptyAfterPause(millis) => {
+                servers.redis.revive().await?;
+                self.history.note("Redis goes on");
+                clock::sleep(Duration::from_millis(millis)).await;
+                // There is one node, for only a single server is treated so.
+                servers.redis.restart_empty(0).await?;
+            }
             Fault::PauseRedis
             | Fault::RestartRedis
             | Fault::FailOverByKill

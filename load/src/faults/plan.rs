@@ -23,6 +23,9 @@ pub(super) enum Fault {
     RestartRedis,
     /// Redis is killed, and started again with nothing.
     EmptyRedis,
+    /// Redis stands still, goes on for so many milliseconds, and is started again with nothing. In between it does
+    /// what it was told while it stood still, and clients repeat what they do not know the outcome of.
+    EmptyAfterPause(u64),
     /// Redis forgets everything while it runs.
     FlushAll,
     /// PostgreSQL is stopped in an orderly way.
@@ -55,6 +58,7 @@ impl Fault {
         matches!(
             self,
             Self::EmptyRedis
+                | Self::EmptyAfterPause(_)
                 | Self::FlushAll
                 | Self::FailOverByKill
                 | Self::FailOverByPause
@@ -158,6 +162,7 @@ fn fault(random: &mut Random, topology: Topology) -> Fault {
         Topology::Single => &[
             (5, Fault::RestartRedis),
             (4, Fault::EmptyRedis),
+            (3, Fault::EmptyAfterPause(random.between(300, 1000))),
             (3, Fault::FlushAll),
             (3, Fault::SilentRedis(instance)),
         ],
@@ -220,7 +225,7 @@ mod tests {
             let faults = rounds.map(|round| std::mem::discriminant(&round.first.0));
             faults.collect::<std::collections::HashSet<_>>().len()
         };
-        assert_eq!(drawn(Topology::Single), 13);
+        assert_eq!(drawn(Topology::Single), 14);
         assert_eq!(drawn(Topology::Sentinel), 13);
         assert_eq!(drawn(Topology::Cluster), 14);
     }

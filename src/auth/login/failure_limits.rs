@@ -19,24 +19,18 @@
 //! A trusted device, a session, and a client (network and user agent) that has logged in to the account have limits of
 //! their own instead of both pairs, which no stranger can fill.
 
-use std::net::IpAddr;
-use std::time::Duration;
+mod buckets;
+mod reservation;
 
 use super::subject::LoginSubject;
-use crate::clock::{self, Stopwatch};
-use crate::config::Limits;
-use crate::core::limits::in_flight::{AfterRefusal, InFlightGuard};
-use crate::core::limits::{by_address, count_refusal, refuse};
+use crate::core::limits::in_flight::InFlightGuard;
+use crate::core::limits::{Party, count_refusal, refuse};
 use crate::core::{Client, Core, Error};
-use crate::model::{Id, Network, SessionId, UserId};
-use crate::store::{Bucket, Subject, Taken, Verdict};
+use crate::model::{DeviceId, SessionId, UserId};
+use crate::store::{Bucket, Verdict};
 
-/// Longest wait for attempts in flight. As long as the hash queue's own deadline, which is what keeps them.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The only policy besides `login_address` that is shown.
-const SHOWN: &str = "login";
-/// The policy of an account and an address together.
-const BY_ACCOUNT_AND_ADDRESS: &str = "login_account_address";
+use buckets::{BY_ACCOUNT_AND_ADDRESS, account_buckets, identifier_buckets, own_bucket};
+use reservation::{NotReserved, Reservation, reserve};
 
 /// Reservations in the limits, held until it is known whether they count.
 #[must_use = "it counts, or it is released"]
@@ -45,6 +39,9 @@ pub(super) struct FailureReservation {
     identifier: Option<Reservation>,
     account: Option<Reservation>,
     lane: Lane,
+    /// Whether the client may see the verdicts. Those of a client that was let in although the limit that is seen
+    /// refused would tell that the account exists.
+    is_hidden: bool,
 }
 
 /// Limits of the account that an attempt meets.
@@ -53,22 +50,10 @@ enum Lane {
     /// Those of everybody.
     #[default]
     Stranger,
-    /// One of its own.
-    Own,
+    /// That of one whom the account knows.
+    Own(Party),
     /// Those of everybody, which are full: the password must not be compared.
     Barred,
-}
-
-/// One reserved in each of some buckets.
-struct Reservation {
-    taken: Taken,
-    guards: Vec<InFlightGuard>,
-}
-
-/// Reason why nothing is reserved.
-enum NotReserved {
-    Refused(Vec<Verdict>),
-    Error(Error),
 }
 
 /// Reserves by an identifier as it was typed, in its normal form, and by address.
@@ -95,9 +80,9 @@ pub(super) async fn reserve_by_identifier(
 pub(super) async fn reserve_by_device(
     core: &Core,
     client: &Client,
-    id: Id,
+    id: DeviceId,
 ) -> Result<FailureReservation, Error> {
-    reserve_own(core, client, format!("device:{id}")).await
+    reserve_own(core, client, Party::Device(id)).await
 }
 
 /// Reserves in the limit of a session, whose owner proves again who they are.
@@ -109,10 +94,11 @@ pub(super) async fn reserve_by_session(
     client: &Client,
     id: SessionId,
 ) -> Result<FailureReservation, Error> {
-    reserve_own(core, client, format!("session:{id}")).await
+    reserve_own(core, client, Party::Session(id)).await
 }
 
-/// Reserves in the limit of a client that has logged in to the account; `None` for a client that has not.
+/// Reserves in the limit of a client that has logged in to the account, after the limit of the identifier refused;
+/// `None` for a client that has not. A wrong password is then to be answered as that refusal.
 ///
 /// # Errors
 /// As [`reserve_by_identifier`].
@@ -121,44 +107,47 @@ pub(super) async fn reserve_by_known_client(
     client: &Client,
     account: Option<UserId>,
 ) -> Result<Option<FailureReservation>, Error> {
-    match known_client(core, client, account).await? {
-        Some(name) => reserve_own(core, client, name).await.map(Some),
-        None => Ok(None),
+    let Some(party) = known_client(core, client, account).await? else {
+        return Ok(None);
+    };
+    match reserve(core, &[own_bucket(&core.settings.limits, party)]).await {
+        Ok(reservation) => Ok(Some(FailureReservation {
+            identifier: Some(reservation),
+            account: None,
+            lane: Lane::Own(party),
+            is_hidden: true,
+        })),
+        Err(NotReserved::Refused(verdicts)) => {
+            count_refusal(&verdicts);
+            Ok(None)
+        }
+        Err(NotReserved::Error(error)) => Err(error),
     }
 }
 
-/// Name of a client that has logged in to the account. An account that does not exist knows nobody, and is asked all
+/// A client that has logged in to the account. An account that does not exist knows nobody, and is asked all
 /// the same: the time must not tell.
 async fn known_client(
     core: &Core,
     client: &Client,
     account: Option<UserId>,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<Party>, Error> {
     let account = account.unwrap_or_else(|| core.clock.new_id());
-    let info = client.info();
-    let knows = core.store.knows_client(account, &info).await?;
-    let network = Network::of(info.ip_address);
-    Ok(knows.then(|| format!("client:{account}|{network}|{}", info.user_agent)))
+    let known = core.store.known_client(account, &client.info()).await?;
+    Ok(known.map(|name| Party::Client(account, name)))
 }
 
 async fn reserve_own(
     core: &Core,
     client: &Client,
-    name: String,
+    party: Party,
 ) -> Result<FailureReservation, Error> {
     let limits = &core.settings.limits;
     if !limits.enabled {
         return Ok(FailureReservation::default());
     }
-    reserve_shown(core, client, &[own_bucket(limits, name)], Lane::Own).await
-}
-
-fn own_bucket(limits: &Limits, name: String) -> Bucket {
-    Bucket {
-        policy: SHOWN,
-        quota: limits.login_account_address,
-        subject: Subject::Text(name),
-    }
+    let bucket = own_bucket(limits, party);
+    reserve_shown(core, client, &[bucket], Lane::Own(party)).await
 }
 
 async fn reserve_shown(
@@ -172,6 +161,7 @@ async fn reserve_shown(
             identifier: Some(reservation),
             account: None,
             lane,
+            is_hidden: false,
         }),
         Err(NotReserved::Refused(verdicts)) => {
             client.verdicts.record(&refusing(&verdicts));
@@ -193,7 +183,7 @@ pub(super) async fn reserve_by_account(
     subject: &LoginSubject,
 ) -> Result<FailureReservation, Error> {
     let limits = &core.settings.limits;
-    if !limits.enabled || held.lane == Lane::Own {
+    if !limits.enabled || matches!(held.lane, Lane::Own(_)) {
         return Ok(held);
     }
     let buckets = account_buckets(limits, client.address, subject);
@@ -230,9 +220,9 @@ async fn after_account_refusal(
     verdicts: &[Verdict],
 ) -> Result<(), NotReserved> {
     let limits = &core.settings.limits;
-    if let Some(name) = known_client(core, client, subject.account()).await? {
-        held.account = Some(reserve(core, &[own_bucket(limits, name)]).await?);
-        held.lane = Lane::Own;
+    if let Some(party) = known_client(core, client, subject.account()).await? {
+        held.account = Some(reserve(core, &[own_bucket(limits, party)]).await?);
+        held.lane = Lane::Own(party);
         return Ok(());
     }
     let by_address = |said: &Verdict| said.policy == BY_ACCOUNT_AND_ADDRESS && !said.allowed;
@@ -267,49 +257,6 @@ async fn give_back(core: &Core, held: FailureReservation) {
     futures_util::future::join_all(given).await;
 }
 
-/// Reserves in all buckets or in none, and waits where the attempts that fill them are still in flight.
-async fn reserve(core: &Core, buckets: &[Bucket]) -> Result<Reservation, NotReserved> {
-    let watch = Stopwatch::start();
-    let mut held = Vec::new();
-    loop {
-        let guards = core
-            .login_attempts
-            .begin(buckets, std::mem::take(&mut held));
-        let taken = core.store.take(buckets).await.map_err(Error::from)?;
-        if taken.allowed() {
-            return Ok(Reservation { taken, guards });
-        }
-        let both = guards.into_iter().zip(&taken.verdicts);
-        let (passing, refusing): (Vec<_>, Vec<_>) = both.partition(|(_, said)| said.allowed);
-        drop(passing);
-        let refusing = refusing.into_iter().map(|(guard, _)| guard).collect();
-        let left = PATIENCE.saturating_sub(watch.elapsed());
-        let turn = match core.login_attempts.after_refusal(refusing) {
-            AfterRefusal::Over => return Err(NotReserved::Refused(taken.verdicts)),
-            AfterRefusal::AskAgain(_) if left.is_zero() => return Err(NotReserved::out_of_time()),
-            AfterRefusal::AskAgain(guards) => {
-                held = guards;
-                continue;
-            }
-            AfterRefusal::Wait(turn) => turn,
-        };
-        tokio::select! {
-            turn = turn => match turn {
-                Ok(guard) => held.push(guard),
-                Err(_) => return Err(NotReserved::Refused(taken.verdicts)),
-            },
-            () = clock::sleep(left) => return Err(NotReserved::out_of_time()),
-        }
-    }
-}
-
-impl NotReserved {
-    fn out_of_time() -> Self {
-        let retry_after = Duration::from_secs(1);
-        Self::Error(Error::Overloaded { retry_after })
-    }
-}
-
 impl FailureReservation {
     /// Lets the attempt count as a failure.
     pub(super) fn fail(self, client: &Client) {
@@ -324,51 +271,18 @@ impl FailureReservation {
         self.lane != Lane::Barred
     }
 
+    /// The one whom the account knows, where its limit was taken from.
+    pub(super) fn party(&self) -> Option<Party> {
+        match self.lane {
+            Lane::Own(party) => Some(party),
+            Lane::Stranger | Lane::Barred => None,
+        }
+    }
+
     fn shown(&self) -> &[Verdict] {
-        let shown = self.identifier.as_ref();
+        let shown = self.identifier.as_ref().filter(|_| !self.is_hidden);
         shown.map_or(&[], |reservation| &reservation.taken.verdicts)
     }
-}
-
-impl From<Error> for NotReserved {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-fn identifier_buckets(limits: &Limits, address: IpAddr, identifier: &str) -> [Bucket; 2] {
-    [
-        Bucket {
-            policy: SHOWN,
-            quota: limits.login_account_address,
-            subject: both(address, identifier),
-        },
-        Bucket {
-            policy: "login_address",
-            quota: limits.login_address,
-            subject: by_address(address),
-        },
-    ]
-}
-
-fn account_buckets(limits: &Limits, address: IpAddr, subject: &LoginSubject) -> [Bucket; 2] {
-    [
-        Bucket {
-            policy: BY_ACCOUNT_AND_ADDRESS,
-            quota: limits.login_account_address,
-            subject: both(address, &subject.to_string()),
-        },
-        Bucket {
-            policy: "login_account",
-            quota: limits.login_account,
-            subject: subject.bucket_subject(),
-        },
-    ]
-}
-
-/// The network comes first: it has no '|', which a name may have.
-fn both(address: IpAddr, name: &str) -> Subject {
-    Subject::Text(format!("{}|{name}", Network::of(address)))
 }
 
 fn refusing(verdicts: &[Verdict]) -> Vec<Verdict> {
@@ -387,24 +301,6 @@ fn with_one_more(verdict: &Verdict) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::login::subject::normal_form;
-    use crate::core::fixtures::alice;
-    use crate::model::Identifier;
-
-    const HOME: &str = "192.0.2.7";
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().expect("an address")
-    }
-
-    fn unknown(typed: &str) -> LoginSubject {
-        LoginSubject::named(Identifier::parse_login(typed), typed, None)
-    }
-
-    fn inner(address: &str, subject: &LoginSubject) -> Vec<Subject> {
-        let buckets = account_buckets(&Limits::default(), ip(address), subject);
-        buckets.into_iter().map(|bucket| bucket.subject).collect()
-    }
 
     fn verdict(policy: &'static str, remaining: u32, allowed: bool) -> Verdict {
         Verdict {
@@ -415,43 +311,6 @@ mod tests {
             reset_seconds: 77,
             allowed,
         }
-    }
-
-    #[test]
-    fn a_failure_counts_for_name_and_address_for_the_account_and_for_the_address() {
-        let limits = Limits::default();
-        let by_identifier = identifier_buckets(&limits, ip(HOME), "username:alice");
-        let by_account = account_buckets(&limits, ip(HOME), &LoginSubject::of(&alice()));
-        let quota = |bucket: Bucket| (bucket.policy, bucket.quota.quota);
-        assert_eq!(
-            by_identifier.map(quota),
-            [("login", 5), ("login_address", 50)]
-        );
-        assert_eq!(
-            by_account.map(quota),
-            [("login_account_address", 5), ("login_account", 20)]
-        );
-    }
-
-    #[test]
-    fn all_names_of_an_account_share_its_limits() {
-        let id = alice().id;
-        let called = |name| LoginSubject::named(Identifier::parse_login(name), name, Some(id));
-        let by_name = inner(HOME, &called("alice"));
-        assert_eq!(by_name, inner(HOME, &called("alice@example.com")));
-    }
-
-    #[test]
-    fn no_name_can_pass_for_another_address() {
-        let one = inner(HOME, &unknown("192.0.2.9|x@example.com"));
-        let other = inner("192.0.2.9", &unknown("x@example.com"));
-        assert!(one.iter().all(|subject| !other.contains(subject)));
-        let typed = "192.0.2.9|x@example.com";
-        let typed = normal_form(Identifier::parse_login(typed).as_ref(), typed);
-        assert_ne!(
-            both(ip(HOME), &typed),
-            both(ip("192.0.2.9"), "x@example.com")
-        );
     }
 
     #[test]

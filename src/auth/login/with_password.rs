@@ -10,8 +10,8 @@ use super::{ChallengeIssued, SignedIn};
 use crate::auth::device::trust::{self, TokenVerdict};
 use crate::auth::session::presented_token::PresentedToken;
 use crate::clock::{self, Stopwatch};
-use crate::core::{Client, Core, Error, Limit, hash_admission, limits};
-use crate::model::{DeviceId, Identifier, Password, UserId};
+use crate::core::{Client, Core, Error, Limit, Party, hash_admission, limits};
+use crate::model::{DeviceId, Identifier, Password, User, UserId};
 use crate::store;
 use crate::telemetry::{mask_name, names};
 
@@ -141,6 +141,9 @@ struct Target {
     asked_stored: bool,
     /// PostgreSQL could not say whether there is an account.
     unanswered: Option<store::Error>,
+    /// Refusal of the limit that a client sees, in spite of which one that the account knows is let in. To be answered
+    /// where the password is wrong: anything else would tell that the account exists.
+    limited: Option<Error>,
 }
 
 /// The refusal of an attempt. What PostgreSQL was not asked before the hash it is asked now, whatever it answers: so a
@@ -156,7 +159,9 @@ async fn refuse(core: &Core, client: &Client, target: Target, reason: Reason) ->
         let _ = core.store.ask_stored(name, *id).await;
     }
     record_failure(core, client, &target.subject, reason, DURING);
-    Failure::Refused(reason)
+    target
+        .limited
+        .map_or(Failure::Refused(reason), Failure::Error)
 }
 
 /// Finds the account of a typed identifier, else counts the identifier itself. Redis's index is asked while the
@@ -171,26 +176,31 @@ async fn find_subject(
     if let (Some(device), Some(name)) = (device, &name)
         && let Some(id) = owner_of(core, device, name).await?
     {
-        let reservation = failure_limits::reserve_by_device(core, client, device.opened.id).await?;
+        let reservation =
+            failure_limits::reserve_by_device(core, client, device.opened.id.into()).await?;
         let called = Some(name.clone());
         let target = Target {
             subject: LoginSubject::Account { id, called },
             name: Some(name.clone()),
             asked_stored: false,
             unanswered: None,
+            limited: None,
         };
         return Ok((reservation, target));
     }
     let identifier = subject::normal_form(name.as_ref(), typed);
     let reserve = failure_limits::reserve_by_identifier(core, client, &identifier);
     let (reservation, indexed) = tokio::join!(reserve, find_indexed(core, name.as_ref()));
-    let reservation = match reservation {
+    let (reservation, limited) = match reservation {
         Err(refused @ Error::RateLimited { .. }) => {
             let account = indexed.as_ref().ok().copied().flatten();
             let known = failure_limits::reserve_by_known_client(core, client, account).await?;
-            known.ok_or(refused)?
+            match known {
+                Some(reservation) => (reservation, Some(refused)),
+                None => return Err(refused),
+            }
         }
-        reservation => reservation?,
+        reservation => (reservation?, None),
     };
     let indexed = match indexed {
         Ok(indexed) => indexed,
@@ -212,6 +222,7 @@ async fn find_subject(
         name,
         asked_stored,
         unanswered,
+        limited,
     };
     Ok((reservation, target))
 }
@@ -253,7 +264,8 @@ async fn sign_in(
     proof: Proof,
     device: Option<PresentedToken>,
 ) -> Result<Step, Error> {
-    if let Err(refused) = count_success(core, client, proof.user.id).await {
+    let party = proof.reservation.party();
+    if let Err(refused) = count_success(core, client, &proof.user, party).await {
         failure_limits::release(core, client, proof.reservation).await;
         return Err(refused);
     }
@@ -271,10 +283,22 @@ async fn sign_in(
     step
 }
 
-/// Counts a right password. Its limit is shown only when it refuses.
-async fn count_success(core: &Core, client: &Client, user_id: UserId) -> Result<(), Error> {
-    let limit = Some(Limit::LoginSuccess(user_id));
-    let reservation = limits::reserve(core, client, limit).await?;
+/// Counts a right password, of `party` where the account knows the client. The limit is shown only when it refuses.
+async fn count_success(
+    core: &Core,
+    client: &Client,
+    user: &User,
+    party: Option<Party>,
+) -> Result<(), Error> {
+    let limit = Limit::LoginSuccess;
+    let reservation = match party {
+        Some(party) => limits::reserve(core, client, Some(limit(party))).await?,
+        // Whoever has the password has fewer rights than the owner only where that is not all.
+        None if user.two_factor_enabled => {
+            limits::reserve_as_known(core, client, user.id, limit).await?
+        }
+        None => limits::reserve(core, client, Some(limit(Party::Everybody(user.id)))).await?,
+    };
     reservation.admitted(client).map(drop)
 }
 

@@ -6,7 +6,7 @@ use super::factor_owner::{self, FactorOwner, OwnerRecords};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
 use crate::core::{
-    Caller, Client, Core, Durability, Error, Limit, ProblemKind, hash_admission, limits,
+    Caller, Client, Core, Durability, Error, Limit, Party, ProblemKind, hash_admission, limits,
 };
 use crate::crypto::{CodeSet, draw_backup_codes};
 use crate::model::{BackupCode, SecurityEvent};
@@ -41,7 +41,12 @@ pub async fn regenerate(
         return Err(Error::Refused(ProblemKind::TwoFactorNotEnabled));
     }
     let mut permit = hash_admission::admit(core, client)?;
-    limits::take(core, client, Limit::SecondFactor(caller.user.id)).await?;
+    limits::take(
+        core,
+        client,
+        Limit::SecondFactor(Party::Session(caller.session.id)),
+    )
+    .await?;
     let codes = draw_backup_codes();
     let shown = codes.iter().map(BackupCode::shown).collect();
     let CodeSet { phc_prefix, tags } = permit.hash_codes(codes).await?;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::destination::Destination;
 use super::send_code::{
-    CodePosted, Destination, Purpose, count_code, enqueue_code, record_code_sent, require_channel,
+    CodePosted, Purpose, count_code, enqueue_code, record_code_sent, require_channel,
     within_send_limits,
 };
 use crate::auth::session::{self, SessionRecords, require_proof};

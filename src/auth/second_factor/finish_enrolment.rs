@@ -14,7 +14,7 @@ use super::shown_code::totp_secret;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Refusal};
 use crate::core::{
-    Caller, Client, Core, Durability, Error, FieldError, Limit, ProblemKind, hash_admission,
+    Caller, Client, Core, Durability, Error, FieldError, Limit, Party, ProblemKind, hash_admission,
     limits, sealing,
 };
 use crate::crypto::{CodeSet, HashPermit, draw_backup_codes};
@@ -84,7 +84,12 @@ async fn finish(
         .needs_codes()
         .then(|| hash_admission::admit(core, client))
         .transpose()?;
-    limits::take(core, client, Limit::SecondFactor(caller.user.id)).await?;
+    limits::take(
+        core,
+        client,
+        Limit::SecondFactor(Party::Session(caller.session.id)),
+    )
+    .await?;
     let fresh = match (
         shown_step(core, &seen.enrolment, &code, context.now)?,
         permit,

@@ -9,7 +9,7 @@ use crate::auth::login::{Evidence, prove_again};
 use crate::auth::session::{self, SessionRecords, access_token};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change, Refusal};
-use crate::core::{Caller, Client, Core, Error, Limit, ProblemKind, hash_admission, limits};
+use crate::core::{Caller, Client, Core, Error, Limit, Party, ProblemKind, hash_admission, limits};
 use crate::model::{
     Authenticator, BackupCode, MethodKind, Password, SecurityEvent, Session, SixDigits, User,
 };
@@ -100,7 +100,12 @@ async fn by_code(
 ) -> Result<(User, Session), Error> {
     let code = SixDigits::parse(code).ok_or(ProblemKind::InvalidCode)?;
     require_second_factor(caller)?;
-    limits::take(core, client, Limit::SecondFactor(caller.user.id)).await?;
+    limits::take(
+        core,
+        client,
+        Limit::SecondFactor(Party::Session(caller.session.id)),
+    )
+    .await?;
     let context = RequestContext::new(core, client);
     let named = *method;
     let decide = |records: OwnerRecords, change: &mut Change<'_>| {
@@ -138,7 +143,12 @@ async fn by_backup_code(
     let code = BackupCode::parse(code).ok_or(ProblemKind::InvalidCode)?;
     require_second_factor(caller)?;
     let mut permit = hash_admission::admit(core, client)?;
-    limits::take(core, client, Limit::SecondFactor(caller.user.id)).await?;
+    limits::take(
+        core,
+        client,
+        Limit::SecondFactor(Party::Session(caller.session.id)),
+    )
+    .await?;
     let (context, keys) = (
         RequestContext::new(core, client),
         factor_owner::keys(caller),

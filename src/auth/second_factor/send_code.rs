@@ -1,4 +1,4 @@
-//! Codes by SMS and e-mail: their destination, their limits, and the one that completes a login.
+//! Codes by SMS and e-mail: their limits, and those that complete a login or prove again who somebody is.
 //!
 //! A code is never delivered here: it is enqueued with the commit that makes it count.
 
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::destination::Destination;
 use super::factor_owner::{self, FactorOwner, OwnerRecords};
 use super::presented_challenge::{ChallengeRecords, OpenChallenge, PresentedChallenge};
 use super::shown_code::write_codes;
@@ -13,10 +14,10 @@ use super::trial::require_trial;
 use crate::core::audit::{RequestContext, Subject};
 use crate::core::change::{self, Change};
 use crate::core::limits::CodeSend;
-use crate::core::{Caller, Client, Core, Error, ProblemKind, limits, sealing};
+use crate::core::{Caller, Client, Core, Error, ProblemKind, limits};
 use crate::model::{
-    Authenticator, Email, Factors, Id, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent,
-    SentCode, SentCodes, SixDigits, Timestamp, UserId, masked_email, masked_phone,
+    Authenticator, Factors, Id, Method, MethodId, MethodKind, PhoneNumber, SecurityEvent, SentCode,
+    SentCodes, SixDigits, Timestamp, UserId,
 };
 use crate::outbound::{Channel, Message};
 use crate::store::Class;
@@ -31,16 +32,6 @@ pub struct CodePosted {
     pub hint: String,
     /// Lifetime of the code.
     pub expires_in: Duration,
-}
-
-/// Destination of the codes of a method. Never printed.
-pub(super) struct Destination {
-    pub(super) kind: MethodKind,
-    pub(super) channel: Channel,
-    /// The number or address.
-    pub(super) to: Zeroizing<String>,
-    /// The same for all its spellings.
-    key: Zeroizing<String>,
 }
 
 /// Purpose of a code. Each has limits of its own by destination: a caller who proposes another's number for
@@ -60,44 +51,6 @@ impl Purpose {
             Self::Enrolment => "enrolment",
             Self::Login => "login",
             Self::Reauthentication => "reauthentication",
-        }
-    }
-}
-
-impl Destination {
-    pub(super) fn phone(number: &PhoneNumber) -> Self {
-        Self {
-            kind: MethodKind::Sms,
-            channel: Channel::Sms,
-            to: Zeroizing::new(number.as_str().to_owned()),
-            key: Zeroizing::new(number.as_str().to_owned()),
-        }
-    }
-
-    pub(super) fn mailbox(email: &Email) -> Self {
-        Self {
-            kind: MethodKind::Email,
-            channel: Channel::Email,
-            to: Zeroizing::new(email.as_entered().to_owned()),
-            key: Zeroizing::new(email.key().to_owned()),
-        }
-    }
-
-    /// Destination of a method's own text. `None` when it is none.
-    fn of(kind: MethodKind, text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
-        match kind {
-            MethodKind::Totp => None,
-            MethodKind::Sms => PhoneNumber::parse(text).ok().as_ref().map(Self::phone),
-            MethodKind::Email => Email::parse(text).ok().as_ref().map(Self::mailbox),
-        }
-    }
-
-    /// Masked, as its owner recognises it.
-    pub(super) fn hint(&self) -> String {
-        match self.channel {
-            Channel::Sms => masked_phone(&self.to),
-            Channel::Email => masked_email(&self.to),
         }
     }
 }
@@ -131,23 +84,11 @@ async fn send_login_code(
     let open = presented.admit(core.store.read(presented.keys()).await?)?;
     require_tries(&open)?;
     let method = sendable(&open.factors, &open.codes, kind, presented.now)?;
-    let destination = destination(core, method)?;
+    let destination = Destination::of_method(core, method)?;
     let enqueue = enqueue_login_code(core, client, &presented, method.id, &destination);
-    let (user_id, purpose) = (presented.user_id, Purpose::Login);
-    within_send_limits(
-        core,
-        client,
-        user_id,
-        purpose,
-        &destination,
-        Box::pin(enqueue),
-    )
-    .await?;
-    Ok(CodePosted {
-        method: kind,
-        hint: destination.hint(),
-        expires_in: core.settings.second_factors.code_ttl,
-    })
+    let user_id = presented.user_id;
+    let enqueue = Box::pin(enqueue);
+    post_within_limits(core, client, user_id, Purpose::Login, &destination, enqueue).await
 }
 
 async fn enqueue_login_code(
@@ -211,7 +152,7 @@ async fn send_again(
     let (keys, now) = (factor_owner::keys(caller), context.now);
     let owner = FactorOwner::live(core.store.read(keys).await?, now)?;
     let method = sendable(&owner.factors, &owner.codes, kind, now)?;
-    let destination = destination(core, method)?;
+    let destination = Destination::of_method(core, method)?;
     let code = core.one_time_codes.draw();
     let sent = sent_code(core, caller.session.id.id(), kind, &code, now);
     let decide = |records: OwnerRecords, change: &mut Change<'_>| {
@@ -235,17 +176,22 @@ async fn send_again(
         committed.map(|_| ())
     };
     let (user_id, purpose) = (caller.user.id, Purpose::Reauthentication);
-    within_send_limits(
-        core,
-        client,
-        user_id,
-        purpose,
-        &destination,
-        Box::pin(enqueue),
-    )
-    .await?;
+    let enqueue = Box::pin(enqueue);
+    post_within_limits(core, client, user_id, purpose, &destination, enqueue).await
+}
+
+/// As [`within_send_limits`], with the answer to whoever asked for the code.
+async fn post_within_limits(
+    core: &Core,
+    client: &Client,
+    user_id: UserId,
+    purpose: Purpose,
+    destination: &Destination,
+    enqueue: impl Future<Output = Result<(), Error>>,
+) -> Result<CodePosted, Error> {
+    within_send_limits(core, client, user_id, purpose, destination, enqueue).await?;
     Ok(CodePosted {
-        method: kind,
+        method: destination.kind,
         hint: destination.hint(),
         expires_in: core.settings.second_factors.code_ttl,
     })
@@ -267,12 +213,6 @@ fn sent_code(
         sent_at: now,
         expires_at: now.after(core.settings.second_factors.code_ttl),
     }
-}
-
-fn destination(core: &Core, method: &Method) -> Result<Destination, Error> {
-    let opened = sealing::unseal(core, sealing::method_secret(method.id), &method.secret)?;
-    let nowhere = || Error::Internal(format!("method {} has no destination", method.id));
-    Destination::of(method.kind, &opened).ok_or_else(nowhere)
 }
 
 /// Refuses a kind whose codes cannot be delivered.

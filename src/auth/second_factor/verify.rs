@@ -62,7 +62,9 @@ async fn verify_code(
     let code = SixDigits::parse(&input.code).ok_or(ProblemKind::InvalidCode)?;
     let trust = input.trust.as_ref();
     let presented = PresentedChallenge::open(core, client, &input.temp_token, trust).await?;
-    limits::take(core, client, Limit::SecondFactor(presented.user_id)).await?;
+    let limit = Limit::SecondFactor;
+    let reserved = limits::reserve_as_known(core, client, presented.user_id, limit).await?;
+    reserved.settle(client)?;
     let context = RequestContext::new(core, client);
     let decide = |records: ChallengeRecords, change: &mut Change<'_>| {
         let mut open = presented.admit(records)?;

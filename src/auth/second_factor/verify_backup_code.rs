@@ -66,7 +66,9 @@ async fn try_verify(core: &Core, client: &Client, input: &Verification) -> Resul
     let mut permit = hash_admission::admit(core, client)?;
     let trust = input.trust.as_ref();
     let presented = PresentedChallenge::open(core, client, &input.temp_token, trust).await?;
-    limits::take(core, client, Limit::SecondFactor(presented.user_id)).await?;
+    let limit = Limit::SecondFactor;
+    let reserved = limits::reserve_as_known(core, client, presented.user_id, limit).await?;
+    reserved.settle(client)?;
     let counted = count_try(core, &presented).await?;
     let tag = permit.tag_code(code, &counted.phc_prefix).await?;
     decide(core, client, &presented, &counted, &tag).await

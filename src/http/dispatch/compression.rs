@@ -11,6 +11,7 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, VARY};
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 
 use crate::http::contract::accept::weighted;
 use crate::http::contract::reply::{Content, Reply};
@@ -34,7 +35,10 @@ enum Coding {
     Gzip,
 }
 
-/// Answers with a version, compressed: by path, version and coding.
+/// Large bodies compressed at the same time; each needs about a megabyte.
+static LARGE_AT_ONCE: Semaphore = Semaphore::const_new(2);
+
+/// Answers with a version, compressed, each once however many ask: by path, version and coding.
 static VERSIONED: LazyLock<Cache<(&'static str, HeaderValue, Coding), Bytes>> =
     LazyLock::new(|| Cache::new(KEPT));
 
@@ -68,12 +72,8 @@ async fn versioned(
     body: &Bytes,
 ) -> Option<Bytes> {
     let key = (path, version.clone(), coding);
-    if let Some(known) = VERSIONED.get(&key) {
-        return Some(known);
-    }
-    let encoded = coding.encode(body.clone()).await?;
-    VERSIONED.insert(key, encoded.clone());
-    Some(encoded)
+    let encode = async { coding.encode(body.clone()).await.ok_or(()) };
+    VERSIONED.get_or_insert_async(&key, encode).await.ok()
 }
 
 fn in_coding(mut reply: Reply, coding: Coding, body: Bytes) -> Reply {
@@ -128,6 +128,7 @@ impl Coding {
             Self::Gzip => gzip(&body),
         };
         let encoded = if large {
+            let _one_of_few = LARGE_AT_ONCE.acquire().await.ok()?;
             tokio::task::spawn_blocking(encode).await.ok()?
         } else {
             encode()
@@ -165,6 +166,19 @@ mod tests {
             headers.append(ACCEPT_ENCODING, HeaderValue::from_static(line));
         }
         preferred(&headers).map(Coding::name)
+    }
+
+    #[tokio::test]
+    async fn a_document_that_many_ask_for_at_once_is_compressed_once() {
+        let (version, body) = (
+            HeaderValue::from_static("\"1\""),
+            Bytes::from(vec![b' '; LARGE]),
+        );
+        let asked = (0..50).map(|_| versioned("/large", &version, Coding::Brotli, &body));
+        let encoded = futures_util::future::join_all(asked).await;
+        let first = encoded[0].as_ref().expect("compressed").as_ptr();
+        assert!(encoded.iter().flatten().all(|one| one.as_ptr() == first));
+        assert_eq!(encoded.iter().flatten().count(), 50);
     }
 
     #[test]

@@ -163,7 +163,11 @@ impl Inner {
             .into_iter()
             .map(|partition| self.confirm(partition));
         let confirmed = join_all(confirmed).await;
-        if let Some(error) = confirmed.into_iter().find_map(Result::err) {
+        let failed = confirmed.into_iter().find_map(Result::err);
+        let before = self
+            .is_unconfirmed
+            .swap(failed.is_some(), Ordering::Relaxed);
+        if let Some(error) = failed.filter(|_| !before) {
             tracing::warn!(%error, "some partitions are not confirmed yet");
         }
     }

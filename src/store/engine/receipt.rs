@@ -38,7 +38,7 @@ impl Receipt {
     ///
     /// # Errors
     /// [`Error::Taken`] when a unique index of PostgreSQL refused the change (which is then withdrawn),
-    /// [`Error::Lost`], and in strict mode [`Error::Unavailable`].
+    /// [`Error::Lost`], and in strict mode [`Error::Unknown`] when there is no word: the change stays on its way.
     pub async fn durable(self) -> Result<Durability, Error> {
         let up = self.inner.postgres.is_up();
         match self.inner.settings.durability {
@@ -55,8 +55,7 @@ impl Receipt {
     /// name that must be unique).
     ///
     /// # Errors
-    /// As [`Receipt::durable`] in strict mode: [`Error::Unavailable`] when there is no word, and then the change stays
-    /// on its way.
+    /// As [`Receipt::durable`] in strict mode.
     pub async fn durable_patiently(self) -> Result<Durability, Error> {
         let inner = Arc::clone(&self.inner);
         let known = tokio::select! {
@@ -65,7 +64,7 @@ impl Receipt {
         };
         match known {
             Durability::Committed => Ok(known),
-            Durability::Pending => Err(Error::Unavailable("postgres")),
+            Durability::Pending => Err(Error::Unknown),
         }
     }
 
@@ -73,10 +72,10 @@ impl Receipt {
     /// PostgreSQL: its absence is no error.
     ///
     /// # Errors
-    /// As [`Receipt::durable`], but for [`Error::Unavailable`].
+    /// As [`Receipt::durable`], but for [`Error::Unknown`].
     pub async fn durable_or_pending(self) -> Result<Durability, Error> {
         match self.durable().await {
-            Err(Error::Unavailable(_)) => Ok(Durability::Pending),
+            Err(Error::Unknown) => Ok(Durability::Pending),
             known => known,
         }
     }
@@ -98,7 +97,7 @@ impl Receipt {
             Some(FlushOutcome::Refused) => {
                 Err(Error::Corrupt("PostgreSQL refused the change".to_owned()))
             }
-            None if strict => Err(Error::Unavailable("postgres")),
+            None if strict => Err(Error::Unknown),
             None => Ok(Durability::Pending),
         }
     }

@@ -215,6 +215,7 @@ impl Inner {
                 lazy: false,
                 age: Stopwatch::start(),
                 done,
+                counted: self.unflushed.count(snapshot.partition, gen_),
             });
         }
     }
@@ -294,6 +295,7 @@ impl Inner {
             lazy: class == Class::Touch,
             age: Stopwatch::start(),
             done: Some(done),
+            counted: self.unflushed.count(snapshot.partition, snapshot.meta.gen_),
         };
         self.backlog.moved(i64::try_from(entry.cost()).unwrap_or(0));
         self.queue.push(entry);

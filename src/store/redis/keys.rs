@@ -42,6 +42,11 @@ impl KeySpace {
         format!("{}schema", self.prefix)
     }
 
+    /// Written by health checks; nobody reads it.
+    pub(crate) fn probe(&self) -> String {
+        format!("{}probe", self.prefix)
+    }
+
     /// Hash of instance to the server that it has told what it had seen, the version, and when (µs):
     /// `run ver since`. `older` are all instances of versions without this hash.
     pub(crate) fn instances(&self, partition: Partition) -> String {

@@ -214,7 +214,7 @@ impl Inner {
     }
 
     /// Forgets entries that are done with, and tells whoever waits for them.
-    pub(super) async fn settle(&self, batch: Vec<Entry>, outcomes: &[FlushOutcome]) {
+    pub(super) async fn settle(self: &Arc<Self>, batch: Vec<Entry>, outcomes: &[FlushOutcome]) {
         self.trim(&batch, outcomes).await;
         for (entry, outcome) in batch.into_iter().zip(outcomes) {
             metrics::histogram!(names::STORE_LAG).record(entry.age.seconds());
@@ -224,9 +224,8 @@ impl Inner {
         }
     }
 
-    /// Removes entries from their logs. When Redis is away they stay, are swept and written again, and
-    /// the version guard makes nothing of it.
-    async fn trim(&self, batch: &[Entry], outcomes: &[FlushOutcome]) {
+    /// Removes entries from their logs, and from what Redis calls pending.
+    async fn trim(self: &Arc<Self>, batch: &[Entry], outcomes: &[FlushOutcome]) {
         let mut partitions: Vec<Partition> = batch.iter().map(|entry| entry.partition).collect();
         partitions.sort_unstable();
         partitions.dedup();
@@ -242,7 +241,47 @@ impl Inner {
         futures_util::future::join_all(trims).await;
     }
 
-    async fn trim_partition(&self, partition: Partition, entries: Vec<(&Entry, FlushOutcome)>) {
+    /// Tries again in a task of its own where Redis does not answer: it may have lost the log, from which nobody would
+    /// learn then that an older image, brought back meanwhile, has to go.
+    async fn trim_partition(
+        self: &Arc<Self>,
+        partition: Partition,
+        entries: Vec<(&Entry, FlushOutcome)>,
+    ) {
+        let (keys, args, freed) = self.trim_input(partition, &entries);
+        if self.try_to_trim(keys, args, freed).await {
+            return;
+        }
+        let (keys, args, freed) = self.trim_input(partition, &entries);
+        let inner = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let mut pause = BACK_OFF.0;
+            loop {
+                tokio::select! {
+                    () = clock::sleep(pause) => pause = (pause * 2).min(BACK_OFF.1),
+                    () = inner.stop.cancelled() => return,
+                }
+                if inner.try_to_trim(keys.clone(), args.clone(), freed).await {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn try_to_trim(&self, keys: Vec<String>, args: Vec<Value>, freed: usize) -> bool {
+        let trimmed = self.redis.run::<i64>(Op::Trim, keys, args).await.is_ok();
+        if trimmed {
+            self.backlog.moved(-i64::try_from(freed).unwrap_or(0));
+        }
+        trimmed
+    }
+
+    /// Keys and arguments of the script, and the bytes of the log that it frees.
+    fn trim_input(
+        &self,
+        partition: Partition,
+        entries: &[(&Entry, FlushOutcome)],
+    ) -> (Vec<String>, Vec<Value>, usize) {
         let space = &self.redis.keys;
         let mut keys = vec![
             space.meta(partition),
@@ -251,7 +290,7 @@ impl Inner {
         ];
         let mut args = vec![Value::from("")];
         let (mut logged, mut freed) = (0, 0);
-        for (entry, _) in &entries {
+        for (entry, _) in entries {
             if let (Some(log_id), Some(change)) = (&entry.log_id, entry.changes.first()) {
                 logged += 1;
                 freed += entry.cost();
@@ -281,8 +320,6 @@ impl Inner {
                 _ => "0",
             }));
         }
-        if self.redis.run::<i64>(Op::Trim, keys, args).await.is_ok() {
-            self.backlog.moved(-i64::try_from(freed).unwrap_or(0));
-        }
+        (keys, args, freed)
     }
 }

@@ -9,6 +9,7 @@ use crate::clock::Stopwatch;
 use crate::model::Partition;
 use crate::store::UniqueName;
 use crate::store::postgres::RowImage;
+use crate::store::writeback::unflushed::Counted;
 
 /// How a commit ended in PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) struct Entry {
     pub(crate) lazy: bool,
     pub(crate) age: Stopwatch,
     pub(crate) done: Option<oneshot::Sender<FlushOutcome>>,
+    #[expect(dead_code, reason = "counts for as long as the entry lives")]
+    pub(crate) counted: Counted,
 }
 
 /// One row image of an entry.
@@ -201,6 +204,7 @@ mod tests {
     use super::*;
     use crate::model::{Id, Session, Timestamp};
     use crate::store::record::{Record, RecordRef};
+    use crate::store::writeback::unflushed::Unflushed;
 
     fn entry(number: usize, image: &str) -> Entry {
         let row = RowImage {
@@ -222,6 +226,7 @@ mod tests {
             lazy: false,
             age: Stopwatch::start(),
             done: None,
+            counted: Unflushed::default().count(Partition(1), 1),
         }
     }
 

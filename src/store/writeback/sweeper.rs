@@ -12,13 +12,13 @@ use fred::types::Value;
 
 use crate::clock::{self, Stopwatch};
 use crate::model::Partition;
+use crate::store::Error;
 use crate::store::inner::Inner;
 use crate::store::jobs::WaitingJobs;
 use crate::store::postgres::RowImage;
 use crate::store::redis::Op;
 use crate::store::writeback::flusher::BATCH;
 use crate::store::writeback::queue::{Change, Entry, Flag};
-use crate::store::{Error, Schema};
 use crate::telemetry::names;
 
 /// Between two rounds over all partitions.
@@ -42,6 +42,7 @@ struct PartitionScan {
     unknown: usize,
     /// Id of the last entry, when there may be more behind it.
     last: Option<String>,
+    /// Another server wrote here last, or none: it has to be confirmed.
     moved: bool,
     /// Kinds of which jobs are due, by their position in the schema.
     due: Vec<usize>,
@@ -138,11 +139,13 @@ impl Inner {
         if most > 0 {
             self.note_unknown_kinds(unknown);
         }
-        if !moved.is_empty() {
+        if !moved.is_empty() && !self.is_confirming.swap(true, Ordering::Relaxed) {
             // In a task of its own: it waits, and sweeping must go on meanwhile.
             let inner = Arc::clone(self);
-            self.tasks
-                .spawn(async move { inner.confirm_all(moved).await });
+            self.tasks.spawn(async move {
+                inner.confirm_all(moved).await;
+                inner.is_confirming.store(false, Ordering::Relaxed);
+            });
         }
         Ok(entries)
     }
@@ -230,6 +233,7 @@ impl Inner {
         after: &str,
     ) -> Result<PartitionScan, Error> {
         let space = &self.redis.keys;
+        let oldest = self.unflushed.oldest(partition);
         let mut keys = vec![
             space.meta(partition),
             space.log(partition),
@@ -252,6 +256,7 @@ impl Inner {
                     Value::from(min_age.as_millis().to_string()),
                     Value::from(most.to_string()),
                     Value::from(after),
+                    Value::from(oldest.map_or_else(String::new, |gen_| gen_.to_string())),
                 ],
             )
             .await
@@ -293,7 +298,7 @@ impl Inner {
             if self.refused.has(partition, &log_id) {
                 continue;
             }
-            match read_entry(&self.schema, partition, log_id, fields) {
+            match read_entry(self, partition, log_id, fields) {
                 Some(entry) => read.entries.push(entry),
                 None => read.unknown += 1,
             }
@@ -311,7 +316,7 @@ fn split_entry(entry: Value) -> Option<(String, Vec<Value>)> {
 /// Reads `[g, gen, v, ver, name, flag ‖ image, …]`. `None` where a record is of a kind that this version does not
 /// know.
 fn read_entry(
-    schema: &Schema,
+    inner: &Inner,
     partition: Partition,
     log_id: String,
     fields: Vec<Value>,
@@ -326,7 +331,7 @@ fn read_entry(
     let (gen_, ver) = (gen_.parse().ok()?, ver.parse().ok()?);
     let mut changes = Vec::new();
     while let (Some(Some(name)), Some(Some(flagged))) = (fields.next(), fields.next()) {
-        let record = schema.parse_name(&name)?;
+        let record = inner.schema.parse_name(&name)?;
         let flag = Flag::from_letter(*flagged.as_bytes().first()?)?;
         let row = RowImage {
             record,
@@ -343,5 +348,6 @@ fn read_entry(
         lazy: false,
         age: Stopwatch::start(),
         done: None,
+        counted: inner.unflushed.count(partition, gen_),
     })
 }

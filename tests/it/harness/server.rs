@@ -12,7 +12,7 @@ use sallyport::core::{Core, Settings, deliver_letters};
 use sallyport::crypto::{HashPool, Keys};
 use sallyport::dev::ThrowawayFolder;
 use sallyport::http::Dependencies;
-use sallyport::model::{Identifier, IdentifierKind, User, UserId};
+use sallyport::model::{ClientInfo, Identifier, IdentifierKind, User, UserId};
 use sallyport::outbound::Outbound;
 use sallyport::store::{Class, Draft, Error, Store};
 use tokio::net::TcpListener;
@@ -201,6 +201,20 @@ impl TestServer {
             .fetch_one(&self.postgres)
             .await
             .expect("counted")
+    }
+
+    /// Waits until the account knows the client: that is noted after the answer to its login.
+    pub async fn until_known(&self, name: &str, address: &str, user_agent: &str) {
+        let client = ClientInfo {
+            ip_address: address.parse().expect("address"),
+            user_agent: user_agent.to_owned(),
+        };
+        let id = self.user_id(name).await;
+        eventually("the client is known", async || {
+            let known = self.store.known_client(id, &client).await;
+            known.expect("Redis").is_some()
+        })
+        .await;
     }
 
     /// The id of an account by its username.

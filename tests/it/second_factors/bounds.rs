@@ -158,10 +158,11 @@ async fn the_limits_of_codes_are_told_and_hold() {
 
     let app = alice.enable_totp(&stores.clock).await;
     stores.clock.advance(Duration::from_secs(901));
-    let mut temp = server.half_login("alice").await;
+    let stranger = server.with("user-agent", "another");
+    let mut temp = stranger.half_login("alice").await;
     for tried in 0..10 {
         if tried == 5 {
-            temp = server.half_login("alice").await;
+            temp = stranger.half_login("alice").await;
         }
         let wrong = temp.verify(&app.wrong_code()).await;
         assert_eq!(wrong.problem(), (400, "invalid_code".to_owned()), "{tried}");
@@ -172,7 +173,7 @@ async fn the_limits_of_codes_are_told_and_hold() {
         );
         assert!(policies.contains("\"token\""), "{policies}");
     }
-    let temp = server.half_login("alice").await;
+    let temp = stranger.half_login("alice").await;
     let refused = temp.verify(&app.code()).await;
     assert_eq!(refused.problem(), (429, "rate_limited".to_owned()));
 }

@@ -112,6 +112,23 @@ async fn a_second_factor_is_recent_for_as_long_as_a_password() {
 }
 
 #[tokio::test]
+async fn a_second_factor_shown_before_the_factors_changed_proves_nothing_beside_a_password() {
+    let stores = TestStores::new(Kind::Single).await;
+    let (server, alice, app) = with_alice(&stores).await;
+    app.wait();
+    let thief = server.login_with("alice", &app).await;
+    let renew = "POST /2fa/backup-codes/generate";
+    alice.send(renew, None).await.ok();
+    let by_factor = json!(["totp", "backup_code"]);
+    assert_eq!(accepted(&thief.send(renew, None).await), by_factor);
+    let thief = thief.reauthenticate(&json!({ "password": PASSWORD })).await;
+    assert_eq!(accepted(&thief.send(renew, None).await), by_factor);
+    app.wait();
+    let owner = thief.reauthenticate(&json!({ "code": app.code() })).await;
+    owner.send(renew, None).await.ok();
+}
+
+#[tokio::test]
 async fn every_second_factor_proves_again_who_somebody_is_and_only_once() {
     let stores = TestStores::new(Kind::Single).await;
     let (server, alice) = with_phone(&stores).await;

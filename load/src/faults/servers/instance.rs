@@ -59,6 +59,8 @@ impl Instance {
             // A bound of sessions would end some that nobody ended.
             ("MAX_SESSIONS_PER_ACCOUNT", "1000".to_owned()),
             ("MAX_CONNECTIONS", "500".to_owned()),
+            // Within it an instance has to notice a loss, beside several others on a busy machine.
+            ("LOSS_HOLD", "5s".to_owned()),
             ("LOG_FORMAT", "text".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ];

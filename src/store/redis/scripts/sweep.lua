@@ -3,17 +3,26 @@
 -- KEYS  1 meta, 2 log, 3 lease, 4… due times of each kind of jobs
 -- ARGV  1 name of the sweeper ('' takes without a lease), 2 lease in ms, 3 minimum age in ms, 4 at most this many ('0': only tell)
 --       5 id of the last entry that was seen ('': from the beginning)
+--       6 oldest incarnation of which the caller holds changes that PostgreSQL does not have ('': none)
 -- Returns {entries waiting, age of the oldest in ms, bytes waiting, {entry…}, '1' when another server
---         wrote here last, {number of jobs that are due, for each kind},
+--         wrote here last, or none, {number of jobs that are due, for each kind},
 --         {number of jobs, id of the one due first or '', for each kind}}
 
+local MINUTE = 60000000
 local length = redis.call('XLEN', KEYS[2])
-local bytes, run = string.match(redis.call('GET', KEYS[1]) or '', '^%d+ %d+ (%-?%d+) %d+ (%x+)$')
+local gen, ver, bytes, lost, run = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+) (%-?%d+) (%d+) (%x+)$')
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local moved = run and run ~= server and '1' or '0'
-bytes = bytes or '0'
+local moved = run ~= server and '1' or '0'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- State was lost, and the caller cannot write yet what it holds from before. The others wait for it: for a minute at
+-- most since the incarnation began (its name is the time).
+if gen and moved == '0' and lost ~= '0' and ARGV[6] ~= '' and tonumber(ARGV[6]) < tonumber(gen)
+    and now * 1000 < tonumber(gen) + MINUTE then
+    lost = string.format('%.0f', now * 1000)
+    redis.call('SET', KEYS[1], gen .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. run)
+end
+bytes = bytes or '0'
 local due = {}
 local jobs = {}
 for n = 4, #KEYS do
