@@ -137,7 +137,8 @@ async fn run(
         admin = %config.http.admin,
         durability = ?config.store.durability,
         milliseconds = watch.elapsed().as_millis(),
-        "ready"
+        "{}",
+        services.state().await
     );
     when_ready();
     let work = services.start_background_work(config);

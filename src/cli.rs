@@ -99,10 +99,10 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum UsersCommand {
-    /// Remove all second factors of an account whose owner has lost them.
+    /// Remove all second factors of an account whose owner has lost them, and end its sessions.
     ///
-    /// Make sure first who asks: from then on the password is enough. Trusted devices end, the owner is told by
-    /// mail, and an audit entry is written.
+    /// Make sure first who asks: from then on the password is enough. Trusted devices end, too, the owner is told
+    /// by mail, and an audit entry is written.
     #[command(name = "reset-2fa")]
     ResetSecondFactors {
         /// Id, e-mail address or username.
@@ -233,7 +233,12 @@ fn check_config(config: &Config) -> ExitCode {
 async fn reset_second_factors(config: Config, account: &str) -> Result<(), Error> {
     let removed = app::reset_second_factors(config, account).await?;
     print(&format!(
-        "Removed {removed} second factor(s) of {account}.\n"
+        "Removed {removed} second factor(s) of {account}{}.\n",
+        if removed > 0 {
+            " and ended its sessions"
+        } else {
+            ""
+        }
     ));
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{Error, Listeners};
 use crate::auth::second_factor::run_reseal;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::{self, Core, deliver_letters};
+use crate::core::{self, Core, Status, deliver_letters, examine};
 use crate::crypto::{HashPool, Keys};
 use crate::outbound::Outbound;
 use crate::store::Store;
@@ -81,6 +81,14 @@ impl Services {
             csrf_key: *keys.derive("csrf"),
             clock,
         })
+    }
+
+    /// State at the start, in words for the log.
+    pub(super) async fn state(&self) -> &'static str {
+        match examine(&self.core).await.status() {
+            Status::Healthy | Status::Degraded => "ready",
+            Status::Unhealthy => "started, and not ready until both stores were reached",
+        }
     }
 
     /// Answers requests until `stop` is cancelled and open requests have ended.

@@ -4,9 +4,10 @@ use super::Error;
 use super::services::Services;
 use crate::auth::second_factor;
 use crate::config::Config;
+use crate::core::{self, ProblemKind};
 
-/// `sallyport users reset-2fa`: removes all second factors of the account with an id, e-mail address or username.
-/// Returns how many methods there were.
+/// `sallyport users reset-2fa`: removes all second factors of the account with an id, e-mail address or username, and
+/// ends its sessions. Returns how many methods there were.
 ///
 /// # Errors
 /// When there is no such account, or something that it needs is missing; the text says what.
@@ -17,6 +18,13 @@ pub async fn reset_second_factors(mut config: Config, account: &str) -> Result<u
     let services = Box::pin(Services::open(&config)).await?;
     let reset = second_factor::reset(&services.core, account).await;
     services.close().await;
-    let refused = |error| Error::NotReady(format!("second factors of {account}: {error}"));
-    reset.map(|(removed, _)| removed).map_err(refused)
+    let refused = |error| match error {
+        core::Error::Refused(ProblemKind::NotFound) => {
+            format!("there is no account with the id, e-mail address or username {account}")
+        }
+        other => format!("the second factors of {account} were not removed: {other}"),
+    };
+    reset
+        .map(|(removed, _)| removed)
+        .map_err(|error| Error::NotReady(refused(error)))
 }

@@ -110,7 +110,7 @@ pub(super) fn check(mode: Mode, config: &Config, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Names of the limits that let pass so many tries a second that they limit nobody.
+/// Names of the limits that let pass so many tries, a second or at once, that they limit nobody.
 pub(super) fn absurd(config: &Config) -> Vec<String> {
     let default = Config::default();
     let rate = |config: &Config, setting: &Setting| Rate.parse(&(setting.show)(config));
@@ -118,7 +118,7 @@ pub(super) fn absurd(config: &Config) -> Vec<String> {
         let (Some(given), Some(usual)) = (rate(config, setting), rate(&default, setting)) else {
             return false;
         };
-        given.per_second() > 100.0 * usual.per_second()
+        given.per_second() > 100.0 * usual.per_second() || given.quota > 100 * usual.quota
     };
     let absurd = Limits::CONCERN.settings.iter().filter(is_absurd);
     absurd.map(|setting| setting.name.to_owned()).collect()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 use super::form::{Form, Number, StoreUrl, is_plain};
@@ -19,8 +20,50 @@ settings! {
         also {
             /// How long an operation waits for a free connection (`pool_timeout` of `DATABASE_URL`).
             pool_timeout: Duration = Duration::from_secs(2);
+            /// The way to PostgreSQL, as the client reads it out of `DATABASE_URL` and variables of its own.
+            way: Option<Way> = None;
         }
     }
+}
+
+/// The way that the client takes to PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Name or address of the host; `None` for a socket of this machine.
+    pub host: Option<String>,
+    /// Protection of what is said.
+    pub protection: Protection,
+}
+
+/// Protection of a connection that leaves this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// None.
+    Plain,
+    /// TLS with whoever answers.
+    Unverified,
+    /// TLS with a server whose certificate was verified.
+    Verified,
+}
+
+/// Notes where the client would connect to. It takes parameters of the URL (`host`, `hostaddr`, `sslmode`), and
+/// `PGSSLMODE` and its like from the environment, so it is asked itself. A URL that it refuses ends the start later.
+pub(super) fn note_way(config: &mut Config) {
+    let Ok(options) = config.postgres.url.parse::<PgConnectOptions>() else {
+        return;
+    };
+    let host = options.get_host();
+    let is_socket = options.get_socket().is_some() || host.starts_with('/');
+    let protection = match options.get_ssl_mode() {
+        PgSslMode::Disable | PgSslMode::Allow => Protection::Plain,
+        PgSslMode::Require => Protection::Unverified,
+        // The store takes "prefer", the default, for "verify-full".
+        PgSslMode::Prefer | PgSslMode::VerifyCa | PgSslMode::VerifyFull => Protection::Verified,
+    };
+    config.postgres.way = Some(Way {
+        host: (!is_socket).then(|| host.to_owned()),
+        protection,
+    });
 }
 
 const DATABASE_URL: StoreUrl = StoreUrl {

@@ -67,6 +67,7 @@ pub(super) fn read(mode: Mode, environment: &Environment) -> Result<Config, Vec<
     outbound::note_host(&mut config);
     outbound::note_service(&mut config, &mut problems);
     postgres::take_parameters(&mut config, &mut problems);
+    postgres::note_way(&mut config);
     dev::note_given(&mut config, environment);
     dev::prefer_text(mode, &mut config);
     safety::note_unused(&mut config, environment);

@@ -1,6 +1,7 @@
 //! Settings that are understood and yet unsafe. `check-config` tells of all of them; errors stop `serve` and `worker`
 //! unless `ALLOW_UNSAFE` names their code.
 
+mod proxies;
 mod reach;
 mod rules;
 
@@ -20,6 +21,8 @@ settings! {
         also {
             /// Secrets in the environment that nothing reads: `JWT_SECRET` and its like.
             unused_secrets: Vec<String> = Vec::new();
+            /// Settings of the Node service that nothing reads.
+            unused_settings: Vec<String> = Vec::new();
         }
     }
 }
@@ -153,11 +156,22 @@ fn shown(config: &Config, name: &str) -> String {
     }
 }
 
-/// Notes secrets of other services that this one does not read.
+/// Settings of the Node service that look like ours and are not.
+const UNUSED: [&str; 2] = ["BCRYPT_ROUNDS", "CORS_ORIGIN"];
+
+/// Whether a name is one of the Node service's that is only told of.
+pub(super) fn is_unused(name: &str) -> bool {
+    UNUSED.contains(&name)
+}
+
+/// Notes what other services read and this one does not.
 pub(super) fn note_unused(config: &mut Config, environment: &Environment) {
-    let is_given = |name: &&String| environment.get(*name).is_some_and(|text| !text.is_empty());
-    let secrets = environment.keys().filter(|name| name.starts_with("JWT_"));
-    config.safety.unused_secrets = secrets.filter(is_given).cloned().collect();
+    let given = environment.iter().filter(|(_, text)| !text.is_empty());
+    let given = given.map(|(name, _)| name);
+    let (secrets, others): (Vec<_>, Vec<_>) = given.partition(|name| name.starts_with("JWT_"));
+    config.safety.unused_secrets = secrets.into_iter().cloned().collect();
+    let others = others.into_iter().filter(|name| is_unused(name));
+    config.safety.unused_settings = others.cloned().collect();
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use super::read::{Environment, Problem};
-use super::setting;
+use super::{safety, setting};
 
 /// Prefixes that nobody else's variables have.
 const FAMILIES: &[&str] = &[
@@ -16,8 +16,10 @@ const FAMILIES: &[&str] = &[
     "MAX_SESSIONS_",
     "TWILIO_",
 ];
-/// Fewest letters of a setting whose neighbours are taken for slips.
+/// Fewest letters of a setting all of whose neighbours are taken for slips.
 const SHORTEST: usize = 6;
+/// Edits from a name to the setting that is suggested for it, at most.
+const FARTHEST: usize = 2;
 /// Prefix of variables that the test run reads itself.
 const FOR_TESTS: &str = "SALLYPORT_TEST_";
 
@@ -38,15 +40,31 @@ fn is_unknown(name: &str, value: &OsStr) -> bool {
         || is_misspelt(name))
         && !name.starts_with(FOR_TESTS)
         && !is_service_variable(name, value)
+        && !safety::is_unused(name)
         && !is_setting(bare)
         && !is_setting(name)
 }
 
-/// Whether a name is one edit away from a setting's. Names as short as `HOST` and `PORT` have too many neighbours
-/// (`HOME`, `SORT`).
+/// Whether a name is one edit away from a setting's.
 fn is_misspelt(name: &str) -> bool {
-    let mut long = setting::all().filter(|setting| setting.name.len() >= SHORTEST);
-    long.any(|setting| is_one_edit(name, setting.name))
+    setting::all().any(|setting| {
+        is_one_edit(name, setting.name)
+            && (setting.name.len() >= SHORTEST || is_slip_of_a_finger(name, setting.name))
+    })
+}
+
+/// Whether an edit left a letter out, doubled it or exchanged two. Names as short as `HOST` and `PORT` have too many
+/// neighbours by others (`HOME`, `HOSTS`, `SORT`).
+fn is_slip_of_a_finger(name: &str, short: &str) -> bool {
+    let mut letters: Vec<u8> = name.bytes().collect();
+    letters.dedup();
+    if letters == short.as_bytes() || name.len() < short.len() {
+        return true;
+    }
+    let mut right: Vec<u8> = short.bytes().collect();
+    letters.sort_unstable();
+    right.sort_unstable();
+    letters == right
 }
 
 /// Whether one character was inserted, left out or replaced, or two neighbours changed places.
@@ -92,16 +110,26 @@ pub(super) fn is_service_link(name: &str, text: &str) -> bool {
 fn advice(name: &str) -> String {
     let bare = name.strip_prefix("SALLYPORT_").unwrap_or(name);
     let without_file = bare.strip_suffix("_FILE").unwrap_or(bare);
-    let far = |setting: &str| distance(bare, setting).min(distance(without_file, setting));
     let closest = setting::all()
-        .map(|setting| (far(setting.name), setting.name))
+        .map(|setting| {
+            let far = far(bare, setting.name).min(far(without_file, setting.name));
+            (far, setting.name.len(), setting.name)
+        })
         .min();
     match closest {
-        Some((distance, known)) if distance <= 1 + bare.len() / 3 => {
+        Some((far, _, known)) if far <= FARTHEST => {
             format!("there is no such setting; did you mean {known}?")
         }
         _ => "there is no such setting".to_owned(),
     }
+}
+
+/// Edits from a name to a setting's; one where the name is its beginning.
+fn far(name: &str, setting: &str) -> usize {
+    if !name.is_empty() && setting.starts_with(name) {
+        return usize::from(name != setting);
+    }
+    distance(name, setting)
 }
 
 /// Levenshtein distance: how many characters to insert, delete or replace.

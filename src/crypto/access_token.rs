@@ -43,7 +43,7 @@ pub struct Claims {
     pub user_id: UserId,
     /// `sid`
     pub session_id: SessionId,
-    /// `iat`, and `nbf`
+    /// `iat`; in whole seconds it is `nbf`, too, since there are verifiers whose clock has no fractions
     pub issued_at: Timestamp,
     /// `exp`
     pub expires_at: Timestamp,
@@ -147,7 +147,7 @@ impl AccessTokens {
             sid: claims.session_id,
             jti: URL_SAFE_NO_PAD.encode(id),
             iat: claims.issued_at,
-            nbf: claims.issued_at,
+            nbf: claims.issued_at.in_whole_seconds(),
             exp: claims.expires_at,
             auth_time: claims.auth_time,
             acr: context_class(&claims.amr),

@@ -30,6 +30,12 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// The beginning of the same second.
+    #[must_use]
+    pub const fn in_whole_seconds(self) -> Self {
+        Self(self.seconds() * 1_000_000)
+    }
+
     /// This much later; stops at the end of time instead of wrapping.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {

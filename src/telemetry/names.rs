@@ -91,7 +91,8 @@ metrics! {
         HASH_WAIT: Histogram(SLOW) = "sallyport_hash_wait_seconds", [];
         /// Time a worker took for one password.
         HASH_RUN: Histogram(SLOW) = "sallyport_hash_run_seconds", [];
-        /// Passwords refused unhashed, by reason.
+        /// Passwords refused unhashed, by reason: `full` queue, too late for their `deadline`, `share` of the address used
+        /// up, `late` when their turn came, `abandoned` by the client.
         HASH_SHED: Counter = "sallyport_hash_shed_total", ["reason"];
         /// 1 for the Argon2 engine in use, by name and SIMD level.
         HASH_ENGINE: Gauge = "sallyport_hash_engine_info", ["name", "simd"];
@@ -169,24 +170,26 @@ metrics! {
     "Use cases" {
         /// Requests refused by a rate limit, by policy.
         LIMIT_REFUSALS: Counter = "sallyport_limit_refusals_total", ["policy"];
-        /// Registrations, by outcome.
+        /// Registrations, by outcome: `success` or the code of the problem (`email_taken`, `rate_limited`, …).
         REGISTRATIONS: Counter = "sallyport_registrations_total", ["outcome"];
-        /// Right and wrong first factors, by outcome: `success` began a session, `second_factor_due` a challenge.
+        /// Right and wrong first factors, by outcome: `success` began a session, `second_factor_due` a challenge; others are
+        /// codes of problems.
         LOGINS: Counter = "sallyport_logins_total", ["outcome"];
-        /// Refreshes, by outcome.
+        /// Refreshes, by outcome: `success` or the code of the problem.
         REFRESHES: Counter = "sallyport_refreshes_total", ["outcome"];
         /// Sessions ended before their time, by reason.
         SESSIONS_ENDED: Counter = "sallyport_sessions_ended_total", ["reason"];
         /// Challenges of logins, `issued` and `completed`. Nobody says when one expires: abandoned are those issued more
         /// than five minutes ago and not completed.
         CHALLENGES: Counter = "sallyport_challenges_total", ["outcome"];
-        /// Second factors shown at logins, by method and outcome.
+        /// Second factors shown at logins, by method and outcome: `success` or the code of the problem.
         SECOND_FACTORS: Counter = "sallyport_second_factors_total", ["method", "outcome"];
         /// Set-ups of second factors, by method and outcome.
         ENROLMENTS: Counter = "sallyport_enrolments_total", ["method", "outcome"];
-        /// Codes posted, by method and outcome.
+        /// Codes that were to be sent, by method and outcome: `posted` or the code of the problem.
         CODES: Counter = "sallyport_codes_total", ["method", "outcome"];
-        /// Attempts to deliver a letter, by channel and outcome.
+        /// Attempts to deliver a letter, by channel and outcome: `delivered`, `delayed`, `expired`, `too_many`, or why it
+        /// cannot be delivered.
         LETTERS: Counter = "sallyport_letters_total", ["channel", "outcome"];
     }
     "Delivery of messages" {

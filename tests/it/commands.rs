@@ -2,7 +2,7 @@
 
 mod dev_mode;
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -185,6 +185,23 @@ fn unsafe_settings_stop_the_start_unless_their_codes_are_allowed() {
 }
 
 #[test]
+fn what_the_client_of_postgresql_reads_from_the_environment_is_judged_too() {
+    let url = ("DATABASE_URL", "postgres://db.example.com/a".to_owned());
+    for (mode, code, finding) in [
+        ("disable", Some(2), "error plain_postgres: "),
+        ("require", Some(0), "warning unverified_postgres: "),
+        ("verify-full", Some(0), ""),
+    ] {
+        let variables = [url.clone(), ("PGSSLMODE", mode.to_owned())];
+        let output = sallyport(&["check-config"], &variables).output().unwrap();
+        let told = text(&output);
+        assert_eq!(output.status.code(), code, "{told}");
+        assert!(told.contains(finding), "{told}");
+        assert_eq!(told.contains("_postgres: "), !finding.is_empty(), "{told}");
+    }
+}
+
+#[test]
 fn the_example_of_an_environment_file_is_safe_and_understood() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
     let example = std::fs::read_to_string(path).unwrap();
@@ -336,6 +353,41 @@ fn serving_without_keys_says_how_to_make_them() {
     );
 }
 
+#[tokio::test]
+async fn a_start_without_postgresql_does_not_say_that_it_is_ready() {
+    let stores = TestStores::new(Kind::Single).await;
+    let folder = own_folder();
+    let keys = folder.path().join("keys.json").display().to_string();
+    let made = sallyport(&["keys", "generate", "--file", &keys], &[]).output();
+    assert!(made.unwrap().status.success());
+    for (database, message) in [
+        (
+            format!("postgres://127.0.0.1:{}/a", free_port()),
+            "started, and not ready until both stores were reached",
+        ),
+        (stores.postgres.url.clone(), "ready"),
+    ] {
+        let variables = [
+            ("REDIS_URL", stores.redis.url.clone()),
+            ("REDIS_PREFIX", stores.redis.prefix.clone()),
+            ("DATABASE_URL", database),
+            ("KEYS_FILE", keys.clone()),
+            ("LOG_FORMAT", "json".to_owned()),
+            ("PORT", "0".to_owned()),
+            ("ADMIN_ADDR", "127.0.0.1:0".to_owned()),
+        ];
+        let mut command = sallyport(&["serve"], &variables);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok);
+        let started = lines.find(|line| line.contains("\"durability\""));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let started = started.expect("a line of the start");
+        assert!(started.contains(&format!("\"{message}\"")), "{started}");
+    }
+}
+
 #[test]
 fn stores_are_told_to_a_command_whose_exit_code_is_passed_on() {
     let script = r#"test -n "$SALLYPORT_TEST_REDIS_URL" && test -n "$SALLYPORT_TEST_DATABASE_URL" && exit 7"#;
@@ -364,7 +416,8 @@ async fn users_reset_2fa_removes_the_second_factors_of_one_account() {
     let reset = command.output().expect("started");
     assert!(reset.status.success(), "{}", text(&reset));
     assert!(
-        text(&reset).contains("Removed 1 second factor"),
+        text(&reset).contains("Removed 1 second factor(s) of")
+            && text(&reset).contains("and ended its sessions"),
         "{}",
         text(&reset)
     );
@@ -375,7 +428,8 @@ async fn users_reset_2fa_removes_the_second_factors_of_one_account() {
     let missing = command.output().expect("started");
     assert_eq!(missing.status.code(), Some(1));
     assert!(
-        text(&missing).contains("nobody: not_found"),
+        text(&missing)
+            .contains("there is no account with the id, e-mail address or username nobody"),
         "{}",
         text(&missing)
     );

@@ -58,9 +58,10 @@ async fn the_owner_is_told_of_a_device_token_that_came_back() {
     is_told(&server, "A trusted device's token was used twice").await;
 }
 
-/// Logs in as a page of ours does, in a browser that keeps this cookie.
+/// Logs in with this cookie, from a page of this site. Without a site it is no browser.
 async fn login_in_browser(server: &TestServer, name: &str, cookie: &str, site: &str) -> Answer {
-    let headers = [("cookie", cookie), ("sec-fetch-site", site)];
+    let mut headers = vec![("cookie", cookie), ("sec-fetch-site", site)];
+    headers.retain(|(_, value)| !value.is_empty());
     let body = json!({ "emailOrUsername": name, "password": PASSWORD });
     server.send("POST /auth/login", &headers, Some(&body)).await
 }
@@ -120,4 +121,19 @@ async fn another_login_in_one_browser_ends_the_session_whose_cookie_it_replaces(
     .await;
     assert_eq!(status_of(&server, &third).await, StatusCode::OK);
     assert_eq!(server.audited("user.logout").await, 2);
+}
+
+#[tokio::test]
+async fn another_login_of_a_client_that_keeps_cookies_and_is_no_browser_replaces_its_session_too() {
+    let stores = TestStores::new(Kind::Single).await;
+    let server = open(&stores).await;
+    server.register("alice").await;
+    let first = login_in_browser(&server, "alice", "", "").await;
+    let cookie = first.cookie("refreshToken").expect("a cookie");
+    let second = login_in_browser(&server, "alice", &cookie, "").await;
+    eventually("the session before ended", async || {
+        status_of(&server, &first).await == StatusCode::UNAUTHORIZED
+    })
+    .await;
+    assert_eq!(status_of(&server, &second).await, StatusCode::OK);
 }

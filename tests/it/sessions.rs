@@ -398,5 +398,19 @@ async fn all_sessions_are_listed_by_pages() {
         assert_eq!(end, None, "{kind:?}");
         let nonsense = alice.send("GET /auth/sessions?cursor=x", None).await;
         assert_eq!(nonsense.problem(), (400, "invalid_input".to_owned()));
+        for limit in ["0", "101", "65537", "-1", "x", ""] {
+            let route = format!("GET /auth/sessions?limit={limit}");
+            let refused = alice.send(&route, None).await;
+            assert_eq!(
+                refused.problem(),
+                (400, "invalid_input".to_owned()),
+                "{limit}"
+            );
+            assert!(refused.text.contains("from 1 to 100"), "{}", refused.text);
+        }
+        for limit in ["1", "100"] {
+            let route = format!("GET /auth/sessions?limit={limit}");
+            alice.send(&route, None).await.ok();
+        }
     }
 }

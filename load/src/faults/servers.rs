@@ -36,9 +36,9 @@ if ARGV[1] == '+' then
 end
 return n";
 
-/// All records that tables hold, a line each: key, a space, `gen ver …`.
+/// All records of the kinds in ARGV, a line each: key, a space, `gen ver …`.
 const RECORDS: &str = "local lines = {}
-for _, kind in ipairs({'user', 'session', 'factors', 'device'}) do
+for _, kind in ipairs(ARGV) do
     for _, key in ipairs(redis.call('KEYS', '*}:' .. kind .. ':*')) do
         local value = redis.call('GET', key)
         if value then lines[#lines + 1] = key .. ' ' .. string.sub(value, 1, 64) end
@@ -250,9 +250,10 @@ impl Servers {
         texts.iter().map(|text| text.parse::<u64>().ok()).sum()
     }
 
-    /// All records in Redis: key, a space, value.
-    pub(super) async fn redis_records(&self) -> Option<String> {
-        let texts = self.ask_primaries(&["EVAL", RECORDS, "0"]).await?;
+    /// All records of these kinds in Redis: key, a space, value.
+    pub(super) async fn redis_records(&self, kinds: &[&str]) -> Option<String> {
+        let command = [&["EVAL", RECORDS, "0"], kinds].concat();
+        let texts = self.ask_primaries(&command).await?;
         Some(texts.join("\n"))
     }
 

@@ -14,9 +14,9 @@ use crate::store::Class;
 /// Records that a reset is decided by.
 type Records = (Option<User>, (Option<Factors>, Option<SentCodes>));
 
-/// Removes all second factors of the account with an id, e-mail address or username. Sessions go on; their right to
-/// sensitive actions, trusted devices and codes that were sent end. The owner is told by mail. Returns the number of
-/// methods that were removed.
+/// Removes all second factors of the account with an id, e-mail address or username. Sessions, trusted devices and
+/// codes that were sent end: what was lost may be a phone that is logged in. The owner is told by mail. Returns the
+/// number of methods that were removed; where there were none, nothing changes.
 ///
 /// # Errors
 /// [`ProblemKind::NotFound`]; [`Error::StoreAway`], [`Error::OutcomeUnknown`].
@@ -32,6 +32,7 @@ pub async fn reset(core: &Core, account: &str) -> Result<(usize, Durability), Er
         };
         let count = factors.clear(change.now());
         user.change_factors(false, change.now());
+        user.end_sessions(change.now());
         if let Some(mut codes) = codes {
             codes.sent.clear();
             write_codes(&codes, change);

@@ -34,6 +34,15 @@ fn is_shared(address: Ipv4Addr) -> bool {
     first == 100 && second & 0xc0 == 64
 }
 
+/// A host as a URL or a setting names it.
+pub(super) fn of_text(host: &str) -> Reach {
+    match host.parse() {
+        Ok(address) => of_address(address),
+        // A host of a scheme that the URL standard does not know is text, an address too.
+        Err(_) => Host::parse(host).map_or(Reach::World, |host| of_host(&host)),
+    }
+}
+
 /// A name of one label is one that this machine's own network resolves: a container's or a neighbour's.
 pub(super) fn of_host<S: AsRef<str>>(host: &Host<S>) -> Reach {
     match host {

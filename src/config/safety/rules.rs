@@ -1,10 +1,10 @@
 //! The rules, one row each: code, severity, reason, advice, and the test that finds what breaks it.
 
-use ipnet::IpNet;
-use url::{Host, Url};
+use url::Url;
 
 use super::reach::{self, Reach};
-use super::{Rule, Severity};
+use super::{Rule, Severity, proxies};
+use crate::config::postgres::Protection;
 use crate::config::{Config, limits};
 
 /// Errors first, then warnings.
@@ -30,11 +30,13 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         code: "proxies_everywhere",
         severity: Severity::Error,
-        reason: "Anybody may write X-Forwarded-For, and so has any address: rate limits bind nobody.",
-        advice: "Name the networks of your proxies alone in TRUSTED_PROXIES.",
+        reason: "Strangers may write X-Forwarded-For, and so have any address: rate limits bind nobody.",
+        advice: "Name the networks of your proxies alone in TRUSTED_PROXIES: less than one public address in 256.",
         broken_by: |config| {
-            let networks = &config.http.trusted_proxies;
-            named(networks.iter().any(is_a_large_part), "TRUSTED_PROXIES")
+            named(
+                proxies::are_everywhere(&config.http.trusted_proxies),
+                "TRUSTED_PROXIES",
+            )
         },
     },
     Rule {
@@ -48,8 +50,15 @@ pub(super) static RULES: &[Rule] = &[
         code: "plain_postgres",
         severity: Severity::Error,
         reason: "Accounts cross a public network in plain text, to a server that nobody has verified.",
-        advice: "Leave sslmode out of DATABASE_URL: then the server's certificate is verified.",
-        broken_by: |config| named(plain_postgres(config) == Reach::World, "DATABASE_URL"),
+        advice: "Leave sslmode out of DATABASE_URL, and PGSSLMODE out of the environment: then the server's certificate is verified.",
+        broken_by: |config| postgres(config, Protection::Plain, Reach::World),
+    },
+    Rule {
+        code: "plain_sms",
+        severity: Severity::Error,
+        reason: "Codes and the token of the Twilio account cross a public network in plain text.",
+        advice: "Give TWILIO_BASE_URL with https://.",
+        broken_by: |config| named(plain_sms(config) == Reach::World, "TWILIO_BASE_URL"),
     },
     Rule {
         code: "weak_argon2",
@@ -70,7 +79,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         code: "absurd_limit",
         severity: Severity::Error,
-        reason: "More than a hundred times as many tries a second as by default limit nobody.",
+        reason: "More than a hundred times as many tries as by default, a second or at once, limit nobody.",
         advice: "Give a lower limit, as in 50/15m.",
         broken_by: limits::absurd,
     },
@@ -100,7 +109,28 @@ pub(super) static RULES: &[Rule] = &[
         severity: Severity::Warning,
         reason: "Who listens on that private network can read accounts.",
         advice: "Leave sslmode out of DATABASE_URL where the network is shared with others.",
-        broken_by: |config| named(plain_postgres(config) == Reach::Private, "DATABASE_URL"),
+        broken_by: |config| postgres(config, Protection::Plain, Reach::Private),
+    },
+    Rule {
+        code: "unverified_postgres",
+        severity: Severity::Warning,
+        reason: "PostgreSQL's certificate is not verified: whoever is on the way can read and change accounts.",
+        advice: "Leave sslmode out of DATABASE_URL, with sslrootcert=FILE where the certificate is your own.",
+        broken_by: |config| postgres(config, Protection::Unverified, Reach::World),
+    },
+    Rule {
+        code: "plain_sms_private",
+        severity: Severity::Warning,
+        reason: "Who listens on that private network can read codes and the token of the Twilio account.",
+        advice: "Give TWILIO_BASE_URL with https:// where the network is shared with others.",
+        broken_by: |config| named(plain_sms(config) == Reach::Private, "TWILIO_BASE_URL"),
+    },
+    Rule {
+        code: "unused_setting",
+        severity: Severity::Warning,
+        reason: "Nothing reads it: it is a setting of the Node service that came before.",
+        advice: "Remove it; CORS_ORIGINS names origins here, ARGON2_… the cost of a hash.",
+        broken_by: |config| config.safety.unused_settings.clone(),
     },
     Rule {
         code: "unused_secret",
@@ -147,14 +177,6 @@ fn plain_http(config: &Config, whose: Reach) -> Vec<String> {
     names
 }
 
-/// Whether a network is so large that strangers are in it: larger than any private one.
-fn is_a_large_part(network: &IpNet) -> bool {
-    match network {
-        IpNet::V4(network) => network.prefix_len() < 8,
-        IpNet::V6(network) => network.prefix_len() < 7,
-    }
-}
-
 /// Farthest host that Redis's protocol goes to in plain text.
 fn plain_redis(config: &Config) -> Reach {
     match Url::parse(&config.redis.url) {
@@ -171,26 +193,26 @@ fn plain_redis(config: &Config) -> Reach {
     }
 }
 
-/// Host that PostgreSQL's protocol goes to in plain text; without `sslmode` it is verified TLS.
-fn plain_postgres(config: &Config) -> Reach {
-    let Ok(url) = Url::parse(&config.postgres.url) else {
-        return Reach::Machine;
-    };
-    let is_plain = url.query_pairs().any(|(name, mode)| {
-        matches!(&*name, "sslmode" | "ssl-mode") && matches!(&*mode, "disable" | "allow")
-    });
-    if is_plain {
-        of_url(&url)
-    } else {
-        Reach::Machine
+/// `DATABASE_URL`, if PostgreSQL is asked over this part of the network and so badly protected.
+fn postgres(config: &Config, protection: Protection, over: Reach) -> Vec<String> {
+    let way = config.postgres.way.as_ref();
+    let way = way.filter(|way| way.protection == protection);
+    let host = way.and_then(|way| way.host.as_deref());
+    named(host.map(reach::of_text) == Some(over), "DATABASE_URL")
+}
+
+/// Host that codes are sent to in plain text, for SMS.
+fn plain_sms(config: &Config) -> Reach {
+    let sms = &config.outbound.sms;
+    match Url::parse(&sms.base_url) {
+        Ok(url) if sms.account_sid.is_some() && url.scheme() == "http" => of_url(&url),
+        _ => Reach::Machine,
     }
 }
 
 /// A URL without a host is a socket of this machine.
 fn of_url(url: &Url) -> Reach {
-    // A host of a scheme that the URL standard does not know is text, an address too.
-    let host = url.host_str().and_then(|host| Host::parse(host).ok());
-    host.map_or(Reach::Machine, |host| reach::of_host(&host))
+    url.host_str().map_or(Reach::Machine, reach::of_text)
 }
 
 /// Pairs of m (KiB) and t that the cheat sheet holds to be equal, all with p = 1.

@@ -5,6 +5,13 @@ use std::ffi::OsString;
 use super::*;
 use crate::config::{Mode, read};
 
+/// An account that sends SMS.
+const TWILIO: [(&str, &str); 3] = [
+    ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef"),
+    ("TWILIO_AUTH_TOKEN", "x"),
+    ("TWILIO_PHONE_NUMBER", "+15551234567"),
+];
+
 fn config(pairs: &[(&str, &str)]) -> Config {
     let pairs = pairs.iter();
     let environment = pairs.map(|(name, value)| ((*name).to_owned(), OsString::from(value)));
@@ -60,7 +67,31 @@ fn unsafe_settings_are_errors() {
             )],
             "plain_redis",
         ),
+        (&[("TRUSTED_PROXIES", "52.0.0.0/8")], "proxies_everywhere"),
+        (
+            &[("TRUSTED_PROXIES", "52.0.0.0/9,10.0.0.0/8,53.128.0.0/9")],
+            "proxies_everywhere",
+        ),
+        (&[("TRUSTED_PROXIES", "2400::/11")], "proxies_everywhere"),
         (&[("REDIS_HOST", "192.0.2.1")], "plain_redis"),
+        (
+            &[("DATABASE_URL", "postgres://8.8.8.8/a?sslmode=DISABLE")],
+            "plain_postgres",
+        ),
+        (
+            &[(
+                "DATABASE_URL",
+                "postgres://db/a?hostaddr=8.8.8.8&ssl-mode=Allow",
+            )],
+            "plain_postgres",
+        ),
+        (
+            &[(
+                "DATABASE_URL",
+                "postgres://[::1]/a?host=db.example.com&sslmode=disable",
+            )],
+            "plain_postgres",
+        ),
         (
             &[(
                 "DATABASE_URL",
@@ -76,6 +107,16 @@ fn unsafe_settings_are_errors() {
         ),
         (&[("LIMIT_LOGIN_ACCOUNT", "100000/1s")], "absurd_limit"),
         (&[("LIMIT_REGISTER", "1000/1s")], "absurd_limit"),
+        (&[("LIMIT_SECOND_FACTOR", "1000000/30d")], "absurd_limit"),
+        (
+            &[
+                TWILIO[0],
+                TWILIO[1],
+                TWILIO[2],
+                ("TWILIO_BASE_URL", "http://sms.example.com"),
+            ],
+            "plain_sms",
+        ),
     ] {
         assert_eq!(codes(pairs), [code], "{pairs:?}");
         assert_eq!(refused(pairs), [code], "{pairs:?}");
@@ -108,7 +149,28 @@ fn settings_of_containers_are_warnings_at_most() {
             &[("DATABASE_URL", "postgres://postgres/a?sslmode=disable")],
             "plain_postgres_private",
         ),
+        (
+            &[(
+                "DATABASE_URL",
+                "postgres://db.example.com/a?sslmode=Require",
+            )],
+            "unverified_postgres",
+        ),
+        (
+            &[
+                TWILIO[0],
+                TWILIO[1],
+                TWILIO[2],
+                ("TWILIO_BASE_URL", "http://sms:8080"),
+            ],
+            "plain_sms_private",
+        ),
         (&[("JWT_REFRESH_SECRET", "x")], "unused_secret"),
+        (&[("BCRYPT_ROUNDS", "12")], "unused_setting"),
+        (
+            &[("CORS_ORIGIN", "http://localhost:3000")],
+            "unused_setting",
+        ),
     ] {
         assert_eq!(codes(pairs), [code], "{pairs:?}");
         assert!(refused(pairs).is_empty(), "{pairs:?}");
@@ -127,6 +189,26 @@ fn safe_settings_are_not_told_of() {
         &[("PUBLIC_URL", "http://localhost:3001")],
         &[("ADMIN_ADDR", "10.1.2.3:3002")],
         &[("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8,173.245.48.0/20")],
+        &[(
+            "TRUSTED_PROXIES",
+            "127.0.0.0/8,172.16.0.0/12,52.0.0.0/9,2400:cb00::/32",
+        )],
+        &[(
+            "DATABASE_URL",
+            "postgres://db.example.com/a?sslmode=verify-ca",
+        )],
+        &[(
+            "DATABASE_URL",
+            "postgres://8.8.8.8/a?host=/run/postgresql&sslmode=disable",
+        )],
+        &[("DATABASE_URL", "postgres://10.1.2.3/a?sslmode=require")],
+        &[("TWILIO_BASE_URL", "http://sms.example.com")],
+        &[
+            TWILIO[0],
+            TWILIO[1],
+            TWILIO[2],
+            ("TWILIO_BASE_URL", "http://127.0.0.1:4010"),
+        ],
         &[("REDIS_URL", "rediss://redis.example.com")],
         &[("REDIS_URL", "redis://[::1]:6379")],
         &[("REDIS_URL", "redis+unix:///run/redis.sock")],

@@ -75,7 +75,7 @@ fn payload_and_footer_are_as_documented() {
         payload,
         serde_json::json!({
             "iss": "sallyport", "aud": "sallyport", "sub": claims.user_id, "sid": claims.session_id,
-            "jti": null, "iat": "2027-01-15T08:00:00.123456Z", "nbf": "2027-01-15T08:00:00.123456Z",
+            "jti": null, "iat": "2027-01-15T08:00:00.123456Z", "nbf": "2027-01-15T08:00:00Z",
             "exp": "2027-01-15T08:15:00.123456Z", "auth_time": "2027-01-15T08:00:00.123456Z",
             "acr": "urn:sallyport:acr:1fa",
             "amr": ["pwd"], "roles": ["admin"],

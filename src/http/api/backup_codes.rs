@@ -26,7 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .open_to(RecentUser)
         .hashes()
         .gives::<BackupCodesData>(200)
-        .refuses(&[Kind::TwoFactorNotEnabled, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::TwoFactorNotEnabled]),
 ];
 
 /// Codes as a body shows them.

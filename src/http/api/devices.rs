@@ -25,8 +25,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
         .described("Every device has to show a second factor at its next login.")
         .open_to(RecentUser)
-        .gives::<RemovedDevicesData>(200)
-        .refuses(&[Kind::OutcomeUnknown]),
+        .gives::<RemovedDevicesData>(200),
     Route::patch("/2fa/devices/:id", handler!(rename))
         .titled(
             Tag::SecondFactor,
@@ -36,12 +35,12 @@ pub(crate) const ROUTES: &[Route] = &[
         .described("The name is for its owner alone. Spaces and control characters are tidied up.")
         .open_to(RecentUser)
         .gives::<DeviceData>(200)
-        .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::NotFound]),
     Route::delete("/2fa/devices/:id", handler!(remove))
         .titled(Tag::SecondFactor, "removeDevice", "Trust a device no more")
         .described("It has to show a second factor at its next login.")
         .open_to(RecentUser)
-        .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::NotFound]),
 ];
 
 /// A change of a device.

@@ -15,17 +15,9 @@ use crate::http::contract::text::{Bounded, Code, Destination, Secret};
 use crate::model::MethodKind;
 
 /// Why nothing is proposed.
-const PROPOSAL: &[Kind] = &[
-    Kind::EmailNotVerified,
-    Kind::MethodNotAvailable,
-    Kind::OutcomeUnknown,
-];
+const PROPOSAL: &[Kind] = &[Kind::EmailNotVerified, Kind::MethodNotAvailable];
 /// Why a proposed method is not enabled.
-const ENROLMENT: &[Kind] = &[
-    Kind::InvalidCode,
-    Kind::EnrolmentExpired,
-    Kind::OutcomeUnknown,
-];
+const ENROLMENT: &[Kind] = &[Kind::InvalidCode, Kind::EnrolmentExpired];
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::post("/2fa/totp/setup", handler!(set_up_totp))
@@ -41,7 +33,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .open_to(RecentUser)
         .opens_before_set_up()
         .gives::<TotpSetupData>(200)
-        .refuses(&[Kind::EmailNotVerified, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::EmailNotVerified]),
     Route::post("/2fa/totp/verify-setup", handler!(verify_totp))
         .titled(
             Tag::SecondFactor,
@@ -73,7 +65,6 @@ pub(crate) const ROUTES: &[Route] = &[
             Kind::NumberNotServed,
             Kind::EmailNotVerified,
             Kind::MethodNotAvailable,
-            Kind::OutcomeUnknown,
         ]),
     Route::post("/2fa/sms/verify-setup", handler!(verify_sms))
         .titled(

@@ -25,7 +25,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::post("/auth/login", handler!(login)
     .replaces_session()
     .knows_devices()
     .gives::<LoginData>(200)
-    .refuses(&[Kind::InvalidCredentials, Kind::OutcomeUnknown])];
+    .refuses(&[Kind::InvalidCredentials])];
 
 /// A login with a password. `email` and `username` are accepted in place of `emailOrUsername`.
 #[derive(Deserialize, ToSchema)]

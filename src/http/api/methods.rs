@@ -32,11 +32,7 @@ pub(crate) const ROUTES: &[Route] = &[
              identity.",
         )
         .gives::<MethodData>(200)
-        .refuses(&[
-            Kind::NotFound,
-            Kind::ReauthenticationRequired,
-            Kind::OutcomeUnknown,
-        ]),
+        .refuses(&[Kind::NotFound, Kind::ReauthenticationRequired]),
     Route::delete("/2fa/methods/:id", handler!(remove))
         .titled(
             Tag::SecondFactor,
@@ -48,7 +44,7 @@ pub(crate) const ROUTES: &[Route] = &[
              password alone.",
         )
         .open_to(RecentUser)
-        .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::NotFound]),
     Route::delete("/2fa/totp", handler!(remove_totp))
         .titled(
             Tag::SecondFactor,
@@ -57,7 +53,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
         .described("The same as removing it by its id, for clients that do not list methods.")
         .open_to(RecentUser)
-        .refuses(&[Kind::NotFound, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::NotFound]),
 ];
 
 /// The caller's second factors.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::documents::FIVE_MINUTES;
-use crate::http::contract::html::{self, Escaped};
+use crate::http::contract::html::{self, Escaped, Prose};
 use crate::http::contract::openapi;
 use crate::http::contract::prelude::*;
 
@@ -105,7 +105,7 @@ fn docs_page(document: &Value) -> String {
             page,
             "<h2>{}</h2>\n<p>{}</p>",
             Escaped(name),
-            Escaped(text(&tag["description"]))
+            Prose(text(&tag["description"]))
         );
         for (path, verbs) in object(&document["paths"]) {
             for (verb, operation) in object(verbs) {
@@ -124,11 +124,11 @@ fn write_operation(page: &mut String, verb: &str, path: &str, operation: &Value)
         "<details>\n<summary><code>{} {}</code> {}</summary>",
         verb.to_ascii_uppercase(),
         Escaped(path),
-        Escaped(text(&operation["summary"])),
+        Prose(text(&operation["summary"])),
     );
     let description = text(&operation["description"]);
     if !description.is_empty() {
-        let _ = writeln!(page, "<p>{}</p>", Escaped(description));
+        let _ = writeln!(page, "<p>{}</p>", Prose(description));
     }
     let schemes = array(&operation["security"])
         .flat_map(object)
@@ -144,13 +144,13 @@ fn write_operation(page: &mut String, verb: &str, path: &str, operation: &Value)
             page,
             "<p><code>{}</code> ({within}) {}</p>",
             Escaped(name),
-            Escaped(about)
+            Prose(about)
         );
     }
     write_examples(page, "Request", &operation["requestBody"]["content"]);
     for (status, response) in object(&operation["responses"]) {
         let about = text(&response["description"]);
-        let _ = writeln!(page, "<p><strong>{status}</strong> {}</p>", Escaped(about));
+        let _ = writeln!(page, "<p><strong>{status}</strong> {}</p>", Prose(about));
         write_examples(page, "Answer", &response["content"]);
     }
     page.push_str("</details>\n");
@@ -165,7 +165,8 @@ fn write_examples(page: &mut String, title: &str, content: &Value) {
             Escaped(media_type)
         );
         if let Some(example) = body.get("example") {
-            let _ = writeln!(page, "<pre>{}</pre>", Escaped(&format!("{example:#}")));
+            // Long lines wrap, so that the page fits a phone: no style may say that.
+            let _ = writeln!(page, "<pre wrap>{}</pre>", Escaped(&format!("{example:#}")));
         }
     }
 }
@@ -201,6 +202,11 @@ mod tests {
         ] {
             assert!(!page.contains(foreign), "{foreign}");
         }
+        assert!(!page.contains('`'), "words of code are marked as such");
+        assert!(
+            !page.contains("<pre>"),
+            "no line makes the page wider than a phone"
+        );
         assert!(page.len() < 256 * 1024, "{}", page.len());
     }
 

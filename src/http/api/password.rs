@@ -27,7 +27,6 @@ pub(crate) const ROUTES: &[Route] = &[
             Kind::InvalidCredentials,
             Kind::InvalidCode,
             Kind::MethodNotAvailable,
-            Kind::OutcomeUnknown,
         ]),
     Route::post("/auth/reauthenticate/send", handler!(send))
         .titled(
@@ -36,12 +35,12 @@ pub(crate) const ROUTES: &[Route] = &[
             "Send a code by SMS or mail that proves again who the caller is",
         )
         .described(
-            "The code goes to `POST /auth/reauthenticate`, counts in this session alone and replaces \
-             the one before. `destination` is masked.",
+            "For accounts whose second factor is a phone or a mailbox; `POST /auth/reauthenticate` \
+             takes the code.",
         )
         .opens_before_set_up()
         .gives::<CodePostedData>(200)
-        .refuses(&[Kind::MethodNotAvailable, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::MethodNotAvailable]),
     Route::post("/auth/password/change", handler!(change))
         .titled(
             Tag::Authentication,

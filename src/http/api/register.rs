@@ -27,7 +27,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::post("/auth/register", handler!(reg
     .hashes()
     .replaces_session()
     .gives::<SignedInData>(201)
-    .refuses(&[Kind::EmailTaken, Kind::UsernameTaken, Kind::OutcomeUnknown])];
+    .refuses(&[Kind::EmailTaken, Kind::UsernameTaken])];
 
 /// A person who registers.
 #[derive(Deserialize, ToSchema)]

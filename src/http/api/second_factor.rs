@@ -14,7 +14,6 @@ const CHALLENGE: &[Kind] = &[
     Kind::InvalidCode,
     Kind::ChallengeExpired,
     Kind::MethodNotAvailable,
-    Kind::OutcomeUnknown,
 ];
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -59,7 +58,6 @@ pub(crate) const ROUTES: &[Route] = &[
             Kind::NumberNotServed,
             Kind::ChallengeExpired,
             Kind::MethodNotAvailable,
-            Kind::OutcomeUnknown,
         ]),
 ];
 

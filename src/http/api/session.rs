@@ -1,5 +1,6 @@
 //! A session after its login: refresh, logout, the account, the list of sessions and their end.
 
+use serde::de::{Deserializer, Error as _, Unexpected};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,7 +27,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .limited_by(Limit::Token)
         .takes_cookie()
         .gives::<RefreshedData>(200)
-        .refuses(&[Kind::Unauthenticated, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::Unauthenticated]),
     Route::post("/auth/logout", handler!(logout))
         .titled(
             Tag::Authentication,
@@ -42,7 +43,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .limited_by(Limit::Unlimited)
         .takes_cookie()
         .may_take_token()
-        .refuses(&[Kind::Unavailable, Kind::OutcomeUnknown]),
+        .refuses(&[Kind::Unavailable]),
     Route::get("/auth/me", handler!(me))
         .titled(Tag::Authentication, "me", "The caller's account")
         .described(
@@ -159,11 +160,29 @@ const MOST_LISTED: u16 = 100;
 #[derive(Deserialize, ToSchema)]
 struct PageQuery {
     /// Most sessions in this part.
-    #[schema(minimum = 1, maximum = 100, example = 100)]
-    limit: Option<u16>,
+    #[serde(default = "most_listed", deserialize_with = "part_size")]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 100, example = 100)]
+    limit: u16,
     /// `nextCursor` of the part before.
     #[schema(value_type = Option<String>, format = Uuid)]
     cursor: Option<SessionId>,
+}
+
+const fn most_listed() -> u16 {
+    MOST_LISTED
+}
+
+/// Reads how many sessions somebody wants at once.
+fn part_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let size = u16::deserialize(deserializer).unwrap_or(0);
+    if (1..=MOST_LISTED).contains(&size) {
+        return Ok(size);
+    }
+    let allowed = format!("a number from 1 to {MOST_LISTED}");
+    Err(D::Error::invalid_value(
+        Unexpected::Other("another"),
+        &allowed.as_str(),
+    ))
 }
 
 /// The caller's live sessions, newest first.
@@ -297,10 +316,9 @@ async fn me(call: Call, (): ()) -> Result<Reply, Problem> {
 }
 
 async fn list(call: Call, Query(page): Query<PageQuery>) -> Result<Reply, Problem> {
-    let most = page.limit.unwrap_or(MOST_LISTED).clamp(1, MOST_LISTED);
     let (core, caller) = (call.core()?, call.caller()?);
     let SessionPage { sessions, next } =
-        session::list(core, caller, page.cursor, usize::from(most)).await?;
+        session::list(core, caller, page.cursor, usize::from(page.limit)).await?;
     let sessions = sessions.iter().map(Into::into).collect();
     let data = SessionsData {
         sessions,

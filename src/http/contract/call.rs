@@ -163,9 +163,10 @@ impl Call {
         Ok(reply.cookies(cookies))
     }
 
-    /// Ends the session of the refresh cookie, beside the answer that replaces the cookie.
+    /// Ends the session of the refresh cookie, beside the answer that replaces the cookie: by the rule of
+    /// [`Call::cookie_token_to_end`].
     pub(crate) fn end_replaced_session(&self) {
-        let Some(cookie) = self.cookie.as_ref().filter(|cookie| cookie.proven) else {
+        let Some(cookie) = self.cookie.as_ref().filter(|cookie| !cookie.foreign) else {
             return;
         };
         let (state, client) = (Arc::clone(&self.state), self.client.clone());

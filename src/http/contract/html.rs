@@ -37,3 +37,40 @@ impl fmt::Display for Escaped<'_> {
         Ok(())
     }
 }
+
+/// Text of the documents in a page, where words between backticks are code.
+pub(crate) struct Prose<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((before, from)) = rest.split_once('`') {
+            let Some((code, after)) = from.split_once('`') else {
+                break;
+            };
+            write!(f, "{}<code>{}</code>", Escaped(before), Escaped(code))?;
+            rest = after;
+        }
+        write!(f, "{}", Escaped(rest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_between_backticks_are_code_and_nothing_breaks_out() {
+        for (text, page) in [
+            ("plain", "plain"),
+            ("`a`: is `b`.", "<code>a</code>: is <code>b</code>."),
+            (
+                "`<b>` & one ` alone",
+                "<code>&lt;b&gt;</code> &amp; one ` alone",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(Prose(text).to_string(), page);
+        }
+    }
+}

@@ -326,6 +326,9 @@ fn refused_kinds(route: &Route) -> Vec<Kind> {
     if route.cookie {
         kinds.push(Kind::CsrfFailed);
     }
+    if !route.verb.is_safe() {
+        kinds.push(Kind::OutcomeUnknown);
+    }
     if matches!(input.body, BodyRule::Json | BodyRule::OptionalJson) {
         kinds.push(Kind::MalformedJson);
     }

@@ -66,6 +66,8 @@ fn too_old(options: &PgConnectOptions, version: u32) -> String {
     told(options, &cause, "14 or newer is needed.")
 }
 
+const TLS_ADVICE: &str = "Over a network its certificate is verified; `sslrootcert=FILE` in the URL says by what, `sslmode` otherwise.";
+
 /// Whether the cause of a failure lasts, its text, and what to do about it.
 fn judge(error: &sqlx::Error) -> (bool, String, &'static str) {
     match error {
@@ -74,11 +76,11 @@ fn judge(error: &sqlx::Error) -> (bool, String, &'static str) {
             let (lasts, advice) = advice(&code);
             (lasts, format!("{} ({code})", database.message()), advice)
         }
-        sqlx::Error::Tls(cause) => (
-            true,
-            format!("TLS failed: {cause}"),
-            "Over a network its certificate is verified; `sslmode` in the URL says otherwise, `sslrootcert` by what.",
-        ),
+        sqlx::Error::Tls(cause) => (true, format!("TLS failed: {cause}"), TLS_ADVICE),
+        // A certificate that is refused comes as an error of the connection.
+        sqlx::Error::Io(cause) if cause.kind() == ErrorKind::InvalidData => {
+            (true, format!("TLS failed: {cause}"), TLS_ADVICE)
+        }
         sqlx::Error::Io(cause) if cause.kind() == ErrorKind::ConnectionRefused => (
             false,
             cause.to_string(),
@@ -110,5 +112,21 @@ fn advice(code: &str) -> (bool, &'static str) {
             "Raise its max_connections, or lower DATABASE_CONNECTIONS.",
         ),
         _ => (false, "Its own log says more."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_refused_is_told_with_what_to_do() {
+        let refused = std::io::Error::new(
+            ErrorKind::InvalidData,
+            "invalid peer certificate: UnknownIssuer",
+        );
+        let (lasts, cause, advice) = judge(&sqlx::Error::Io(refused));
+        assert!(lasts && cause.contains("UnknownIssuer"), "{cause}");
+        assert!(advice.contains("sslrootcert"), "{advice}");
     }
 }

@@ -117,9 +117,9 @@ async fn an_owner_whose_methods_all_failed_too_often_has_one_try_an_hour() {
 }
 
 #[tokio::test]
-async fn an_operator_removes_the_second_factors_of_who_has_lost_them() {
+async fn an_operator_removes_the_second_factors_of_who_has_lost_them_and_ends_sessions() {
     let stores = TestStores::new(Kind::Single).await;
-    let (server, alice, _app) = with_alice(&stores).await;
+    let (server, mut alice, _app) = with_alice(&stores).await;
     let id = server.user_id("alice").await.to_string();
     let nobody = second_factor::reset(&server.core, "nobody").await;
     assert_eq!(nobody.expect_err("no account").code(), "not_found");
@@ -127,17 +127,16 @@ async fn an_operator_removes_the_second_factors_of_who_has_lost_them() {
     for account in [id.as_str(), "alice@example.com", "ALICE"] {
         let reset = second_factor::reset(&server.core, account).await;
         removed.push(reset.expect("reset").0);
+        let over = alice.send("GET /auth/me", None).await;
+        assert_eq!(over.problem(), (401, "unauthenticated".to_owned()));
+        alice = server.login("alice").await;
         if account != "ALICE" {
-            let fresh = alice.reauthenticate(&json!({ "password": PASSWORD })).await;
-            fresh.enable_totp(&stores.clock).await;
+            alice.enable_totp(&stores.clock).await;
         }
     }
     assert_eq!(removed, [1, 1, 1]);
-    server.login("alice").await;
-    let refused = alice.send("POST /2fa/totp/setup", None).await;
-    assert_eq!(
-        refused.problem(),
-        (403, "reauthentication_required".to_owned())
-    );
+    let none = second_factor::reset(&server.core, "alice").await;
+    assert_eq!(none.expect("nothing to reset").0, 0);
+    alice.send("GET /auth/me", None).await.ok();
     assert_eq!(server.audited("2fa.reset").await, 3);
 }

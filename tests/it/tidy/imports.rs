@@ -89,7 +89,8 @@ const MAY_KNOW_BOTH: &[&str] = &["http/api", "pages", "app", "cli"];
 /// Words that belong to modules, and may stand nowhere else.
 const OWNED: &[(&str, &[&str])] = &[
     ("fred::", &["store"]),
-    ("sqlx::", &["store"]),
+    // The configuration asks only where the client would connect to.
+    ("sqlx::", &["store", "config/postgres"]),
     ("hyper::", &["http", "outbound"]),
     ("hyper_util::", &["http", "outbound"]),
     ("hyper_rustls::", &["outbound"]),

@@ -36,7 +36,8 @@ impl Snapshot {
     /// # Errors
     /// When one of them does not answer.
     pub(in crate::faults) async fn read(servers: &Servers) -> Result<Self, Error> {
-        let records = servers.redis_records().await;
+        let kinds: Vec<&str> = TABLES.iter().map(|(kind, _)| *kind).collect();
+        let records = servers.redis_records(&kinds).await;
         let records = records.ok_or_else(|| Error::Target("Redis could not be read".to_owned()))?;
         let mut postgres = HashMap::new();
         for (kind, table) in TABLES {

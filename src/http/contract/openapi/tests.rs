@@ -61,17 +61,6 @@ fn every_security_scheme_is_used_and_every_one_that_is_used_is_there() {
 }
 
 #[test]
-fn a_description_says_more_than_the_summary() {
-    let described = |route: &&Route| !route.description.is_empty();
-    let all = api::public().chain(api::ADMIN).chain(api::DEV);
-    for route in all.filter(described) {
-        let text = route.description;
-        assert!(text.len() > 30 && text.ends_with('.'), "{}", route.path);
-        assert!(!text.contains(route.title.1), "{}", route.path);
-    }
-}
-
-#[test]
 fn every_operation_and_every_group_of_them_is_described() {
     let document = document();
     let paths = document["paths"].as_object().expect("an object");
@@ -101,13 +90,16 @@ fn a_service_that_verifies_tokens_learns_all_that_it_needs() {
 }
 
 #[test]
-fn what_changes_something_tells_of_its_durability() {
+fn what_changes_something_tells_of_its_durability_and_of_unknown_outcomes() {
     let document = document();
     for route in api::public() {
         let verb = route.verb.name().to_ascii_lowercase();
         let responses = &document["paths"][templated(route.path)][verb]["responses"];
         let success = &responses[route.success.statuses()[0].to_string()];
         let told = success["headers"].get("Durability").is_some();
+        assert_eq!(told, !route.verb.is_safe(), "{}", route.path);
+        let refused = responses["503"]["description"].as_str();
+        let told = refused.is_some_and(|about| about.contains("`outcome_unknown`"));
         assert_eq!(told, !route.verb.is_safe(), "{}", route.path);
     }
 }
