@@ -117,7 +117,7 @@ struct TotpSetupData<'a> {
     secret: &'a str,
     /// The same and its parameters, as apps read them.
     #[schema(
-        example = "otpauth://totp/Sallyport:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Sallyport"
+        example = "otpauth://totp/Sallyport:ada%40example.com?secret=JBSWY3DP…&issuer=Sallyport"
     )]
     otpauth_url: &'a str,
     /// The same as a picture: `data:image/png;base64,…`.

@@ -203,10 +203,11 @@ mod tests {
             assert!(!page.contains(foreign), "{foreign}");
         }
         assert!(!page.contains('`'), "words of code are marked as such");
-        assert!(
-            !page.contains("<pre>"),
-            "no line makes the page wider than a phone"
-        );
+        assert!(!page.contains("<pre>"), "long lines wrap");
+        let ends_a_line = |c: char| c.is_whitespace() || "-/?<>".contains(c);
+        for word in page.split(ends_a_line) {
+            assert!(word.chars().count() <= 48, "wider than a phone: {word}");
+        }
         assert!(page.len() < 256 * 1024, "{}", page.len());
     }
 
