@@ -23,9 +23,10 @@ settings! {
         login_address: Quota = Quota::new(50, 900), "LIMIT_LOGIN_ADDRESS", Rate;
         /// Passwords of strangers that are compared with a throttled account's. All others are answered as if wrong.
         login_strangers: Quota = Quota::new(1, 10), "LIMIT_LOGIN_STRANGERS", Rate;
-        /// Logins of one account whose password was right.
+        /// Logins of one account whose password was right; where it has a second factor, those of each trusted device
+        /// and each client that it knows apart.
         login_success: Quota = Quota::new(60, 900), "LIMIT_LOGIN_SUCCESS", Rate;
-        /// Tries at the second factors of one account.
+        /// Tries at the second factors of one account; those of each of its sessions and each client that it knows apart.
         second_factor: Quota = Quota::new(10, 900), "LIMIT_SECOND_FACTOR", Rate;
         /// Codes sent to one account, and to one number or address (for logins and for set-ups apart); changes of one
         /// password, each of which sends a notice.
