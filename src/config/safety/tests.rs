@@ -32,98 +32,101 @@ fn refused(pairs: &[(&str, &str)]) -> Vec<&'static str> {
     refused.map(|finding| finding.rule.code).collect()
 }
 
+/// Environments, each with the code of its error.
+const UNSAFE: &[(&[(&str, &str)], &str)] = &[
+    (&[("HOST", "0.0.0.0")], "plain_http"),
+    (&[("HOST", "::")], "plain_http"),
+    (
+        &[
+            ("HOST", "192.0.2.1"),
+            ("PUBLIC_URL", "http://id.example.com"),
+        ],
+        "plain_http",
+    ),
+    (&[("PUBLIC_URL", "http://id.example.com")], "plain_http"),
+    (&[("ADMIN_ADDR", "192.0.2.1:3002")], "admin_public"),
+    (&[("ADMIN_ADDR", "[2001:db8::1]:3002")], "admin_public"),
+    (&[("TRUSTED_PROXIES", "0.0.0.0/0")], "proxies_everywhere"),
+    (
+        &[("TRUSTED_PROXIES", "10.0.0.0/8,::/0")],
+        "proxies_everywhere",
+    ),
+    (
+        &[("TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1")],
+        "proxies_everywhere",
+    ),
+    (
+        &[("REDIS_URL", "redis://:pw@redis.example.com")],
+        "plain_redis",
+    ),
+    (
+        &[(
+            "REDIS_URL",
+            "redis-cluster://10.0.0.1:6379?node=192.0.2.1:6379",
+        )],
+        "plain_redis",
+    ),
+    (&[("TRUSTED_PROXIES", "52.0.0.0/8")], "proxies_everywhere"),
+    (
+        &[("TRUSTED_PROXIES", "52.0.0.0/9,10.0.0.0/8,53.128.0.0/9")],
+        "proxies_everywhere",
+    ),
+    (&[("TRUSTED_PROXIES", "2400::/11")], "proxies_everywhere"),
+    (&[("REDIS_HOST", "192.0.2.1")], "plain_redis"),
+    (
+        &[("DATABASE_URL", "postgres://8.8.8.8/a?sslmode=DISABLE")],
+        "plain_postgres",
+    ),
+    (
+        &[(
+            "DATABASE_URL",
+            "postgres://db/a?hostaddr=8.8.8.8&ssl-mode=Allow",
+        )],
+        "plain_postgres",
+    ),
+    (
+        &[(
+            "DATABASE_URL",
+            "postgres://[::1]/a?host=db.example.com&sslmode=disable",
+        )],
+        "plain_postgres",
+    ),
+    (
+        &[(
+            "DATABASE_URL",
+            "postgres://db.example.com/a?sslmode=disable",
+        )],
+        "plain_postgres",
+    ),
+    (&[("ARGON2_MEMORY_KIB", "19455")], "weak_argon2"),
+    (&[("ARGON2_ITERATIONS", "1")], "weak_argon2"),
+    (
+        &[("ARGON2_MEMORY_KIB", "7167"), ("ARGON2_ITERATIONS", "9")],
+        "weak_argon2",
+    ),
+    (&[("LIMIT_LOGIN_ACCOUNT", "100000/1s")], "absurd_limit"),
+    (&[("LIMIT_REGISTER", "1000/1s")], "absurd_limit"),
+    (&[("LIMIT_SECOND_FACTOR", "1000000/30d")], "absurd_limit"),
+    (
+        &[
+            TWILIO[0],
+            TWILIO[1],
+            TWILIO[2],
+            ("TWILIO_BASE_URL", "http://sms.example.com"),
+        ],
+        "plain_sms",
+    ),
+];
+
 #[test]
 fn unsafe_settings_are_errors() {
-    for (pairs, code) in [
-        (&[("HOST", "0.0.0.0")][..], "plain_http"),
-        (&[("HOST", "::")], "plain_http"),
-        (
-            &[
-                ("HOST", "192.0.2.1"),
-                ("PUBLIC_URL", "http://id.example.com"),
-            ],
-            "plain_http",
-        ),
-        (&[("PUBLIC_URL", "http://id.example.com")], "plain_http"),
-        (&[("ADMIN_ADDR", "192.0.2.1:3002")], "admin_public"),
-        (&[("ADMIN_ADDR", "[2001:db8::1]:3002")], "admin_public"),
-        (&[("TRUSTED_PROXIES", "0.0.0.0/0")], "proxies_everywhere"),
-        (
-            &[("TRUSTED_PROXIES", "10.0.0.0/8,::/0")],
-            "proxies_everywhere",
-        ),
-        (
-            &[("TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1")],
-            "proxies_everywhere",
-        ),
-        (
-            &[("REDIS_URL", "redis://:pw@redis.example.com")],
-            "plain_redis",
-        ),
-        (
-            &[(
-                "REDIS_URL",
-                "redis-cluster://10.0.0.1:6379?node=192.0.2.1:6379",
-            )],
-            "plain_redis",
-        ),
-        (&[("TRUSTED_PROXIES", "52.0.0.0/8")], "proxies_everywhere"),
-        (
-            &[("TRUSTED_PROXIES", "52.0.0.0/9,10.0.0.0/8,53.128.0.0/9")],
-            "proxies_everywhere",
-        ),
-        (&[("TRUSTED_PROXIES", "2400::/11")], "proxies_everywhere"),
-        (&[("REDIS_HOST", "192.0.2.1")], "plain_redis"),
-        (
-            &[("DATABASE_URL", "postgres://8.8.8.8/a?sslmode=DISABLE")],
-            "plain_postgres",
-        ),
-        (
-            &[(
-                "DATABASE_URL",
-                "postgres://db/a?hostaddr=8.8.8.8&ssl-mode=Allow",
-            )],
-            "plain_postgres",
-        ),
-        (
-            &[(
-                "DATABASE_URL",
-                "postgres://[::1]/a?host=db.example.com&sslmode=disable",
-            )],
-            "plain_postgres",
-        ),
-        (
-            &[(
-                "DATABASE_URL",
-                "postgres://db.example.com/a?sslmode=disable",
-            )],
-            "plain_postgres",
-        ),
-        (&[("ARGON2_MEMORY_KIB", "19455")], "weak_argon2"),
-        (&[("ARGON2_ITERATIONS", "1")], "weak_argon2"),
-        (
-            &[("ARGON2_MEMORY_KIB", "7167"), ("ARGON2_ITERATIONS", "9")],
-            "weak_argon2",
-        ),
-        (&[("LIMIT_LOGIN_ACCOUNT", "100000/1s")], "absurd_limit"),
-        (&[("LIMIT_REGISTER", "1000/1s")], "absurd_limit"),
-        (&[("LIMIT_SECOND_FACTOR", "1000000/30d")], "absurd_limit"),
-        (
-            &[
-                TWILIO[0],
-                TWILIO[1],
-                TWILIO[2],
-                ("TWILIO_BASE_URL", "http://sms.example.com"),
-            ],
-            "plain_sms",
-        ),
-    ] {
-        assert_eq!(codes(pairs), [code], "{pairs:?}");
-        assert_eq!(refused(pairs), [code], "{pairs:?}");
-        for allowed in [code, "all", &format!("absurd_limit,{code}")] {
-            let allowing = [pairs, &[("ALLOW_UNSAFE", allowed)]].concat();
+    for (pairs, code) in UNSAFE {
+        assert_eq!(codes(pairs), [*code], "{pairs:?}");
+        assert_eq!(refused(pairs), [*code], "{pairs:?}");
+        for allowed in [*code, "all", &format!("absurd_limit,{code}")] {
+            let allowing = [*pairs, &[("ALLOW_UNSAFE", allowed)]].concat();
             assert!(refused(&allowing).is_empty(), "{allowing:?}");
-            assert_eq!(codes(&allowing), [code], "it is still told");
+            assert_eq!(codes(&allowing), [*code], "it is still told");
         }
     }
 }
