@@ -193,7 +193,8 @@ mod tests {
         let page = docs_page(&document);
         for (path, verbs) in object(&document["paths"]) {
             for (verb, _) in object(verbs) {
-                let operation = format!("<code>{} {path}</code>", verb.to_ascii_uppercase());
+                let operation =
+                    format!("<summary><code>{} {path}</code>", verb.to_ascii_uppercase());
                 assert_eq!(page.matches(&operation).count(), 1, "{operation}");
             }
         }
