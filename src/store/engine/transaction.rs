@@ -204,6 +204,7 @@ impl Inner {
                         image: Arc::clone(image),
                     },
                     flag: Flag::Record,
+                    lost_to: None,
                 });
             }
         }
@@ -286,6 +287,7 @@ impl Inner {
                     image,
                 },
                 flag,
+                lost_to: None,
             })
             .collect();
         let entry = Entry {

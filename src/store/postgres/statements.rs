@@ -23,7 +23,7 @@ pub(super) struct TableStatements {
     pub(super) select: SqlStr,
     /// `$1` ids: id, version and incarnation of their rows, which stay locked.
     pub(super) locked: SqlStr,
-    /// `$1` ids, `$2` versions, `$3` incarnations, `$4` images: ids of those that are lost.
+    /// `$1` ids, `$2` versions, `$3` incarnations, `$4` images: ids of those that are lost, and versions of their rows.
     pub(super) overtaken: SqlStr,
     /// `$1` owner, `$2` now, `$3` how many: ids of the newest records that are neither deleted nor ended.
     pub(super) live: Option<SqlStr>,
@@ -116,7 +116,7 @@ fn overtaken(table: &Table) -> String {
         ""
     };
     format!(
-        "SELECT change.id FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) \
+        "SELECT change.id, t.ver FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) \
               AS change(id, ver, gen, image) \
          JOIN {} t ON t.id = change.id \
          WHERE t.ver > change.ver AND (t.gen <> change.gen {buried})",

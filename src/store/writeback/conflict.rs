@@ -66,10 +66,10 @@ impl Inner {
     }
 
     /// Tries until it is settled; where this process ends before, the entry goes back to the queue.
-    async fn try_to_settle(self: &Arc<Self>, entry: Entry) {
+    async fn try_to_settle(self: &Arc<Self>, mut entry: Entry) {
         let mut pause = BACK_OFF.0;
         loop {
-            if let Ok(outcome) = self.write_singly(&entry).await {
+            if let Ok(outcome) = self.write_singly(&mut entry).await {
                 return self.settle(vec![entry], &[outcome]).await;
             }
             tokio::select! {

@@ -4,6 +4,7 @@
 //! tells whoever waits. While PostgreSQL is away it keeps what it has and tries again; what it cannot
 //! keep stands in Redis's log, where the sweeper finds it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ impl Inner {
     pub(crate) async fn persist(self: &Arc<Self>, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
         let mut batches = vec![entries];
         while let Some(mut batch) = batches.pop() {
-            match self.write(&batch).await {
+            match self.write(&mut batch).await {
                 Ok(outcomes) => self.settle(batch, &outcomes).await,
                 Err(Failure::Taken { .. } | Failure::Refused { .. }) if batch.len() > 1 => {
                     // One of them is bad: halve until it stands alone.
@@ -145,8 +146,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes a batch in one transaction.
-    async fn write(&self, batch: &[Entry]) -> Result<Vec<FlushOutcome>, Failure> {
+    /// Writes a batch in one transaction. Notes which of its changes are lost.
+    async fn write(&self, batch: &mut [Entry]) -> Result<Vec<FlushOutcome>, Failure> {
         let rows: Vec<RowImage> = batch
             .iter()
             .flat_map(|entry| entry.changes.iter().map(|change| change.row.clone()))
@@ -156,22 +157,14 @@ impl Inner {
         metrics::histogram!(names::STORE_FLUSH).record(stopwatch.seconds());
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!(names::STORE_BATCH).record(rows.len() as f64);
-        let mut first = 0;
-        Ok(batch
-            .iter()
-            .map(|entry| {
-                let own = first..first + entry.changes.len();
-                first = own.end;
-                if lost.iter().any(|index| own.contains(index)) {
-                    FlushOutcome::Lost
-                } else {
-                    FlushOutcome::Committed
-                }
-            })
-            .collect())
+        let changes = batch.iter_mut().flat_map(|entry| &mut entry.changes);
+        for (index, change) in changes.enumerate() {
+            change.lost_to = lost.get(&index).copied();
+        }
+        Ok(batch.iter().map(outcome).collect())
     }
 
-    async fn write_patiently(&self, rows: &[RowImage]) -> Result<Vec<usize>, Failure> {
+    async fn write_patiently(&self, rows: &[RowImage]) -> Result<BTreeMap<usize, i64>, Failure> {
         let mut attempts = 0;
         loop {
             match self.postgres.write(rows).await {
@@ -187,21 +180,26 @@ impl Inner {
     /// Writes the changes of a bad entry one by one: the bad one is put aside, the others go through.
     pub(super) async fn write_singly(
         self: &Arc<Self>,
-        entry: &Entry,
+        entry: &mut Entry,
     ) -> Result<FlushOutcome, Failure> {
+        let is_copy = entry.log_id.is_none();
         let mut outcome = FlushOutcome::Committed;
-        for change in &entry.changes {
+        for change in &mut entry.changes {
             match self
                 .write_patiently(std::slice::from_ref(&change.row))
                 .await
             {
-                Ok(lost) if lost.is_empty() => {}
-                Ok(_) => outcome = FlushOutcome::Lost,
+                Ok(lost) => {
+                    change.lost_to = lost.get(&0).copied();
+                    if change.lost_to.is_some() {
+                        outcome = FlushOutcome::Lost;
+                    }
+                }
                 Err(Failure::Taken { constraint }) => {
                     outcome = self.refuse_name(&change.row, &constraint).await?;
                 }
                 // Its original has been put aside, or will be.
-                Err(Failure::Refused { .. }) if entry.log_id.is_none() => {
+                Err(Failure::Refused { .. }) if is_copy => {
                     outcome = FlushOutcome::Refused;
                 }
                 Err(Failure::Refused { code, message }) => {
@@ -313,13 +311,22 @@ impl Inner {
             args.push(Value::from(row.record.name()));
             args.push(Value::from(row.ver.to_string()));
             args.push(Value::from(row.gen_.to_string()));
-            args.push(Value::from(match (outcome, change.flag) {
-                (FlushOutcome::Taken(_), _) => "-",
-                (FlushOutcome::Lost, _) => "x",
-                (_, Flag::Deleted) => "1",
-                _ => "0",
-            }));
+            args.push(match (outcome, change.lost_to, change.flag) {
+                (FlushOutcome::Taken(_), ..) => "-".into(),
+                (_, Some(stands), _) => Value::from(format!("x{stands}")),
+                (.., Flag::Deleted) => "1".into(),
+                _ => "0".into(),
+            });
         }
         (keys, args, freed)
+    }
+}
+
+/// Outcome of an entry whose changes were written.
+fn outcome(entry: &Entry) -> FlushOutcome {
+    if entry.changes.iter().any(|change| change.lost_to.is_some()) {
+        FlushOutcome::Lost
+    } else {
+        FlushOutcome::Committed
     }
 }

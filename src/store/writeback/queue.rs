@@ -44,6 +44,8 @@ pub(crate) struct Entry {
 pub(crate) struct Change {
     pub(crate) row: RowImage,
     pub(crate) flag: Flag,
+    /// The version that stands in PostgreSQL in place of this one, when that is known.
+    pub(crate) lost_to: Option<i64>,
 }
 
 /// Effect of a change on Redis beside its log.
@@ -222,6 +224,7 @@ mod tests {
             changes: vec![Change {
                 row,
                 flag: Flag::Record,
+                lost_to: None,
             }],
             lazy: false,
             age: Stopwatch::start(),

@@ -139,7 +139,9 @@ impl Inner {
         if most > 0 {
             self.note_unknown_kinds(unknown);
         }
-        if !moved.is_empty() && !self.is_confirming.swap(true, Ordering::Relaxed) {
+        if moved.is_empty() {
+            self.is_unconfirmed.store(false, Ordering::Relaxed);
+        } else if !self.is_confirming.swap(true, Ordering::Relaxed) {
             // In a task of its own: it waits, and sweeping must go on meanwhile.
             let inner = Arc::clone(self);
             self.tasks.spawn(async move {
@@ -344,7 +346,11 @@ fn read_entry(
             ver,
             image: flagged.get(1..)?.into(),
         };
-        changes.push(Change { row, flag });
+        changes.push(Change {
+            row,
+            flag,
+            lost_to: None,
+        });
     }
     Some(Entry {
         partition,

@@ -202,10 +202,6 @@ async fn a_login_is_no_success_when_what_it_must_not_lose_is_lost() {
     stores.settings.grant_wait = Duration::from_mins(1);
     let (server, _, app) = with_alice(&stores).await;
     server.store.flush().await.expect("flush");
-    // As after a loss, when another instance went on without what this one holds.
-    let overtaken = "UPDATE second_factors SET gen = gen + 1, ver = ver + 1000000000000";
-    let overtaken = sqlx::query(overtaken).execute(&stores.pool).await;
-    assert_eq!(overtaken.expect("written").rows_affected(), 1);
     let backup = json!({ "code": app.backup_codes[0] });
     let trusted = json!({ "code": app.code(), "trustDevice": true });
     for (route, proof) in [
@@ -213,6 +209,10 @@ async fn a_login_is_no_success_when_what_it_must_not_lose_is_lost() {
         ("POST /2fa/verify", trusted),
     ] {
         let half = server.half_login("alice").await;
+        // As after a loss, when another instance went on without what this one holds.
+        let overtaken = "UPDATE second_factors SET gen = gen + 1, ver = ver + 1000000000000";
+        let overtaken = sqlx::query(overtaken).execute(&stores.pool).await;
+        assert_eq!(overtaken.expect("written").rows_affected(), 1);
         let answer = half.send(route, proof).await;
         let unknown = (503, "outcome_unknown".to_owned());
         assert_eq!(answer.problem(), unknown, "{route}: {}", answer.text);

@@ -23,9 +23,9 @@ pub(crate) struct RowImage {
 }
 
 impl Postgres {
-    /// Writes row images in one transaction. Returns the indices of those that are lost: a row stands in their place
-    /// that is newer and was not built upon them, or that is newer than what they were built upon.
-    pub(crate) async fn write(&self, rows: &[RowImage]) -> Result<Vec<usize>, Failure> {
+    /// Writes row images in one transaction. Returns the indices of those that are lost, and the version that stands in
+    /// their place: one that is newer and was not built upon them, or that is newer than what they were built upon.
+    pub(crate) async fn write(&self, rows: &[RowImage]) -> Result<BTreeMap<usize, i64>, Failure> {
         let written = self.run("write", WRITE, async |connection| {
             write(connection, &self.statements, rows).await
         });
@@ -38,13 +38,13 @@ async fn write(
     connection: &mut PgConnection,
     statements: &Statements,
     rows: &[RowImage],
-) -> Result<Vec<usize>, sqlx::Error> {
+) -> Result<BTreeMap<usize, i64>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let mut lost = Vec::new();
+    let mut lost = BTreeMap::new();
     for statements in statements.all() {
         let table = statements.table;
         let outdated = outdated(&mut transaction, statements, rows).await?;
-        let newest = newest_of(table, rows, &outdated);
+        let newest = newest_of(table, rows, |index| outdated.contains_key(&index));
         lost.extend(outdated);
         if newest.is_empty() {
             continue;
@@ -52,10 +52,12 @@ async fn write(
         let written = upsert(&mut transaction, statements, &newest, rows).await?;
         if written < newest.len() {
             let overtaken = overtaken(&mut transaction, statements, &newest, rows).await?;
-            let is_lost = |row: &RowImage| {
-                row.record.table.name == table.name && overtaken.contains(&row.record.id.uuid())
-            };
-            lost.extend((0..rows.len()).filter(|index| is_lost(&rows[*index])));
+            let own = rows.iter().enumerate();
+            let own = own.filter(|(_, row)| row.record.table.name == table.name);
+            lost.extend(own.filter_map(|(index, row)| {
+                let stands = overtaken.get(&row.record.id.uuid())?;
+                Some((index, *stands))
+            }));
         }
     }
     advance(&mut transaction, rows).await?;
@@ -63,21 +65,21 @@ async fn write(
     Ok(lost)
 }
 
-/// Indices of images whose incarnation built upon a version (their base) after which another incarnation brought a
+/// Indices of images, and versions that stand in their place, whose incarnation built upon a version (their base) after which another incarnation brought a
 /// newer one, into its row or with this batch, while none of their own is there yet. Rows of images with a base stay
 /// locked, so that nothing newer comes before they are written.
 async fn outdated(
     transaction: &mut Transaction<'_, sqlx::Postgres>,
     statements: &TableStatements,
     rows: &[RowImage],
-) -> Result<Vec<usize>, sqlx::Error> {
+) -> Result<BTreeMap<usize, i64>, sqlx::Error> {
     let own = rows.iter().enumerate();
     let own = own.filter(|(_, row)| row.record.table.name == statements.table.name);
     let based: Vec<(usize, &RowImage, i64)> = own
         .filter_map(|(index, row)| Some((index, row, image::base(&row.image)?)))
         .collect();
     if based.is_empty() {
-        return Ok(Vec::new());
+        return Ok(BTreeMap::new());
     }
     let ids: Vec<Uuid> = based
         .iter()
@@ -91,31 +93,31 @@ async fn outdated(
         .into_iter()
         .map(|(id, ver, gen_)| (id, (ver, gen_)))
         .collect();
-    let is_outdated = |row: &RowImage, base: i64| {
+    let overtaking = |row: &RowImage, base: i64| {
         let stands = stored.get(&row.record.id.uuid());
         if stands.is_some_and(|(_, gen_)| *gen_ == row.gen_) {
-            return false;
+            return None;
         }
-        stands.is_some_and(|(ver, _)| *ver > base)
-            || rows.iter().any(|other| {
-                other.record.is(row.record) && other.gen_ < row.gen_ && other.ver > base
-            })
+        let others = rows.iter();
+        let others = others.filter(|one| one.record.is(row.record) && one.gen_ < row.gen_);
+        let newest = stands.map(|(ver, _)| *ver).into_iter();
+        let newest = newest.chain(others.map(|one| one.ver)).max();
+        newest.filter(|ver| *ver > base)
     };
     let based = based.into_iter();
     Ok(based
-        .filter(|(_, row, base)| is_outdated(row, *base))
-        .map(|(index, ..)| index)
+        .filter_map(|(index, row, base)| Some((index, overtaking(row, base)?)))
         .collect())
 }
 
 /// Indices of the newest image of each record of a table, but for those that are outdated; sorted by id so that
 /// concurrent batches lock rows in the same order.
-fn newest_of(table: &Table, rows: &[RowImage], outdated: &[usize]) -> Vec<usize> {
+fn newest_of(table: &Table, rows: &[RowImage], is_outdated: impl Fn(usize) -> bool) -> Vec<usize> {
     let mut newest: BTreeMap<Uuid, usize> = BTreeMap::new();
     for (index, row) in rows
         .iter()
         .enumerate()
-        .filter(|(index, row)| row.record.table.name == table.name && !outdated.contains(index))
+        .filter(|(index, row)| row.record.table.name == table.name && !is_outdated(*index))
     {
         newest
             .entry(row.record.id.uuid())
@@ -155,15 +157,16 @@ async fn overtaken(
     statements: &TableStatements,
     newest: &[usize],
     rows: &[RowImage],
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> Result<BTreeMap<Uuid, i64>, sqlx::Error> {
     let picked = || newest.iter().map(|index| &rows[*index]);
-    sqlx::query_scalar(statements.overtaken.clone())
+    let overtaken: Vec<(Uuid, i64)> = sqlx::query_as(statements.overtaken.clone())
         .bind(picked().map(|row| row.record.id.uuid()).collect::<Vec<_>>())
         .bind(picked().map(|row| row.ver).collect::<Vec<_>>())
         .bind(picked().map(|row| row.gen_).collect::<Vec<_>>())
         .bind(picked().map(|row| &*row.image).collect::<Vec<&str>>())
         .fetch_all(&mut **transaction)
-        .await
+        .await?;
+    Ok(overtaken.into_iter().collect())
 }
 
 /// Records how far each partition has come.

@@ -7,7 +7,7 @@
 -- ARGV  1 number of log entries, then for each: id, version, bytes it was counted with
 --       then for each record: name, committed version, its incarnation,
 --          '1' when it is a tombstone, '-' when PostgreSQL did not take it and it was undone,
---          'x' when PostgreSQL has something else that it was not built upon
+--          'x' and the version in PostgreSQL when that stands there in its place
 -- Returns how many entries were removed
 
 local entries = tonumber(ARGV[1])
@@ -31,7 +31,8 @@ end
 for n = 4, #KEYS do
     local i = entries * 3 + 2 + (n - 4) * 4
     local name, ver, gen = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-    local buried, undone, lost = ARGV[i + 3] == '1', ARGV[i + 3] == '-', ARGV[i + 3] == 'x'
+    local buried, undone = ARGV[i + 3] == '1', ARGV[i + 3] == '-'
+    local stands = tonumber(string.match(ARGV[i + 3], '^x(%d+)$'))
     local pending = redis.call('HGET', KEYS[3], name)
     if pending and tonumber(pending) <= tonumber(ver) then
         redis.call('HDEL', KEYS[3], name)
@@ -41,9 +42,12 @@ for n = 4, #KEYS do
     local found_gen, found
     if value then found_gen, found = string.match(value, '^(%d+) (%d+) ') end
     local is_older = not found or tonumber(found) < tonumber(ver)
-    if lost then
-        -- The change itself, and what was built upon it here, give way to the row.
-        if found_gen == gen and not is_older then redis.call('DEL', KEYS[n]) end
+    if stands then
+        -- What is older than the row, the change itself, and what was built upon it here give way to the row.
+        local is_built_upon = stands < tonumber(ver) and found_gen == gen and not is_older
+        if not found or tonumber(found) < stands or is_built_upon then
+            redis.call('SET', KEYS[n], '0 ' .. string.format('%.0f', stands) .. ' ', 'PX', 60000)
+        end
     elseif not undone and is_older and (gen ~= present or not pending) then
         -- What stands here, or is about to, was brought back from a PostgreSQL that did not have this change yet:
         -- leave a mark that lets only a newer row in.
