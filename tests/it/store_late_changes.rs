@@ -155,25 +155,6 @@ async fn an_entry_of_the_log_with_the_id_of_another_is_not_trimmed() {
     assert_eq!(left, "1", "the other commit is not in PostgreSQL");
 }
 
-#[tokio::test]
-async fn a_redis_that_lacks_what_was_swept_has_lost_it_though_nobody_had_an_answer() {
-    for kind in BOTH {
-        let stores = TestStores::new(kind).await;
-        let store = stores.stepped().await;
-        let user = stores.user("lily");
-        let _ = records::add(&store, &stores, &user).await.expect("commit");
-        store.flush().await.expect("flush");
-        let before = stores.picture().await;
-        let gone = stores.stepped().await;
-        let (epoch, _) = records::bump(&gone, user.id).await.expect("commit");
-        drop(gone);
-        store.sweep(Duration::ZERO).await.expect("sweep");
-        stores.rewind(before).await;
-        let read = store.read(user.id).await.expect("read").expect("user");
-        assert_eq!(read.device_epoch, epoch, "{kind:?}");
-    }
-}
-
 async fn with_password(store: &Store, id: UserId, hash: &str) -> Receipt {
     let changed = store.transact(Class::Grant, id, |user: Option<User>, draft| {
         let mut user = user.expect("user");

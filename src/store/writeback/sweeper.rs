@@ -336,8 +336,6 @@ fn read_entry(
         fields.next()??,
     );
     let (gen_, ver) = (gen_.parse().ok()?, ver.parse().ok()?);
-    // PostgreSQL will have it. A server that lacks it has lost it, even where nobody had an answer.
-    inner.partitions.saw(partition, ver);
     let mut changes = Vec::new();
     while let (Some(Some(name)), Some(Some(flagged))) = (fields.next(), fields.next()) {
         let record = inner.schema.parse_name(&name)?;
