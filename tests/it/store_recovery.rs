@@ -337,3 +337,55 @@ async fn readers_of_one_cold_record_share_one_question_to_postgres() {
         assert_eq!(user.as_ref(), Some(&busy));
     }
 }
+
+#[tokio::test]
+async fn records_of_which_one_was_cold_are_read_as_of_one_moment() {
+    let own = OwnStores::start().await;
+    let stores = TestStores::over_own(&own).await;
+    let (reader, writer) = (stores.stepped().await, stores.stepped().await);
+    let user = stores.user("olga");
+    let _ = records::add(&writer, &stores, &user).await.expect("commit");
+    let opened = records::open_session(&writer, &stores, &user).await;
+    let (session, _) = opened.expect("session");
+    writer.flush().await.expect("flush");
+    let keys = stores.keys().await;
+    let key = keys
+        .iter()
+        .find(|key| key.contains(":user:"))
+        .expect("a key");
+    let warm = own.redis.ask(&["GET", key]).await.expect("an image");
+    stores.evict(":user:").await;
+    let mut lock = stores.pool.begin().await.expect("begin");
+    let locked = sqlx::query("LOCK TABLE users IN ACCESS EXCLUSIVE MODE");
+    locked.execute(&mut *lock).await.expect("lock");
+
+    let read = tokio::spawn({
+        let (reader, user) = (reader.clone(), user.id);
+        async move { reader.read((session, user)).await }
+    });
+    eventually("PostgreSQL is asked", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        stores.count(waiting).await > 0
+    })
+    .await;
+    own.redis.ask(&["SET", key, &warm]).await.expect("set");
+    let keys = (session, user.id);
+    let changed = writer.transact(
+        Class::Restrict,
+        keys,
+        |(session, user): (Option<Session>, Option<User>), draft| {
+            let (mut session, mut user) = (session.expect("session"), user.expect("user"));
+            user.session_epoch += 1;
+            session.outlive(&user);
+            draft.put(&session);
+            draft.put(&user);
+            Ok::<_, Error>(())
+        },
+    );
+    let _ = changed.await.expect("commit");
+    lock.rollback().await.expect("rollback");
+    let (session, user) = read.await.expect("reader").expect("read");
+    let (session, user) = (session.expect("session"), user.expect("user"));
+    assert_eq!(session.epoch, user.session_epoch);
+}

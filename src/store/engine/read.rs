@@ -113,6 +113,7 @@ impl Inner {
             return Ok(None);
         };
         self.partitions.saw_meta(partition, meta);
+        let mut is_torn = false;
         let mut stored = Vec::with_capacity(records.len());
         for (record, value) in records.iter().zip(values) {
             let found = match value.and_then(|value| warm(&value, meta.gen_)) {
@@ -124,6 +125,7 @@ impl Inner {
                 None => match Box::pin(self.hydrate(meta, *record)).await? {
                     Hydrated::Found(found) => {
                         count_read(*record, "postgres");
+                        is_torn = records.len() > 1;
                         Some(found)
                     }
                     Hydrated::Absent => {
@@ -146,7 +148,8 @@ impl Inner {
                 found,
             });
         }
-        Ok(Some(Snapshot {
+        // A record that was brought back may be newer than those beside it; now all can be read at one moment.
+        Ok((!is_torn).then_some(Snapshot {
             partition,
             meta,
             stored,
