@@ -4,8 +4,10 @@ mod cause;
 mod connect;
 mod failure;
 pub(crate) mod keys;
+mod primary_lease;
 mod reconnections;
 mod scripts;
+mod sentinels;
 mod supervised_client;
 pub(crate) mod tracking;
 
@@ -13,8 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fred::clients::Client;
-use fred::error::Error as RedisError;
+use fred::error::{Error as RedisError, ErrorKind};
 use fred::interfaces::{ClientLike, HashesInterface, KeysInterface, LuaInterface};
 use fred::types::{Expiration, FromValue, SetOptions, Value};
 use tokio::sync::Notify;
@@ -27,7 +28,7 @@ use failure::{Refusal, refused, uncertain};
 use keys::KeySpace;
 pub(crate) use scripts::Op;
 use scripts::Scripts;
-use supervised_client::SupervisedClient;
+use supervised_client::{LeasedClient, SupervisedClient};
 
 /// Time for the first connection. After that the service starts without.
 const FIRST_CONNECTION_WITHIN: Duration = Duration::from_secs(3);
@@ -128,25 +129,27 @@ impl Redis {
     }
 
     /// A client that is connected; at once an error when none is, so that nobody waits in vain.
-    fn client(&self) -> Result<Client, Error> {
+    fn client(&self) -> Result<LeasedClient, Error> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (before, after) = self.clients.split_at(turn % self.clients.len());
         let mut clients = after.iter().chain(before).map(SupervisedClient::present);
-        let connected = clients.find(ClientLike::is_connected);
+        let connected = clients.find(|leased| leased.client.is_connected());
         connected.ok_or(Error::Unavailable("redis"))
     }
 
-    /// Judges an answer. `None`: the server says that it did not execute the command and may do so soon (a slot
+    /// Judges an answer of a client. `None`: the server says that it did not execute the command and may do so soon (a slot
     /// of a Cluster moves, or the server loads), and the command is to be sent again.
     async fn settle<T>(
         &self,
         attempts: &mut Attempts,
+        from: &LeasedClient,
         answer: Result<T, RedisError>,
     ) -> Option<Result<T, Error>> {
         metrics::histogram!(names::REDIS_COMMAND, "operation" => attempts.operation)
             .record(attempts.last.seconds());
         let error = match answer {
-            Ok(answer) => return Some(Ok(answer)),
+            Ok(answer) if from.is_primary().await => return Some(Ok(answer)),
+            Ok(_) => RedisError::new(ErrorKind::Timeout, "not known to be the primary's answer"),
             Err(error) => error,
         };
         let refusal = Refusal::of(&error);
@@ -171,7 +174,8 @@ impl Redis {
         let script = self.scripts.of(op);
         let mut attempts = Attempts::of(op.label(), uncertain);
         loop {
-            let client = self.client()?;
+            let leased = self.client()?;
+            let client = &leased.client;
             let digest = script.sha1().clone();
             let mut answer = client.evalsha(digest, keys.clone(), args.clone()).await;
             if let Err(error) = &answer
@@ -182,7 +186,7 @@ impl Redis {
                 let source = source.clone();
                 answer = client.eval(source, keys.clone(), args.clone()).await;
             }
-            if let Some(settled) = self.settle(&mut attempts, answer).await {
+            if let Some(settled) = self.settle(&mut attempts, &leased, answer).await {
                 return settled;
             }
         }
@@ -192,8 +196,9 @@ impl Redis {
     pub(crate) async fn mget(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, Error> {
         let mut attempts = Attempts::of("read", refused);
         loop {
-            let answer = self.client()?.mget(keys.clone()).await;
-            if let Some(settled) = self.settle(&mut attempts, answer).await {
+            let leased = self.client()?;
+            let answer = leased.client.mget(keys.clone()).await;
+            if let Some(settled) = self.settle(&mut attempts, &leased, answer).await {
                 return settled;
             }
         }
@@ -203,8 +208,9 @@ impl Redis {
     pub(crate) async fn fetch(&self, key: String) -> Result<Option<String>, Error> {
         let mut attempts = Attempts::of("read", refused);
         loop {
-            let answer = self.client()?.get(key.as_str()).await;
-            if let Some(settled) = self.settle(&mut attempts, answer).await {
+            let leased = self.client()?;
+            let answer = leased.client.get(key.as_str()).await;
+            if let Some(settled) = self.settle(&mut attempts, &leased, answer).await {
                 return settled;
             }
         }
@@ -222,13 +228,14 @@ impl Redis {
         let options = only_absent.then_some(SetOptions::NX);
         let mut attempts = Attempts::of("set", uncertain);
         loop {
-            let client = self.client()?;
+            let leased = self.client()?;
             let (key, value) = (key.as_str(), value.as_str());
             let expires = expires.map(|after| Expiration::PX(millis(after)));
-            let answer: Result<Option<String>, _> = client
+            let answer: Result<Option<String>, _> = leased
+                .client
                 .set(key, value, expires, options.clone(), false)
                 .await;
-            if let Some(settled) = self.settle(&mut attempts, answer).await {
+            if let Some(settled) = self.settle(&mut attempts, &leased, answer).await {
                 return settled.map(|set| set.is_some());
             }
         }
@@ -238,8 +245,9 @@ impl Redis {
     pub(crate) async fn fields(&self, key: String) -> Result<Vec<String>, Error> {
         let mut attempts = Attempts::of("read", refused);
         loop {
-            let answer = self.client()?.hkeys(key.as_str()).await;
-            if let Some(settled) = self.settle(&mut attempts, answer).await {
+            let leased = self.client()?;
+            let answer = leased.client.hkeys(key.as_str()).await;
+            if let Some(settled) = self.settle(&mut attempts, &leased, answer).await {
                 return settled;
             }
         }
@@ -247,13 +255,14 @@ impl Redis {
 
     /// Removes a field of a hash.
     pub(crate) async fn remove_field(&self, key: String, field: String) -> Result<(), Error> {
-        let removed = self.client()?.hdel(key, field).await;
+        let removed = self.client()?.client.hdel(key, field).await;
         removed.map_err(|error| uncertain("remove", &error))
     }
 
     /// Text of `INFO` from one server.
     pub(crate) async fn info(&self) -> Result<String, Error> {
         self.client()?
+            .client
             .info(None)
             .await
             .map_err(|error| refused("info", &error))
@@ -263,13 +272,14 @@ impl Redis {
     pub(crate) async fn setting(&self, name: &'static str) -> Option<String> {
         use fred::interfaces::ConfigInterface;
         let answer: std::collections::HashMap<String, String> =
-            self.client().ok()?.config_get(name).await.ok()?;
+            self.client().ok()?.client.config_get(name).await.ok()?;
         answer.into_values().next()
     }
 
     /// Whether it answers at all.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
         self.client()?
+            .client
             .ping::<()>(None)
             .await
             .map_err(|error| refused("ping", &error))

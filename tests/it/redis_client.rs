@@ -87,6 +87,41 @@ async fn behind_sentinel_a_planned_fail_over_is_followed() {
 }
 
 #[tokio::test]
+async fn behind_sentinel_an_old_primary_that_goes_on_as_one_is_left() {
+    let own = OwnStores::start().await;
+    let folder = own_folder();
+    let options = RedisOptions::throwaway();
+    let sentinel = PrivateSentinel::start(&binaries(), folder.path(), options).await;
+    let sentinel = sentinel.expect("started");
+    let stores = TestStores::over_redis(&own, &sentinel.url()).await;
+    let here = TestServer::open(&stores, Options::unlimited()).await;
+    let there = here.another(&stores, Options::unlimited()).await;
+    here.register("alice").await;
+    here.store.flush().await.expect("flushed");
+    let [old, promoted] = sentinel.nodes() else {
+        panic!("two nodes")
+    };
+    // The Sentinels cannot make it a replica, as they cannot while it is cut off from them.
+    let stays = ["ACL", "SETUSER", "default", "-replicaof", "-slaveof"];
+    old.ask(&stays).await.expect("forbidden");
+    sentinel.fail_over().await.expect("agreed");
+    eventually("the other one is promoted", async || {
+        sentinel.primary().await.is_ok_and(|primary| primary == 1)
+    })
+    .await;
+    let keys = async || promoted.ask(&["DBSIZE"]).await.expect("counted");
+    for server in [&here, &there] {
+        eventually("its logins are at the promoted one", async || {
+            let before = keys().await;
+            logs_in(server, &["alice"]).await && keys().await != before
+        })
+        .await;
+    }
+    let role = old.ask(&["INFO", "replication"]).await.expect("told");
+    assert!(role.contains("role:master"), "{role}");
+}
+
+#[tokio::test]
 async fn in_a_cluster_both_instances_leave_a_paused_primary_though_they_have_traffic() {
     let own = OwnStores::start().await;
     let folder = own_folder();

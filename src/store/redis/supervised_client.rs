@@ -4,7 +4,8 @@
 //! every write counts as a sign of life. Some errors end its task for good. And after a fail-over it may hold a
 //! connection to a server that takes no writes any more. So each second every server is asked for a sign of life,
 //! and a client with a silent server, without a task or without a connection is replaced. Nothing is sent again
-//! for that: what the old client has under way is answered, or fails.
+//! for that: what the old client has under way is answered, or fails. Behind Sentinel it is also replaced when the
+//! Sentinels name another primary (`primary_lease.rs`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -22,13 +23,19 @@ use tokio::sync::broadcast::Receiver;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::cause::{Cause, addresses};
+use super::primary_lease::PrimaryLease;
 use super::reconnections::Reconnections;
+use super::sentinels::Sentinels;
 use crate::clock::{self, Stopwatch};
 use crate::store::Error;
 use crate::telemetry::names;
 
 /// Pause between two questions for a sign of life.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// The same behind Sentinel, where the answers are believed no longer than a lease stays.
+const ASK_SENTINELS_EVERY: Duration = Duration::from_millis(250);
+/// Pause between two looks at whether a client is connected.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Time that a server has for its sign of life, when commands do not have longer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// Time after which a client that has no connection is replaced.
@@ -39,6 +46,14 @@ const PAUSE: Duration = Duration::from_millis(200);
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 /// Time after which a process that cannot connect to a server that accepts connections needs a restart.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
+
+/// A client of fred, and until when the server that it is connected to counts as the primary.
+#[derive(Clone, Debug)]
+pub(crate) struct LeasedClient {
+    pub(super) client: Client,
+    lease: Arc<PrimaryLease>,
+    timeout: Duration,
+}
 
 /// The client, whichever it is at present.
 #[derive(Debug)]
@@ -51,7 +66,7 @@ pub(super) struct SupervisedClient {
 struct Supervision {
     builder: Builder,
     timeout: Duration,
-    present: RwLock<Client>,
+    present: RwLock<LeasedClient>,
     /// Signalled with every new connection.
     connected: Arc<Notify>,
     /// Signalled when an answer shows that the server is the wrong one.
@@ -59,6 +74,23 @@ struct Supervision {
     connections: Reconnections,
     is_stuck: AtomicBool,
     absence: Mutex<Absence>,
+}
+
+impl LeasedClient {
+    fn build(builder: &Builder, timeout: Duration) -> Result<Self, RedisError> {
+        let client = builder.build()?;
+        let is_limited = client.client_config().server.is_sentinel();
+        Ok(Self {
+            client,
+            lease: Arc::new(PrimaryLease::new(is_limited)),
+            timeout,
+        })
+    }
+
+    /// Whether an answer counts that came just now: it was the primary's.
+    pub(super) async fn is_primary(&self) -> bool {
+        self.lease.holds(self.timeout).await
+    }
 }
 
 /// Knowledge of the present or last time without a connection.
@@ -85,14 +117,14 @@ impl SupervisedClient {
         timeout: Duration,
         connected: Arc<Notify>,
     ) -> Result<Self, Error> {
-        let client = builder.build();
-        let client = client.map_err(|error| Error::Setup(format!("REDIS_URL: {error}")))?;
+        let present = LeasedClient::build(&builder, timeout);
+        let present = present.map_err(|error| Error::Setup(format!("REDIS_URL: {error}")))?;
         let connections = Reconnections::default();
-        connections.follow(&client);
+        connections.follow(&present.client);
         let supervision = Supervision {
             builder,
             timeout,
-            present: RwLock::new(client),
+            present: RwLock::new(present),
             connected,
             distrusted: Notify::new(),
             connections,
@@ -116,7 +148,7 @@ impl SupervisedClient {
     }
 
     /// The present client.
-    pub(super) fn present(&self) -> Client {
+    pub(super) fn present(&self) -> LeasedClient {
         self.supervision.present()
     }
 
@@ -153,8 +185,10 @@ impl SupervisedClient {
 
 impl Supervision {
     async fn run(self: Arc<Self>) {
+        let config = self.builder.get_config();
+        let sentinels = config.and_then(Sentinels::connect);
         loop {
-            let client = self.present();
+            let LeasedClient { client, lease, .. } = self.present();
             let events = Events {
                 errors: client.error_rx(),
                 connections: client.reconnect_rx(),
@@ -167,14 +201,15 @@ impl Supervision {
                     }
                     "its task has ended"
                 }
-                reason = self.until_useless(&client) => reason,
+                reason = self.until_useless(&client, &lease, sentinels.as_ref()) => reason,
                 () = self.distrusted.notified() => "the server takes no writes",
                 () = self.listen(events) => "its events have ended",
             };
             tracing::warn!(reason, "the client of Redis is replaced");
-            match self.builder.build() {
+            lease.lose();
+            match LeasedClient::build(&self.builder, self.timeout) {
                 Ok(next) => {
-                    self.connections.follow(&next);
+                    self.connections.follow(&next.client);
                     *self.locked() = next;
                 }
                 Err(error) => tracing::error!(%error, "no new client of Redis"),
@@ -190,20 +225,38 @@ impl Supervision {
         }
     }
 
-    /// Completes with the reason for which the client must be replaced.
-    async fn until_useless(&self, client: &Client) -> &'static str {
+    /// Completes with the reason for which the client must be replaced. Renews its lease until then.
+    async fn until_useless(
+        &self,
+        client: &Client,
+        lease: &PrimaryLease,
+        sentinels: Option<&Sentinels>,
+    ) -> &'static str {
+        let pause = match sentinels {
+            Some(_) => ASK_SENTINELS_EVERY,
+            None => ASK_EVERY,
+        };
         let mut connected = Stopwatch::start();
         loop {
-            clock::sleep(ASK_EVERY).await;
             if client.is_connected() {
+                let asked = Stopwatch::start();
                 if !self.answers(client).await {
                     return "a server is silent";
                 }
+                if let Some(sentinels) = sentinels
+                    && !is_named_by(sentinels, client).await
+                {
+                    return "the Sentinels name another primary";
+                }
+                lease.renew(asked);
                 connected = Stopwatch::start();
                 self.is_stuck.store(false, Ordering::Relaxed);
                 self.absence(|absence| absence.last_answer = connected);
+                clock::sleep(pause).await;
             } else if connected.elapsed() > CONNECTS_WITHIN {
                 return "it does not connect";
+            } else {
+                clock::sleep(LOOK_EVERY).await;
             }
         }
     }
@@ -289,12 +342,12 @@ impl Supervision {
         false
     }
 
-    fn present(&self) -> Client {
+    fn present(&self) -> LeasedClient {
         let present = self.present.read();
         present.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn locked(&self) -> std::sync::RwLockWriteGuard<'_, Client> {
+    fn locked(&self) -> std::sync::RwLockWriteGuard<'_, LeasedClient> {
         let present = self.present.write();
         present.unwrap_or_else(PoisonError::into_inner)
     }
@@ -303,6 +356,17 @@ impl Supervision {
         let absence = self.absence.lock();
         touch(&mut absence.unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether the client is connected to the primary that the Sentinels name. Where none of them answers nothing says
+/// that it is not.
+async fn is_named_by(sentinels: &Sentinels, client: &Client) -> bool {
+    let Some((host, port)) = sentinels.primary().await else {
+        return true;
+    };
+    let connected = client.active_connections();
+    let mut connected = connected.iter();
+    connected.len() == 0 || connected.any(|server| server.host == host && server.port == port)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use super::connect;
 use super::failure::refused;
 use super::keys::KeySpace;
-use super::supervised_client::SupervisedClient;
+use super::supervised_client::{LeasedClient, SupervisedClient};
 use crate::clock;
 use crate::config;
 use crate::model::Partition;
@@ -45,7 +45,7 @@ pub(crate) struct TrackingClient {
     /// Signalled with every new connection.
     connected: Arc<Notify>,
     /// The client that tracks, or did last.
-    tracking: RwLock<Client>,
+    tracking: RwLock<LeasedClient>,
     /// The answer with which Redis forbade to track, while it does.
     forbidden: Mutex<Option<String>>,
     keys: KeySpace,
@@ -62,7 +62,7 @@ pub(crate) struct Missed;
 /// The connections that track, by the name they were given.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    client: Client,
+    leased: LeasedClient,
     name: String,
     primaries: Vec<Primary>,
 }
@@ -116,20 +116,21 @@ impl TrackingClient {
 
     /// Switches tracking on and names the connections. Gives them, and what they tell of from now on.
     pub(crate) async fn begin(&self) -> Result<(Connections, Changes), Error> {
-        let client = self.client.present();
+        let leased = self.client.present();
+        let client = &leased.client;
         if !client.is_connected() {
             return Err(Error::Unavailable("redis"));
         }
         let changes = Changes(client.invalidation_rx());
         let tracking = self.tracking.write();
-        *tracking.unwrap_or_else(PoisonError::into_inner) = client.clone();
+        *tracking.unwrap_or_else(PoisonError::into_inner) = leased.clone();
         let name = format!("sallyport-{}", hex::encode(clock::random::<12>()));
-        let primaries = self.primaries(&client).into_iter();
-        let begun = primaries.map(|primary| begin_at(&client, primary, &name));
+        let primaries = self.primaries(client).into_iter();
+        let begun = primaries.map(|primary| begin_at(client, primary, &name));
         let primaries = try_join_all(begun).await;
         let primaries = primaries.map_err(|error| self.note_refusal(&error))?;
         let connections = Connections {
-            client,
+            leased,
             name,
             primaries,
         };
@@ -165,12 +166,12 @@ impl TrackingClient {
     /// primary that was made a replica answers as before, and hears of changes late or never.)
     pub(crate) async fn are_still(&self, connections: &Connections) -> bool {
         let known = connections.primaries.iter().map(|primary| &primary.server);
-        let present = self.primaries(&connections.client);
+        let present = self.primaries(&connections.leased.client);
         if !known.eq(present.iter().map(|primary| &primary.server)) {
             return false;
         }
         let asked = connections.primaries.iter().map(async |primary| {
-            let client = at(&connections.client, primary);
+            let client = at(&connections.leased.client, primary);
             let (called, mark, role) = tokio::join!(
                 client.client_getname::<Option<String>>(),
                 client.get::<Option<String>, _>(primary.incarnation_key.as_str()),
@@ -186,17 +187,18 @@ impl TrackingClient {
                 && mark.is_ok_and(|mark| mark.is_some() && mark == primary.mark)
                 && role.is_ok_and(is_primary)
         });
-        join_all(asked).await.into_iter().all(|still| still)
+        let still = join_all(asked).await.into_iter().all(|still| still);
+        still && connections.leased.is_primary().await
     }
 
     /// Reads keys of one slot, and has Redis tell of their next change.
     pub(crate) async fn read(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, Error> {
         let tracking = self.tracking.read();
-        let client = tracking.unwrap_or_else(PoisonError::into_inner).clone();
-        if !client.is_connected() {
+        let leased = tracking.unwrap_or_else(PoisonError::into_inner).clone();
+        if !leased.client.is_connected() {
             return Err(Error::Unavailable("redis"));
         }
-        let answer = client.mget(keys).await;
+        let answer = leased.client.mget(keys).await;
         // Not logged: the commands beside it are.
         answer.map_err(|_| Error::Unavailable("redis"))
     }
