@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::StatusCode;
+use sallyport::dev::{PrivateRedis, RedisOptions};
 use sallyport::model::{Session, User};
 use sallyport::store::{Class, Error, Store};
 
-use crate::harness::{Kind, LoggedIn, Options, OwnStores, TestServer, TestStores};
+use crate::harness::store_servers::{binaries, own_folder};
+use crate::harness::{Kind, LoggedIn, Options, OwnStores, RedisProxy, TestServer, TestStores};
 use crate::harness::{eventually, records};
 
 /// Accounts, in almost as many partitions.
@@ -213,6 +215,75 @@ async fn after_a_fail_over_an_instance_that_saw_no_logout_does_not_accept_the_se
     stores.rewind(lagging).await;
     let (found, _) = two.look_up(session, user.id).await.expect("read");
     assert!(found.is_none_or(|session| session.deleted_at.is_some()));
+}
+
+#[tokio::test]
+async fn what_was_committed_on_an_old_primary_reaches_the_promoted_one_though_that_went_further() {
+    let own = OwnStores::start().await;
+    let folder = own_folder();
+    let promoted = PrivateRedis::start(&binaries(), folder.path(), RedisOptions::throwaway()).await;
+    let promoted = promoted.expect("started");
+    let (password, port) = (own.redis.password(), own.redis.port().to_string());
+    for command in [
+        &["ACL", "SETUSER", "default", &format!(">{password}")][..],
+        &["CONFIG", "SET", "masterauth", password],
+        &["REPLICAOF", "127.0.0.1", &port],
+    ] {
+        promoted.ask(command).await.expect("set");
+    }
+    let proxies = [
+        RedisProxy::to(own.redis.port()).await,
+        RedisProxy::to(own.redis.port()).await,
+    ];
+    let url = |proxy: &RedisProxy| format!("redis://:{password}@127.0.0.1:{}", proxy.port);
+    let stores = TestStores::over_redis(&own, &url(&proxies[0])).await;
+    let (one, two) = (
+        stores.running().await,
+        TestStores::over_redis(&own, &url(&proxies[1]))
+            .await
+            .running()
+            .await,
+    );
+    let user = stores.user("alice");
+    let _ = records::add(&one, &stores, &user).await.expect("commit");
+    one.flush().await.expect("flush");
+    assert!(two.read(user.id).await.expect("read").is_some());
+    eventually("the replica is in step", async || {
+        let in_step = own.redis.ask(&["WAIT", "1", "1000"]).await;
+        in_step.is_ok_and(|replicas| replicas == "1")
+    })
+    .await;
+
+    let challenge = stores.challenge(&user);
+    let goes_further = async || {
+        let put = one.transact(Class::Session, challenge.id, |_, draft| {
+            draft.put(&challenge);
+            Ok::<_, Error>(())
+        });
+        put.await.is_ok()
+    };
+    let move_on = |proxy: &RedisProxy| {
+        proxy.lead_to(promoted.port());
+        proxy.silence();
+    };
+    promoted
+        .ask(&["REPLICAOF", "NO", "ONE"])
+        .await
+        .expect("promoted");
+    move_on(&proxies[0]);
+    eventually("one has left the old primary", goes_further).await;
+    let _ = records::bump(&two, user.id).await.expect("commit");
+    two.flush().await.expect("flush");
+    assert!(goes_further().await);
+
+    move_on(&proxies[1]);
+    for store in [&two, &one] {
+        eventually("the change is in Redis", async || {
+            let found = store.read(user.id).await;
+            found.is_ok_and(|found| found.is_some_and(|user| user.device_epoch == 1))
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

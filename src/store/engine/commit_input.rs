@@ -72,10 +72,11 @@ impl CommitInput {
             input.add_write(inner, write, snapshot);
         }
         input.args[1] = Value::from(format!(
-            "{} {} {}",
+            "{} {} {} {}",
             inner.settings.loss_hold.as_micros(),
             inner.partitions.high(partition),
-            input.keys.len() - FIXED_KEYS
+            input.keys.len() - FIXED_KEYS,
+            snapshot.meta.run
         ));
         for (entry, image) in &draft.audited {
             input.items.push(Value::from(entry.name()));

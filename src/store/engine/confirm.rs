@@ -106,13 +106,19 @@ impl Inner {
             space.meta(partition),
             space.incarnation(partition),
             space.instances(partition),
+            space.writers(partition),
         ];
+        let believed = self.partitions.believed(partition);
+        let (server, seen) =
+            believed.map_or((String::new(), 0), |(run, seen)| (run.to_string(), seen));
         let args = vec![
             Value::from(self.name.to_string()),
             Value::from(self.partitions.high(partition).to_string()),
             Value::from(floor),
             Value::from(self.settings.loss_hold.as_micros().to_string()),
             Value::from(if flushed { "1" } else { "0" }),
+            Value::from(server),
+            Value::from(seen.to_string()),
         ];
         let answer: Vec<String> = self
             .redis
@@ -133,8 +139,7 @@ impl Inner {
         ) else {
             return Err(Error::Corrupt("answer of a confirmation".to_owned()));
         };
-        self.partitions.saw(partition, ver);
-        self.partitions.believe(partition, connections, run);
+        self.partitions.believe(partition, connections, run, ver);
         if became == "empty" || became == "rewound" {
             metrics::counter!(names::STORE_REWINDS, "seen" => became.clone()).increment(1);
             tracing::error!(%partition, seen = became, "Redis had lost acknowledged state; the partition starts anew");

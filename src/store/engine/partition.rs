@@ -4,8 +4,9 @@
 //! one than this process or PostgreSQL has seen, has lost acknowledged state: the partition gets a new
 //! incarnation (`gen`), after which everything in it is cold and comes back from PostgreSQL (`engine/confirm.rs`).
 
+use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock;
 use crate::model::{Partition, Timestamp};
@@ -26,6 +27,12 @@ pub(crate) struct Meta {
 /// A run of a Redis server (`run_id` of `INFO server`; another one after a restart), by its first 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run(u128);
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
 
 impl Run {
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -53,8 +60,17 @@ struct Known {
     high: AtomicI64,
     /// As it was last read.
     last: Mutex<Option<Meta>>,
-    /// The server that holds it, and the number of connections that had been made when it said so.
-    server: Mutex<Option<(u64, Run)>>,
+    server: Mutex<Option<Believed>>,
+}
+
+/// The server that is believed to hold a partition.
+#[derive(Clone, Copy, Debug)]
+struct Believed {
+    run: Run,
+    /// Number of connections that had been made when it was confirmed.
+    connections: u64,
+    /// Highest version seen there.
+    seen: i64,
 }
 
 /// This process's knowledge of all partitions.
@@ -77,24 +93,44 @@ impl Partitions {
         *known.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers the partition as it was read.
+    /// Remembers the partition as it was read from the server that is believed.
     pub(crate) fn saw_meta(&self, partition: Partition, meta: Meta) {
-        self.saw(partition, meta.ver);
+        self.saw_there(partition, meta.run, meta.ver);
         let known = &self.0[usize::from(partition.0)];
         *known.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(meta);
     }
 
-    /// The server that holds the partition, and the number of connections that had been made when it said so:
-    /// after another one it may be another server.
-    fn server(&self, partition: Partition) -> Option<(u64, Run)> {
+    fn server(&self, partition: Partition) -> MutexGuard<'_, Option<Believed>> {
         let known = &self.0[usize::from(partition.0)];
-        *known.server.lock().unwrap_or_else(PoisonError::into_inner)
+        known.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers the server that holds the partition.
-    pub(crate) fn believe(&self, partition: Partition, connections: u64, run: Run) {
-        let known = &self.0[usize::from(partition.0)];
-        *known.server.lock().unwrap_or_else(PoisonError::into_inner) = Some((connections, run));
+    /// Remembers the server that holds the partition, at a version, and the number of connections that had been made
+    /// when it said so: after another one it may be another server.
+    pub(crate) fn believe(&self, partition: Partition, connections: u64, run: Run, ver: i64) {
+        self.saw(partition, ver);
+        let mut server = self.server(partition);
+        let before = server.filter(|before| before.run == run);
+        *server = Some(Believed {
+            run,
+            connections,
+            seen: before.map_or(ver, |before| before.seen.max(ver)),
+        });
+    }
+
+    /// The server that was believed last, and the highest version seen there.
+    pub(crate) fn believed(&self, partition: Partition) -> Option<(Run, i64)> {
+        self.server(partition)
+            .map(|server| (server.run, server.seen))
+    }
+
+    /// Remembers a version seen at a server.
+    pub(crate) fn saw_there(&self, partition: Partition, run: Run, ver: i64) {
+        self.saw(partition, ver);
+        let mut server = self.server(partition);
+        if let Some(server) = server.as_mut().filter(|server| server.run == run) {
+            server.seen = server.seen.max(ver);
+        }
     }
 
     /// Remembers a version seen.
@@ -109,8 +145,10 @@ impl Inner {
     /// Whether the clock that was read is believable: not behind what this process had seen when it asked, and
     /// written last by the server that this process reads from, as far as it knows.
     pub(crate) fn believes(&self, partition: Partition, high: i64, meta: Meta) -> bool {
-        let server = self.partitions.server(partition);
-        meta.ver >= high && server == Some((self.redis.connections(), meta.run))
+        let connections = self.redis.connections();
+        let server = *self.partitions.server(partition);
+        meta.ver >= high
+            && server.is_some_and(|it| it.connections == connections && it.run == meta.run)
     }
 
     /// Whether Redis still stands where this process last saw the partition, in the incarnation of a change.

@@ -245,7 +245,7 @@ impl Inner {
     /// Keeps what this process remembers in step with a commit.
     fn remember_commit(&self, snapshot: &Snapshot, draft: &Draft, ver: i64) {
         let partition = snapshot.partition;
-        self.partitions.saw(partition, ver);
+        self.partitions.saw_there(partition, snapshot.meta.run, ver);
         for write in &draft.writes {
             self.session_cache.forget(write.record);
             let stands = (ver, Arc::clone(&write.image));

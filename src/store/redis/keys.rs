@@ -53,6 +53,11 @@ impl KeySpace {
         self.tagged(partition, "instances")
     }
 
+    /// The servers that wrote, oldest first, each with the version with which it began: `run ver run ver …`.
+    pub(crate) fn writers(&self, partition: Partition) -> String {
+        self.tagged(partition, "writers")
+    }
+
     /// Stream of commits that are not yet in PostgreSQL.
     pub(crate) fn log(&self, partition: Partition) -> String {
         self.tagged(partition, "log")

@@ -3,7 +3,8 @@
 -- KEYS  1 meta, 2 log, 3 pend, 4… the records that were read or are written,
 --       then, where there are jobs, bodies of jobs and due times of each kind
 -- ARGV  1 incarnation that the reader saw
---       2 how long after a loss mutations wait, in µs, highest version seen by the caller, number of records
+--       2 how long after a loss mutations wait, in µs, highest version seen by the caller, number of records, server
+--         that was read
 --       3… for each record: expected version ('-' absent; '~' absent or of another incarnation, which for
 --          a fleeting record is the same), action ('=' check, 'w' write, 'x' remove),
 --          time to live in ms ('0' for ever, '-' leave; of a check: renewed when a thirtieth is over),
@@ -19,10 +20,11 @@ local meta = redis.call('GET', KEYS[1])
 if not meta then return {'stale', '0'} end
 local gen, ver, bytes, lost, run = string.match(meta, '^(%d+) (%d+) (%-?%d+) (%d+) (%x+)$')
 if gen ~= ARGV[1] then return {'stale', gen} end
--- A server that is not the one that wrote last may have lost what that one acknowledged.
+-- A server that is not the one that wrote last may have lost what that one acknowledged, and one that the caller has
+-- not confirmed may lack what the caller knows.
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-if run ~= server then return {'moved', gen} end
-local hold, high, records = string.match(ARGV[2], '^(%d+) (%d+) (%d+)$')
+local hold, high, records, read = string.match(ARGV[2], '^(%d+) (%d+) (%d+) (%x+)$')
+if run ~= server or string.sub(run, 1, 32) ~= read then return {'moved', gen} end
 if tonumber(ver) < tonumber(high) then return {'moved', gen} end
 
 local time = redis.call('TIME')

@@ -2,11 +2,16 @@
 -- nothing is missing the server is noted as the one that writes from now on; where state was lost, the partition gets
 -- a new incarnation, after which every record in it counts as cold.
 --
--- KEYS  1 meta, 2 incarnation alone, 3 instances
+-- A server that was paused, or cut off, may go on writing after another one has taken over. An instance that wrote
+-- there holds what the other lacks, whichever version is higher. So the servers that wrote are remembered, each with
+-- the version with which it began, and whoever saw more of one than the next began with tells of a loss.
+--
+-- KEYS  1 meta, 2 incarnation alone, 3 instances, 4 writers
 -- ARGV  1 name of the instance, 2 highest version that it has seen
 --       3 version that PostgreSQL has reached ('?' when it was not asked yet, '-' when it is away)
 --       4 how long others may take to say what they have seen, in µs
 --       5 '1' when PostgreSQL has what this instance held and what the log here holds
+--       6 server that the instance believed last (its first 32 digits; '' none), 7 highest version that it saw there
 -- Returns {'confirmed' | 'born' | 'empty' | 'rewound', gen, ver, server} as they stand now (the last two: state was
 --         lost) | {'wait'} for other instances | {'ask'} PostgreSQL | {'flush'} first | {'away'} without PostgreSQL
 --         nobody knows
@@ -52,8 +57,36 @@ if told ~= server or (run == server and now - at > REFRESHED) then
     redis.call('HSET', KEYS[3], ARGV[1], server .. ' ' .. ARGV[2] .. ' ' .. string.format('%.0f', now))
 end
 
-if meta and tonumber(ver) >= floor then
-    if run == server then return {'confirmed', gen, ver, server} end
+local writers, parted = {}, false
+for its_server, began in string.gmatch(redis.call('GET', KEYS[4]) or '', '(%x+) (%d+)') do
+    writers[#writers + 1] = {its_server, began}
+end
+if #writers > 0 and ARGV[6] ~= '' and ARGV[6] ~= string.sub(server, 1, 32) then
+    parted = true
+    for i, writer in ipairs(writers) do
+        if string.sub(writer[1], 1, 32) == ARGV[6] then
+            local next_writer = writers[i + 1]
+            parted = next_writer and tonumber(ARGV[7]) > tonumber(next_writer[2])
+        end
+    end
+end
+local function note_writer()
+    if #writers == 0 and run ~= '' then writers[1] = {run, '0'} end
+    local last = writers[#writers]
+    if last and last[1] == server then return end
+    writers[#writers + 1] = {server, ver}
+    local words = {}
+    for i = math.max(1, #writers - 15), #writers do
+        words[#words + 1] = writers[i][1] .. ' ' .. writers[i][2]
+    end
+    redis.call('SET', KEYS[4], table.concat(words, ' '))
+end
+
+if meta and tonumber(ver) >= floor and not parted then
+    if run == server then
+        note_writer()
+        return {'confirmed', gen, ver, server}
+    end
     if #missing > 0 and now < since + tonumber(ARGV[4]) then return {'wait'} end
     if ARGV[3] == '?' then return {'ask'} end
     if not asked and (#missing > 0 or floor == 0) then return {'away'} end
@@ -63,6 +96,7 @@ if meta and tonumber(ver) >= floor then
     -- The clock of the server before may have been ahead: nobody waits for its present.
     lost = string.format('%.0f', math.min(lost, now))
     redis.call('SET', KEYS[1], gen .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. server)
+    note_writer()
     return {'confirmed', gen, ver, server}
 end
 
@@ -75,4 +109,5 @@ end
 ver = string.format('%.0f', math.max(floor + 1, tonumber(ver) + 1, now))
 redis.call('SET', KEYS[2], ver)
 redis.call('SET', KEYS[1], ver .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. server)
+note_writer()
 return {became, ver, ver, server}
