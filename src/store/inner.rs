@@ -1,5 +1,6 @@
 //! The state that all clones of a [`crate::store::Store`] share.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 
 use quick_cache::sync::Cache;
@@ -9,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::Error;
 use super::single_flight::SingleFlight;
 use super::tables::Schema;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::config;
 use crate::model::{Id, Partition, Timestamp};
 use crate::store::engine::confirm::Floors;
@@ -43,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) schema_is_known: AtomicBool,
     /// Whether partitions could not be confirmed when that was last tried: they answer nothing.
     pub(crate) is_unconfirmed: AtomicBool,
+    /// When a partition last started anew.
+    pub(crate) last_loss: Mutex<Option<Stopwatch>>,
     /// Whether the sweeper's task is confirming what it found.
     pub(crate) is_confirming: AtomicBool,
     /// Partitions that are being confirmed.

@@ -1,6 +1,6 @@
 //! Opening and closing a store: connections, checks of both servers, background work.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
@@ -107,6 +107,7 @@ impl Store {
             partitions: Partitions::new(),
             schema_is_known,
             is_unconfirmed: false.into(),
+            last_loss: Mutex::new(None),
             is_confirming: false.into(),
             confirming: SingleFlight::default(),
             floors: SingleFlight::default(),

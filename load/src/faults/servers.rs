@@ -36,12 +36,16 @@ if ARGV[1] == '+' then
 end
 return n";
 
-/// All records of the kinds in ARGV, a line each: key, a space, `gen ver …`.
+/// All records of the kinds in ARGV that count, a line each: key, a space, `gen ver …`. Those of an incarnation before
+/// the partition's are cold: whoever needs them asks PostgreSQL.
 const RECORDS: &str = "local lines = {}
 for _, kind in ipairs(ARGV) do
     for _, key in ipairs(redis.call('KEYS', '*}:' .. kind .. ':*')) do
         local value = redis.call('GET', key)
-        if value then lines[#lines + 1] = key .. ' ' .. string.sub(value, 1, 64) end
+        local meta = redis.call('GET', string.match(key, '^.-}:') .. 'meta')
+        if value and meta and string.match(value, '^%d+') == string.match(meta, '^%d+') then
+            lines[#lines + 1] = key .. ' ' .. string.sub(value, 1, 64)
+        end
     end
 end
 return table.concat(lines, '\\n')";

@@ -9,15 +9,15 @@
 //! changes and cold reads wait for another `LOSS_HOLD`, so that other instances can do the same.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use fred::types::Value;
 use futures_util::future::join_all;
 
 use super::partition::Run;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::model::Partition;
 use crate::store::Error;
 use crate::store::inner::Inner;
@@ -32,6 +32,9 @@ const FLUSH: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Every partition is confirmed as often as this, so that instances that are gone are told from those that are here.
 const AGAIN: Duration = Duration::from_secs(600);
+
+/// Partitions that start anew within this time of one another have the same cause.
+const ONE_LOSS: Duration = Duration::from_secs(10);
 
 /// Versions that the partitions have reached in PostgreSQL.
 pub(crate) type Floors = Arc<HashMap<Partition, i64>>;
@@ -142,9 +145,24 @@ impl Inner {
         self.partitions.believe(partition, connections, run, ver);
         if became == "empty" || became == "rewound" {
             metrics::counter!(names::STORE_REWINDS, "seen" => became.clone()).increment(1);
-            tracing::error!(%partition, seen = became, "Redis had lost acknowledged state; the partition starts anew");
+            self.tell_of_loss(partition, became);
         }
         Ok(Answer::Confirmed)
+    }
+
+    /// Logs the first of the partitions that start anew together; `store_rewinds` counts all.
+    fn tell_of_loss(&self, partition: Partition, seen: &str) {
+        let mut last = self
+            .last_loss
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_first = last.is_none_or(|last| last.elapsed() > ONE_LOSS);
+        *last = Some(Stopwatch::start());
+        if is_first {
+            tracing::error!(%partition, seen, "Redis had lost acknowledged state; partitions start anew");
+        } else {
+            tracing::debug!(%partition, seen, "another partition starts anew");
+        }
     }
 
     /// Confirms every partition now, and again after every new connection to Redis.

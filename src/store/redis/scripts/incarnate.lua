@@ -57,19 +57,15 @@ if told ~= server or (run == server and now - at > REFRESHED) then
     redis.call('HSET', KEYS[3], ARGV[1], server .. ' ' .. ARGV[2] .. ' ' .. string.format('%.0f', now))
 end
 
-local writers, parted = {}, false
+-- A server that is not in the list wrote before the first one there, or beside it.
+local writers, believed = {}, 0
 for its_server, began in string.gmatch(redis.call('GET', KEYS[4]) or '', '(%x+) (%d+)') do
     writers[#writers + 1] = {its_server, began}
+    if string.sub(its_server, 1, 32) == ARGV[6] then believed = #writers end
 end
-if #writers > 0 and ARGV[6] ~= '' and ARGV[6] ~= string.sub(server, 1, 32) then
-    parted = true
-    for i, writer in ipairs(writers) do
-        if string.sub(writer[1], 1, 32) == ARGV[6] then
-            local next_writer = writers[i + 1]
-            parted = next_writer and tonumber(ARGV[7]) > tonumber(next_writer[2])
-        end
-    end
-end
+local next_writer = writers[believed + 1]
+local parted = ARGV[6] ~= '' and ARGV[6] ~= string.sub(server, 1, 32)
+    and next_writer and tonumber(ARGV[7]) > tonumber(next_writer[2])
 local function note_writer()
     if #writers == 0 and run ~= '' then writers[1] = {run, '0'} end
     local last = writers[#writers]
@@ -109,5 +105,6 @@ end
 ver = string.format('%.0f', math.max(floor + 1, tonumber(ver) + 1, now))
 redis.call('SET', KEYS[2], ver)
 redis.call('SET', KEYS[1], ver .. ' ' .. ver .. ' ' .. bytes .. ' ' .. lost .. ' ' .. server)
-note_writer()
+-- What was seen on any server before is older than this incarnation, and so has been told.
+redis.call('SET', KEYS[4], server .. ' ' .. ver)
 return {became, ver, ver, server}
