@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Accounts, with two clients each.
     #[arg(long, default_value = "8", value_parser = clap::value_parser!(u16).range(1..=200))]
     accounts: u16,
+    /// Faults whose names, as in the history, begin with one of these, instead of all of the topology.
+    #[arg(long, value_name = "FAULT", value_delimiter = ',')]
+    pub(super) only: Vec<String>,
     /// The program of the instances. Default: the one beside this one, built from the sources first.
     #[arg(long, value_name = "FILE")]
     pub(super) binary: Option<PathBuf>,
@@ -80,12 +83,17 @@ impl Options {
     pub(super) fn repeat(&self, seed: u64) -> String {
         let topology = self.topology.to_possible_value();
         let topology = topology.map(|value| value.get_name().to_owned());
-        format!(
+        let mut line = format!(
             "cargo run --release -p load -- faults --topology {} --seconds {} --accounts {} --seed {seed}",
             topology.unwrap_or_default(),
             self.seconds,
             self.accounts
-        )
+        );
+        if !self.only.is_empty() {
+            line.push_str(" --only ");
+            line.push_str(&self.only.join(","));
+        }
+        line
     }
 }
 

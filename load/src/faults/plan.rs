@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::options::Topology;
 use super::random::Random;
+use crate::error::Error;
 
 /// Something that goes wrong. Instances are numbered 0 and 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,39 +113,49 @@ pub(super) struct Round {
     pub(super) second: Option<(Fault, Duration, Duration)>,
 }
 
-/// Faults for as long as `length`, in rounds.
-pub(super) fn draw(seed: u64, topology: Topology, length: Duration) -> Vec<Round> {
+/// Faults for as long as `length`, in rounds. `only` are beginnings of names of faults; none stands for all of them.
+///
+/// # Errors
+/// When no fault of the topology has such a name.
+pub(super) fn draw(
+    seed: u64,
+    topology: Topology,
+    length: Duration,
+    only: &[String],
+) -> Result<Vec<Round>, Error> {
     let mut random = Random::new(seed, 0);
     let mut rounds = Vec::new();
     let mut planned = Duration::ZERO;
     while planned < length {
-        let round = round(&mut random, topology);
+        let round = round(&mut random, topology, only)?;
         planned += round.pause + round.first.1;
         if let Some((_, after, lasts)) = round.second {
             planned += after + lasts;
         }
         rounds.push(round);
     }
-    rounds
+    Ok(rounds)
 }
 
-fn round(random: &mut Random, topology: Topology) -> Round {
+fn round(random: &mut Random, topology: Topology, only: &[String]) -> Result<Round, Error> {
     let millis =
         |random: &mut Random, least, most| Duration::from_millis(random.between(least, most));
     let pause = millis(random, 500, 3000);
-    let first = fault(random, topology);
+    let first = fault(random, topology, only)?;
     let lasts = millis(random, 300, 5000);
-    let second = random.chance(40).then(|| fault(random, topology));
-    let second = second.filter(|second| first.goes_with(*second));
+    let second = random.chance(40).then(|| fault(random, topology, only));
+    let second = second
+        .transpose()?
+        .filter(|second| first.goes_with(*second));
     let second = second.map(|second| (second, millis(random, 0, 1500), millis(random, 200, 3000)));
-    Round {
+    Ok(Round {
         pause,
         first: (first, lasts),
         second,
-    }
+    })
 }
 
-fn fault(random: &mut Random, topology: Topology) -> Fault {
+fn fault(random: &mut Random, topology: Topology, only: &[String]) -> Result<Fault, Error> {
     let instance = random.index(2);
     let table = random.weighted(&[(3, "users"), (2, "sessions"), (1, "audit_logs")]);
     let common = [
@@ -180,8 +191,19 @@ fn fault(random: &mut Random, topology: Topology) -> Fault {
             (1, Fault::FlushAll),
         ],
     };
-    let choices: Vec<(u64, Fault)> = common.iter().chain(own).copied().collect();
-    random.weighted(&choices)
+    let mut choices: Vec<(u64, Fault)> = common.iter().chain(own).copied().collect();
+    if !only.is_empty() {
+        let is_meant = |name: &str| only.iter().any(|only| name.starts_with(only));
+        choices.retain(|(_, fault)| is_meant(&format!("{fault:?}")));
+    }
+    if choices.is_empty() {
+        let topology = format!("{topology:?}");
+        return Err(Error::Target(format!(
+            "{topology} has no fault {}",
+            only.join(", ")
+        )));
+    }
+    Ok(random.weighted(&choices))
 }
 
 #[cfg(test)]
@@ -189,6 +211,19 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    fn draw(seed: u64, topology: Topology, length: Duration) -> Vec<Round> {
+        super::draw(seed, topology, length, &[]).unwrap()
+    }
+
+    #[test]
+    fn faults_can_be_chosen_by_their_names() {
+        let draw = |only: &str| super::draw(7, Topology::Single, MINUTE, &[only.to_owned()]);
+        let pauses = draw("Pause").unwrap();
+        let is_pause = |fault| format!("{fault:?}").starts_with("Pause");
+        assert!(pauses.iter().all(|round| is_pause(round.first.0)));
+        assert!(draw("Reshard").is_err(), "that needs a Cluster");
+    }
 
     #[test]
     fn a_seed_repeats_its_schedule() {

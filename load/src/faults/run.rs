@@ -50,7 +50,7 @@ pub(super) async fn seed(options: &Options, binary: &Path, seed: u64) -> Result<
     let watch = Stopwatch::start();
     let mut servers = Servers::start(options.topology, binary).await?;
     let mut run = Run::new(options, &servers, seed)?;
-    let rounds = plan::draw(seed, options.topology, options.length());
+    let rounds = plan::draw(seed, options.topology, options.length(), &options.only)?;
     let mut healed = Duration::ZERO;
     let mut faults = 0;
     let ended = async {

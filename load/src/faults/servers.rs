@@ -218,7 +218,8 @@ impl Servers {
         self.reaches_zero(&now.to_string(), limit).await
     }
 
-    /// Waits until nothing is pending at all, by Redis and by the metrics of both instances.
+    /// Waits until nothing is pending at all, by Redis and by the metrics of both instances. What Redis has lost is held
+    /// by an instance alone.
     pub(super) async fn is_drained(&self) -> bool {
         let watch = Stopwatch::start();
         while watch.elapsed() < DRAINS_WITHIN {
@@ -227,6 +228,7 @@ impl Servers {
                 let metrics = instance.metrics().await;
                 let value = |metrics: crate::scrape::Exposition| {
                     metrics.value("sallyport_store_pending_changes")
+                        + metrics.value("sallyport_store_held_changes")
                 };
                 pending += metrics.map_or(1.0, value);
             }

@@ -141,12 +141,14 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Puts back what could not be written, in front.
+    /// Puts back what could not be written, in front. Wakes the flusher: it may have found the queue empty meanwhile.
     pub(crate) fn put_back(&self, entries: Vec<Entry>) {
         let mut lanes = self.lock();
         for entry in entries.into_iter().rev() {
             lanes.of(&entry).push_front(entry);
         }
+        drop(lanes);
+        self.arrived.notify_one();
     }
 
     /// Takes out about `most` changes: what cannot wait first, then, where wished, the lazy ones.
@@ -238,6 +240,18 @@ mod tests {
         let (queue, image) = (Queue::default(), "x".repeat(1 << 20));
         (0..80).for_each(|number| queue.push(entry(number, &image)));
         assert_eq!(queue.len(true), 80);
+    }
+
+    #[tokio::test]
+    async fn what_is_put_back_wakes_the_flusher_that_found_nothing() {
+        let queue = Queue::default();
+        queue.push(entry(1, "{}"));
+        queue.next_entry().await;
+        let taken = queue.take(1, true);
+        let mut next = std::pin::pin!(queue.next_entry());
+        assert!(futures_util::poll!(next.as_mut()).is_pending());
+        queue.put_back(taken);
+        assert!(futures_util::poll!(next.as_mut()).is_ready());
     }
 
     #[test]

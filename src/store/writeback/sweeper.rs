@@ -160,6 +160,7 @@ impl Inner {
             .store(oldest_millis, Ordering::Relaxed);
         self.backlog.bytes.store(bytes, Ordering::Relaxed);
         metrics::gauge!(names::STORE_PENDING).set(waiting as f64);
+        metrics::gauge!(names::STORE_HELD).set(self.unflushed.len() as f64);
         metrics::gauge!(names::STORE_OLDEST).set(oldest_millis as f64 / 1000.0);
         metrics::gauge!(names::STORE_LOG_BYTES).set(bytes as f64);
     }

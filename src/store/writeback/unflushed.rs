@@ -36,6 +36,15 @@ impl Unflushed {
         Counted { counts, gen_ }
     }
 
+    /// Number of entries of all partitions.
+    pub(super) fn len(&self) -> usize {
+        let counts = self
+            .0
+            .iter()
+            .map(|counts| lock(counts).values().sum::<usize>());
+        counts.sum()
+    }
+
     /// The oldest incarnation of which entries of the partition are held.
     pub(super) fn oldest(&self, partition: Partition) -> Option<i64> {
         let counts = lock(&self.0[usize::from(partition.0)]);
