@@ -15,10 +15,11 @@ trap 'rm -rf "$tree"; checked cargo build --quiet --workspace --bin sallyport --
 begin "the checker"
 checked cargo build --quiet --workspace --bin load --locked
 
-# plant NAME FILE SED [FILE SED]...: a fault is lines that differ.
+# plant NAME OPTION FILE SED [FILE SED]...: a fault is lines that differ. OPTION is one of the checker's, or empty.
 plant() {
     begin "planted: $1"
-    shift
+    option="$2"
+    shift 2
     mkdir -p "$tree"
     git ls-files -z | xargs -0 cp --parents -t "$tree"
     while [ $# -gt 0 ]; do
@@ -29,23 +30,23 @@ plant() {
     (cd "$tree" && cargo build --quiet --workspace --bin sallyport --locked)
     cp "$program" "$tree/program"
     if "$CARGO_TARGET_DIR/debug/load" faults --quiet --stop-at-first --seeds "1..$seeds" \
-        --binary "$tree/program" >"$tree/found"; then
+        --binary "$tree/program" ${option:+"$option"} >"$tree/found"; then
         fail "not found within $seeds seeds"
     fi
     grep -A 2 -m 1 '^VIOLATION' "$tree/found"
     tail -n 4 "$tree/found"
 }
 
-plant "a code of an authenticator that counts twice" src/auth/second_factor/shown_code.rs \
+plant "a code of an authenticator that counts twice" "" src/auth/second_factor/shown_code.rs \
     's/method.last_step = step;/let _ = step;/'
-plant "a commit without its log entry" src/store/redis/scripts/commit.lua \
+plant "a commit without its log entry" "" src/store/redis/scripts/commit.lua \
     "s/^if added > 0 then id = redis.call('XADD'.*/&\nif added > 0 then redis.call('XDEL', KEYS[2], id) end/"
-plant "an older image replaces a newer row" src/store/postgres/statements.rs \
+plant "an older image replaces a newer row" "" src/store/postgres/statements.rs \
     's/WHERE t.ver < excluded.ver"/WHERE t.ver <> excluded.ver"/'
-plant "a row brought back over what Redis knows" src/store/redis/scripts/hydrate.lua \
+plant "a row brought back over what Redis knows" "" src/store/redis/scripts/hydrate.lua \
     's/^if value then$/if false then/
      s/^if redis.call(.HEXISTS.*$//'
-plant "a repeat after an unknown outcome that is answered too early" src/store/redis/scripts/commit.lua \
+plant "a repeat after an unknown outcome that is answered too early" --only=EmptyAfterPause src/store/redis/scripts/commit.lua \
     "s/^        pending\[#pending + 1\] = .*$//" src/store/writeback/adoption.rs \
     's/^        let flags = self.unknown.of(partition);$/&\n        if partition.0 < u8::MAX { return; }/'
 
