@@ -26,7 +26,6 @@ pub(crate) mod notifications;
 pub mod permission;
 pub mod principal;
 mod problem;
-mod sampler;
 pub(crate) mod sealing;
 mod single_flight;
 
@@ -37,7 +36,6 @@ pub use health::{Health, Status, examine, is_alive};
 pub use limits::{Limit, Party};
 pub use principal::{ApiKeyPrincipal, Caller, Principal};
 pub use problem::{ProblemKind, ProblemRow, problems};
-pub use sampler::Sampler;
 pub use single_flight::SingleFlight;
 
 use std::sync::Arc;
@@ -51,6 +49,7 @@ pub use crate::outbound::{Delivered, Language};
 use crate::outbound::{LocalOutbox, Outbound};
 use crate::store::Store;
 pub use crate::store::{Durability, Verdict};
+use crate::telemetry::Sampler;
 
 /// Most lines of the log about refused logins.
 const REFUSED_LOGINS_PER_SECOND: u32 = 20;

@@ -16,7 +16,7 @@ use super::Error;
 use super::tables::Table;
 use crate::clock::Stopwatch;
 use crate::config;
-use crate::telemetry::names;
+use crate::telemetry::{Sampler, names};
 
 use connection::LentConnection;
 pub use connection::migrate;
@@ -41,6 +41,8 @@ pub(crate) struct Postgres {
     statements: Statements,
     /// Whether the last operation was answered; requests do not wait for a primary known to be away.
     up: watch::Sender<bool>,
+    /// Bound on the lines about errors; the metric counts all.
+    errors: Sampler,
 }
 
 impl Postgres {
@@ -53,6 +55,7 @@ impl Postgres {
             pool: connection::pool(settings)?,
             statements: Statements::new(tables),
             up: watch::Sender::new(true),
+            errors: Sampler::new(10),
         })
     }
 
@@ -133,7 +136,9 @@ impl Postgres {
     fn note_error(&self, operation: &'static str, error: &sqlx::Error) {
         let failure = Failure::of(error);
         metrics::counter!(names::POSTGRES_ERRORS, "kind" => failure.label()).increment(1);
-        tracing::warn!(operation, %error, "postgres");
+        if let Some(left_out) = self.errors.admit() {
+            tracing::warn!(operation, %error, left_out, "postgres");
+        }
         if matches!(failure, Failure::Away) {
             self.mark(false);
         }

@@ -12,10 +12,11 @@ use hyper::{Method, Response, StatusCode, Version};
 use super::router::Found;
 use super::stream::ResponseBody;
 use super::{cors, rate_limit, request_id, security_headers};
-use crate::core::{RateLimitVerdicts, Sampler};
+use crate::core::RateLimitVerdicts;
 use crate::http::contract::problem::{Kind, Problem, status};
 use crate::http::contract::reply::Reply;
 use crate::http::state::AppState;
+use crate::telemetry::Sampler;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -25,6 +26,8 @@ const DURABILITY: HeaderName = HeaderName::from_static("durability");
 const PENDING: HeaderValue = HeaderValue::from_static("pending");
 /// Lines of the log about refusals by limits and by the check of origins, 20 a second.
 static REFUSALS: LazyLock<Sampler> = LazyLock::new(|| Sampler::new(20));
+/// Lines about requests that were not served, 20 a second: with a store away each request has one.
+static UNSERVED: LazyLock<Sampler> = LazyLock::new(|| Sampler::new(20));
 /// Capacity for the headers of a usual response.
 const USUAL_HEADERS: usize = 24;
 
@@ -95,7 +98,9 @@ pub(crate) fn fail(problem: &Problem, request_id: &str, asked: &RateLimitVerdict
         tracing::error!(code, source, "failed");
     } else if status.is_server_error() && problem.kind != Kind::Overloaded {
         // Shedding is counted, not logged: a flood of requests must not become a flood of log lines.
-        tracing::warn!(code, source, "not served");
+        if let Some(left_out) = UNSERVED.admit() {
+            tracing::warn!(code, source, left_out, "not served");
+        }
     } else if matches!(problem.kind, Kind::RateLimited | Kind::CsrfFailed)
         && let Some(left_out) = REFUSALS.admit()
     {

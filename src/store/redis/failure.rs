@@ -1,11 +1,15 @@
 //! Errors of commands: whether the command was executed, and whether to send it again.
 
 use std::fmt::{Debug, Display};
+use std::sync::LazyLock;
 
 use fred::error::{Error as RedisError, ErrorKind};
 
 use crate::store::Error;
-use crate::telemetry::names;
+use crate::telemetry::{Sampler, names};
+
+/// Bound on the lines about errors; the metric counts all. While Redis is away each request has one, and each partition.
+static ERRORS: LazyLock<Sampler> = LazyLock::new(|| Sampler::new(10));
 
 /// An answer of a server that did not execute the command, and where it may be executed soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +75,9 @@ pub(super) fn uncertain(operation: &'static str, error: &RedisError) -> Error {
 
 fn count(operation: &'static str, error: &(impl Debug + Display)) {
     metrics::counter!(names::REDIS_ERRORS, "kind" => operation).increment(1);
-    tracing::warn!(operation, %error, "redis");
+    if let Some(left_out) = ERRORS.admit() {
+        tracing::warn!(operation, %error, left_out, "redis");
+    }
 }
 
 #[cfg(test)]

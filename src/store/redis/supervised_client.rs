@@ -377,15 +377,33 @@ mod tests {
     use crate::config;
     use crate::store::redis::connect;
 
-    #[tokio::test]
-    async fn a_process_is_stuck_only_while_redis_accepts_connections() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    /// A client of whatever listens there, and nothing may.
+    fn client_of(listener: &TcpListener) -> SupervisedClient {
         let settings = config::Redis {
             url: format!("redis://{}", listener.local_addr().unwrap()),
             ..config::Redis::default()
         };
         let builder = connect::builder(&settings).unwrap();
-        let client = SupervisedClient::new(builder, settings.timeout, Arc::default()).unwrap();
+        SupervisedClient::new(builder, settings.timeout, Arc::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_connect_is_replaced() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client_of(&listener);
+        drop(listener);
+        client.connect();
+        let (first, watch) = (client.present().client, Stopwatch::start());
+        while client.present().client.id() == first.id() {
+            clock::sleep(LOOK_EVERY).await;
+        }
+        assert!(watch.elapsed() > CONNECTS_WITHIN, "too early");
+    }
+
+    #[tokio::test]
+    async fn a_process_is_stuck_only_while_redis_accepts_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client_of(&listener);
         client.supervision.judge(STUCK_AFTER).await;
         assert!(!client.is_stuck(), "a minute is not over");
         client.supervision.judge(Duration::ZERO).await;

@@ -6,7 +6,7 @@ use super::Source;
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &["model"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "clock"]),
     ("config", &["dev"]),
     ("dev", &["clock"]),
     ("crypto", &["model", "clock", "config", "telemetry"]),
