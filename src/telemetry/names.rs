@@ -120,10 +120,10 @@ metrics! {
     "Store" {
         /// Commits not yet in PostgreSQL, over all partitions.
         STORE_PENDING: Gauge = "sallyport_store_pending_changes", [];
-        /// Commits that this process holds for PostgreSQL, those included that Redis has lost.
-        STORE_HELD: Gauge = "sallyport_store_held_changes", [];
         /// Age of the oldest commit not yet in PostgreSQL.
         STORE_OLDEST: Gauge = "sallyport_store_oldest_pending_seconds", [];
+        /// Age of the oldest commit that this process holds for PostgreSQL, those included that Redis has lost.
+        STORE_HELD: Gauge = "sallyport_store_held_seconds", [];
         /// Bytes of changes not yet in PostgreSQL.
         STORE_LOG_BYTES: Gauge = "sallyport_store_log_bytes", [];
         /// Time of one transaction, reads and retries included, by class.

@@ -24,6 +24,8 @@ pub(super) const SKEW_STEPS: u64 = 10;
 const POLL: Duration = Duration::from_millis(50);
 /// Longest time between the last fault and two instances that are ready.
 const READY_WITHIN: Duration = Duration::from_secs(90);
+/// Longest time for which an instance tells an old value of a metric.
+const METRICS_LAG: Duration = Duration::from_secs(3);
 const DRAINS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Counts log entries that are not younger than a time (ms), and pending records where that is for ever.
@@ -212,32 +214,46 @@ impl Servers {
         }
     }
 
-    /// Waits until nothing that is in the log now is left there. Returns whether that happened within `limit`.
+    /// Waits until nothing is left of what is in the log now, or held by an instance though Redis has lost it. Returns
+    /// whether that happened within `limit`.
     pub(super) async fn drains(&self, limit: Duration) -> bool {
+        let watch = Stopwatch::start();
         let now = clock::Clock::system().now().micros() / 1000;
-        self.reaches_zero(&now.to_string(), limit).await
+        if !self.reaches_zero(&now.to_string(), limit).await {
+            return false;
+        }
+        while watch.elapsed() < limit {
+            let held = self.sum_of("sallyport_store_held_seconds").await;
+            // What was held at the beginning would have been held for longer.
+            if held.is_some_and(|held| held + METRICS_LAG.as_secs_f64() < watch.seconds()) {
+                return true;
+            }
+            clock::sleep(POLL).await;
+        }
+        false
     }
 
-    /// Waits until nothing is pending at all, by Redis and by the metrics of both instances. What Redis has lost is held
-    /// by an instance alone.
+    /// Waits until nothing is pending at all, by Redis and by the metrics of both instances.
     pub(super) async fn is_drained(&self) -> bool {
         let watch = Stopwatch::start();
         while watch.elapsed() < DRAINS_WITHIN {
-            let mut pending = 0.0;
-            for instance in &self.instances {
-                let metrics = instance.metrics().await;
-                let value = |metrics: crate::scrape::Exposition| {
-                    metrics.value("sallyport_store_pending_changes")
-                        + metrics.value("sallyport_store_held_changes")
-                };
-                pending += metrics.map_or(1.0, value);
-            }
-            if pending == 0.0 && self.left("+").await == Some(0) {
+            let pending = self.sum_of("sallyport_store_pending_changes").await;
+            let held = self.sum_of("sallyport_store_held_seconds").await;
+            if (pending, held) == (Some(0.0), Some(0.0)) && self.left("+").await == Some(0) {
                 return true;
             }
             clock::sleep(POLL * 4).await;
         }
         false
+    }
+
+    /// A metric, summed over the instances; `None` where one of them does not tell it.
+    async fn sum_of(&self, metric: &str) -> Option<f64> {
+        let mut sum = 0.0;
+        for instance in &self.instances {
+            sum += instance.metrics().await?.value(metric);
+        }
+        Some(sum)
     }
 
     async fn reaches_zero(&self, until: &str, limit: Duration) -> bool {

@@ -64,6 +64,7 @@ impl Inner {
     /// Sweeps until told to stop.
     pub(crate) async fn run_sweeper(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
+            metrics::gauge!(names::STORE_HELD).set(self.unflushed.age().as_secs_f64());
             let swept = if self.settings.workers {
                 self.sweep_once(MIN_AGE).await
             } else {
@@ -160,7 +161,6 @@ impl Inner {
             .store(oldest_millis, Ordering::Relaxed);
         self.backlog.bytes.store(bytes, Ordering::Relaxed);
         metrics::gauge!(names::STORE_PENDING).set(waiting as f64);
-        metrics::gauge!(names::STORE_HELD).set(self.unflushed.len() as f64);
         metrics::gauge!(names::STORE_OLDEST).set(oldest_millis as f64 / 1000.0);
         metrics::gauge!(names::STORE_LOG_BYTES).set(bytes as f64);
     }

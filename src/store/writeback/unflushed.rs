@@ -4,66 +4,68 @@
 //! process cannot write by then what it holds from before the loss, it prolongs the hold (`sweep.lua`).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use crate::clock::Stopwatch;
 use crate::model::Partition;
 
-/// Number of entries of each incarnation.
-type Counts = Mutex<BTreeMap<i64, usize>>;
+/// Since when entries are held, by incarnation and number.
+type Held = Mutex<BTreeMap<(i64, u64), Stopwatch>>;
 
-/// Counts of the entries that this process holds, for each partition.
+/// Entries that this process holds, for each partition.
 #[derive(Debug)]
-pub(crate) struct Unflushed(Vec<Arc<Counts>>);
+pub(crate) struct Unflushed {
+    partitions: Vec<Arc<Held>>,
+    next: AtomicU64,
+}
 
 /// Keeps one entry counted as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Counted {
-    counts: Arc<Counts>,
-    gen_: i64,
+    held: Arc<Held>,
+    key: (i64, u64),
 }
 
 impl Default for Unflushed {
     fn default() -> Self {
-        Self((0..Partition::COUNT).map(|_| Arc::default()).collect())
+        Self {
+            partitions: (0..Partition::COUNT).map(|_| Arc::default()).collect(),
+            next: AtomicU64::new(0),
+        }
     }
 }
 
 impl Unflushed {
     /// Counts an entry that was committed in the incarnation `gen_`.
     pub(crate) fn count(&self, partition: Partition, gen_: i64) -> Counted {
-        let counts = Arc::clone(&self.0[usize::from(partition.0)]);
-        *lock(&counts).entry(gen_).or_default() += 1;
-        Counted { counts, gen_ }
+        let held = Arc::clone(&self.partitions[usize::from(partition.0)]);
+        let key = (gen_, self.next.fetch_add(1, Ordering::Relaxed));
+        lock(&held).insert(key, Stopwatch::start());
+        Counted { held, key }
     }
 
-    /// Number of entries of all partitions.
-    pub(super) fn len(&self) -> usize {
-        let counts = self
-            .0
-            .iter()
-            .map(|counts| lock(counts).values().sum::<usize>());
-        counts.sum()
+    /// How long the entry that is held longest has been held; zero when none is.
+    pub(super) fn age(&self) -> Duration {
+        let longest = |held: &Arc<Held>| lock(held).values().map(|since| since.elapsed()).max();
+        let ages = self.partitions.iter().filter_map(longest);
+        ages.max().unwrap_or_default()
     }
 
     /// The oldest incarnation of which entries of the partition are held.
     pub(super) fn oldest(&self, partition: Partition) -> Option<i64> {
-        let counts = lock(&self.0[usize::from(partition.0)]);
-        counts.keys().next().copied()
+        let held = lock(&self.partitions[usize::from(partition.0)]);
+        held.keys().next().map(|(gen_, _)| *gen_)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut counts = lock(&self.counts);
-        if let Some(count) = counts.get_mut(&self.gen_) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.gen_);
-            }
-        }
+        lock(&self.held).remove(&self.key);
     }
 }
 
-fn lock(counts: &Counts) -> MutexGuard<'_, BTreeMap<i64, usize>> {
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(held: &Held) -> MutexGuard<'_, BTreeMap<(i64, u64), Stopwatch>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -133,9 +133,12 @@ impl<'a> Session<'a> {
     }
 
     /// A token whose successor was used means that somebody has a copy: its session ends. The one before the newest may
-    /// have been taken for such a token.
+    /// have been taken for such a token, and so may one that was looked at late, by which time the client went on.
     fn effect_of_token(&self, operation: &Operation, generation: usize) -> Effect {
-        let newest = self.newest(operation.invoked);
+        let newest = match operation.outcome {
+            Outcome::Unknown(_) => self.newest(Micros::MAX),
+            _ => self.newest(operation.invoked),
+        };
         let refused =
             matches!(&operation.outcome, Outcome::Refused(code) if code.starts_with("401"));
         match newest.saturating_sub(generation) {

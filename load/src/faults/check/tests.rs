@@ -232,6 +232,14 @@ fn a_refresh_token_brings_one_successor_and_none_after_that_was_used() {
         [Rule::Lost],
         "only its own client repeated it"
     );
+    let looked_at_late = vec![
+        (refresh(0), unknown()),
+        (refresh(0), token("a")),
+        (refresh(1), token("b")),
+        (Action::Me { session: 0 }, unauthenticated()),
+    ];
+    assert_eq!(rules(looked_at_late.clone()), []);
+    assert_eq!(rules(looked_at_late[1..].to_vec()), [Rule::Lost]);
 }
 
 #[test]
