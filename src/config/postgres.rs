@@ -20,6 +20,8 @@ settings! {
         also {
             /// How long an operation waits for a free connection (`pool_timeout` of `DATABASE_URL`).
             pool_timeout: Duration = Duration::from_secs(2);
+            /// How long a request waits for PostgreSQL's answer once it has a connection.
+            answer_wait: Duration = Duration::from_secs(3);
             /// The way to PostgreSQL, as the client reads it out of `DATABASE_URL` and variables of its own.
             way: Option<Way> = None;
         }

@@ -25,6 +25,10 @@ settings! {
         session_lease: Duration = Duration::from_millis(50), "SESSION_LEASE", Span(Duration::ZERO..=SECOND);
         /// Whether this process also brings to PostgreSQL what others left behind, as `sallyport worker` does.
         workers: bool = true, "WORKERS", Switch;
+        also {
+            /// How long a change of a unique name waits for a PostgreSQL that is not known to be away.
+            name_wait: Duration = Duration::from_secs(5);
+        }
     }
 }
 

@@ -28,8 +28,6 @@ use statements::Statements;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Longest that a request waits for an answer.
-const READ: Duration = Duration::from_secs(3);
 /// Longest that a batch may take. PostgreSQL itself gives up earlier (`connection.rs`), so that a lock or a slow
 /// statement is not taken for a primary that is away.
 const WRITE: Duration = Duration::from_secs(15);
@@ -39,6 +37,8 @@ const WRITE: Duration = Duration::from_secs(15);
 pub(crate) struct Postgres {
     pool: PgPool,
     statements: Statements,
+    /// Longest that a request waits for an answer.
+    answer_wait: Duration,
     /// Whether the last operation was answered; requests do not wait for a primary known to be away.
     up: watch::Sender<bool>,
     /// Bound on the lines about errors; the metric counts all.
@@ -54,6 +54,7 @@ impl Postgres {
         Ok(Self {
             pool: connection::pool(settings)?,
             statements: Statements::new(tables),
+            answer_wait: settings.answer_wait,
             up: watch::Sender::new(true),
             errors: Sampler::new(10),
         })
@@ -114,7 +115,7 @@ impl Postgres {
         operation: &'static str,
         statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Error> {
-        let answer = self.run(operation, READ, statements).await;
+        let answer = self.run(operation, self.answer_wait, statements).await;
         answer.map_err(|error| match Failure::of(&error) {
             Failure::Taken { .. } | Failure::Refused { .. } => Error::Corrupt(error.to_string()),
             Failure::Away | Failure::Blocked | Failure::Collision => Error::Unavailable("postgres"),

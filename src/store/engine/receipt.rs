@@ -11,9 +11,6 @@ use crate::store::inner::Inner;
 use crate::store::writeback::queue::FlushOutcome;
 use crate::store::{Durability, Error};
 
-/// How long a patient receipt waits for a PostgreSQL that is not known to be away.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Proof of a commit; tells when it is durable.
 #[derive(Debug)]
 #[must_use = "a grant is answered when its receipt is durable"]
@@ -59,7 +56,7 @@ impl Receipt {
     pub async fn durable_patiently(self) -> Result<Durability, Error> {
         let inner = Arc::clone(&self.inner);
         let known = tokio::select! {
-            known = self.wait(PATIENCE) => known?,
+            known = self.wait(inner.settings.name_wait) => known?,
             () = inner.postgres.gone() => Durability::Pending,
         };
         match known {

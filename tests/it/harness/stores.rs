@@ -47,7 +47,11 @@ impl TestStores {
         let database = stores.fresh_database().await;
         let mut own = Self::over(url, &stores.fresh_prefix(), &database).await;
         // The servers are shared by all tests, on a machine whose cores may be busy.
-        own.redis.timeout = Duration::from_secs(20);
+        let patience = Duration::from_secs(20);
+        own.redis.timeout = patience;
+        own.postgres.pool_timeout = patience;
+        own.postgres.answer_wait = patience;
+        own.settings.name_wait = patience;
         own
     }
 
