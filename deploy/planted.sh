@@ -43,9 +43,13 @@ plant "a commit without its log entry" "" src/store/redis/scripts/commit.lua \
     "s/^if added > 0 then id = redis.call('XADD'.*/&\nif added > 0 then redis.call('XDEL', KEYS[2], id) end/"
 plant "an older image replaces a newer row" "" src/store/postgres/statements.rs \
     's/WHERE t.ver < excluded.ver"/WHERE t.ver <> excluded.ver"/'
-plant "a row brought back over what Redis knows" "" src/store/redis/scripts/hydrate.lua \
+# The marks that trim.lua leaves would mend it at the next flush.
+plant "a row brought back over what Redis knows" --only=EmptyRedis,FlushAll,SlowPostgres \
+    src/store/redis/scripts/hydrate.lua \
     's/^if value then$/if false then/
-     s/^if redis.call(.HEXISTS.*$//'
+     s/^if redis.call(.HEXISTS.*$//' \
+    src/store/redis/scripts/trim.lua \
+    's/^    elseif not undone and is_older .*$/    elseif false then/'
 plant "a repeat after an unknown outcome that is answered too early" --only=EmptyAfterPause src/store/redis/scripts/commit.lua \
     "s/^        pending\[#pending + 1\] = .*$//" src/store/writeback/adoption.rs \
     's/^        let flags = self.unknown.of(partition);$/&\n        if partition.0 < u8::MAX { return; }/'
