@@ -44,6 +44,7 @@ impl Store {
         let inner = &store.0;
         inner.tasks.spawn(Arc::clone(inner).run_flusher());
         inner.tasks.spawn(Arc::clone(inner).run_sweeper());
+        inner.tasks.spawn(Arc::clone(inner).run_held_gauge());
         inner.tasks.spawn(Arc::clone(inner).run_confirmation());
         inner.tasks.spawn(Arc::clone(inner).run_loss_detector());
         inner.tasks.spawn(Arc::clone(inner).run_session_cache());

@@ -197,11 +197,8 @@ fn fault(random: &mut Random, topology: Topology, only: &[String]) -> Result<Fau
         choices.retain(|(_, fault)| is_meant(&format!("{fault:?}")));
     }
     if choices.is_empty() {
-        let topology = format!("{topology:?}");
-        return Err(Error::Target(format!(
-            "{topology} has no fault {}",
-            only.join(", ")
-        )));
+        let only = only.join(", ");
+        return Err(Error::Target(format!("{topology:?} has no fault {only}")));
     }
     Ok(random.weighted(&choices))
 }

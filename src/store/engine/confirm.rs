@@ -32,7 +32,6 @@ const FLUSH: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Every partition is confirmed as often as this, so that instances that are gone are told from those that are here.
 const AGAIN: Duration = Duration::from_secs(600);
-
 /// Partitions that start anew within this time of one another have the same cause.
 const ONE_LOSS: Duration = Duration::from_secs(10);
 

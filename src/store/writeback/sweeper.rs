@@ -64,7 +64,6 @@ impl Inner {
     /// Sweeps until told to stop.
     pub(crate) async fn run_sweeper(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
-            metrics::gauge!(names::STORE_HELD).set(self.unflushed.age().as_secs_f64());
             let swept = if self.settings.workers {
                 self.sweep_once(MIN_AGE).await
             } else {

@@ -8,8 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::Stopwatch;
+use crate::clock::{self, Stopwatch};
 use crate::model::Partition;
+use crate::store::inner::Inner;
+use crate::telemetry::names;
+
+/// Pause between two measurements.
+const MEASURED_EVERY: Duration = Duration::from_millis(500);
 
 /// Since when entries are held, by incarnation and number.
 type Held = Mutex<BTreeMap<(i64, u64), Stopwatch>>;
@@ -60,6 +65,20 @@ impl Unflushed {
     }
 }
 
+impl Inner {
+    /// Measures until told to stop how long entries have been held. In a task of its own: flusher and sweeper may wait for
+    /// a store that does not answer, and that is when it matters.
+    pub(crate) async fn run_held_gauge(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            metrics::gauge!(names::STORE_HELD).set(self.unflushed.age().as_secs_f64());
+            tokio::select! {
+                () = clock::sleep(MEASURED_EVERY) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         lock(&self.held).remove(&self.key);
@@ -68,4 +87,25 @@ impl Drop for Counted {
 
 fn lock(held: &Held) -> MutexGuard<'_, BTreeMap<(i64, u64), Stopwatch>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_is_that_of_the_entry_held_longest_and_nothing_when_none_is() {
+        let unflushed = Unflushed::default();
+        assert_eq!(unflushed.age(), Duration::ZERO);
+        let first = unflushed.count(Partition(1), 7);
+        let since = Stopwatch::start();
+        let second = unflushed.count(Partition(2), 5);
+        let so_far = since.elapsed();
+        assert!(unflushed.age() >= so_far);
+        drop(first);
+        assert!(unflushed.age() <= since.elapsed());
+        assert_eq!(unflushed.oldest(Partition(2)), Some(5));
+        drop(second);
+        assert_eq!(unflushed.age(), Duration::ZERO);
+    }
 }
