@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 #[test]
-#[ignore = "takes minutes beside other tests; see the results in load/FAULTS.md"]
 fn nothing_that_was_answered_is_lost_undone_or_done_twice_under_faults() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
     command.args(["faults", "--seeds", "1..3", "--seconds", "20", "--quiet"]);

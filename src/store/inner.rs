@@ -1,9 +1,9 @@
 //! The state that all clones of a [`crate::store::Store`] share.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 
 use quick_cache::sync::Cache;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -44,8 +44,8 @@ pub(crate) struct Inner {
     pub(crate) schema_is_known: AtomicBool,
     /// Whether partitions could not be confirmed when that was last tried: they answer nothing.
     pub(crate) is_unconfirmed: AtomicBool,
-    /// When a partition last started anew.
-    pub(crate) last_loss: Mutex<Option<Stopwatch>>,
+    /// Time since Redis was last found to have lost state, before anything began anew.
+    pub(crate) last_loss: watch::Sender<Option<Stopwatch>>,
     /// Whether the sweeper's task is confirming what it found.
     pub(crate) is_confirming: AtomicBool,
     /// Partitions that are being confirmed.

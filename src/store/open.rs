@@ -1,9 +1,10 @@
 //! Opening and closing a store: connections, checks of both servers, background work.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -108,7 +109,7 @@ impl Store {
             partitions: Partitions::new(),
             schema_is_known,
             is_unconfirmed: false.into(),
-            last_loss: Mutex::new(None),
+            last_loss: watch::Sender::new(None),
             is_confirming: false.into(),
             confirming: SingleFlight::default(),
             floors: SingleFlight::default(),

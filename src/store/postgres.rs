@@ -6,6 +6,7 @@ mod queries;
 mod reach;
 mod statements;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -18,8 +19,8 @@ use crate::clock::Stopwatch;
 use crate::config;
 use crate::telemetry::{Sampler, names};
 
-use connection::LentConnection;
 pub use connection::migrate;
+use connection::{LentConnection, Silence};
 pub(crate) use failure::Failure;
 pub(crate) use queries::flush::RowImage;
 pub(crate) use queries::records::StoredRow;
@@ -36,6 +37,7 @@ const WRITE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Postgres {
     pool: PgPool,
+    silence: Arc<Silence>,
     statements: Statements,
     /// Longest that a request waits for an answer.
     answer_wait: Duration,
@@ -51,8 +53,10 @@ impl Postgres {
         settings: &config::Postgres,
         tables: &[&'static Table],
     ) -> Result<Self, Error> {
+        let silence = Arc::new(Silence::default());
         Ok(Self {
-            pool: connection::pool(settings)?,
+            pool: connection::pool(settings, &silence)?,
+            silence,
             statements: Statements::new(tables),
             answer_wait: settings.answer_wait,
             up: watch::Sender::new(true),
@@ -99,7 +103,7 @@ impl Postgres {
         let stopwatch = Stopwatch::start();
         let lent = LentConnection::take(&self.pool).await;
         let answer = match lent {
-            Ok(mut lent) => lent.run(limit, statements).await,
+            Ok(mut lent) => lent.run(limit, &self.silence, statements).await,
             Err(error) => Err(error),
         };
         match &answer {

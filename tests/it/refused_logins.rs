@@ -12,15 +12,6 @@ use crate::harness::{
 
 const WRONG: &str = "wrong password";
 
-/// The stores with a proxy before PostgreSQL.
-async fn behind_a_proxy(mut stores: TestStores) -> (TestStores, PostgresProxy) {
-    let (before, rest) = stores.postgres.url.rsplit_once(':').expect("a port");
-    let (port, database) = rest.split_once('/').expect("a database");
-    let proxy = PostgresProxy::to(port.parse().expect("a port")).await;
-    stores.postgres.url = format!("{before}:{}/{database}", proxy.port);
-    (stores, proxy)
-}
-
 async fn refused(server: &TestServer, name: &str) -> Answer {
     let answer = server.try_login(name, WRONG).await;
     let refusal = (401, "invalid_credentials".to_owned());
@@ -42,7 +33,7 @@ async fn a_refused_login_asks_postgres_the_same_whoever_is_named() {
     for name in ["alice", "bob", "carol"] {
         server.register(name).await;
     }
-    let (stores, proxy) = behind_a_proxy(stores).await;
+    let (stores, proxy) = PostgresProxy::before(stores).await;
     let stepped = Options {
         runs_store: false,
         ..Options::unlimited()
@@ -96,7 +87,7 @@ async fn time_does_not_tell_whether_a_name_is_taken_however_far_postgres_is() {
     let rounds = cases(60);
     // Few rounds scatter widely; a thousand hold the bound that is promised.
     let slack = if rounds >= 1000 { 0.05 } else { 0.3 };
-    let (stores, proxy) = behind_a_proxy(TestStores::new(Kind::Single).await).await;
+    let (stores, proxy) = PostgresProxy::before(TestStores::new(Kind::Single).await).await;
     let server = TestServer::open(&stores, Options::unlimited()).await;
     server.register("alice").await;
     for millis in [0, 1, 5, 20] {

@@ -6,7 +6,7 @@ use sallyport::model::User;
 use sallyport::store::{Class, Draft, Durability, Error};
 
 use crate::harness::records;
-use crate::harness::{BOTH, Kind, OwnStores, TestStores, eventually};
+use crate::harness::{BOTH, Kind, OwnStores, PostgresProxy, TestStores, eventually};
 
 #[tokio::test]
 async fn what_was_flushed_survives_an_emptied_redis() {
@@ -409,4 +409,36 @@ async fn a_claim_on_the_name_of_a_cold_account_does_not_hide_its_owner() {
     claim.release().await;
     let claim = store.claim(rival.id, &records::names(&rival)).await;
     claim.expect("released in full").release().await;
+}
+
+/// The sign of life of a connection that is lent.
+const PING: u64 = 1;
+
+#[tokio::test]
+async fn what_waits_on_a_silent_connection_to_postgres_is_brought_in_time_after_a_loss() {
+    // Silent before the connection is lent, and after that.
+    for questions in [0, PING] {
+        let stores = TestStores::new(Kind::Single).await;
+        let (stores, proxy) = PostgresProxy::before(stores).await;
+        let store = stores.stepped().await;
+        let user = stores.user("dora");
+        let _ = records::add(&store, &stores, &user).await.expect("commit");
+        store.flush().await.expect("flush");
+        let (epoch, _) = records::bump(&store, user.id).await.expect("commit");
+
+        // This process alone has the change, and waits for a peer that says nothing any more.
+        proxy.silence_after(questions);
+        let flushing = store.clone();
+        let flushing = tokio::spawn(async move { flushing.flush().await });
+        eventually("a flush under way", async || proxy.swallowed() > 0).await;
+        stores.empty_redis().await;
+        eventually("the partition stands again", async || {
+            let seen = store.read(user.id).await;
+            assert!(matches!(&seen, Err(_) | Ok(Some(_))));
+            seen.is_ok_and(|user| user.expect("user").device_epoch == epoch)
+        })
+        .await;
+        let flushed = flushing.await.expect("no panic");
+        flushed.expect("not given up, but written on another connection");
+    }
 }

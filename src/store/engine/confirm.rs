@@ -9,8 +9,8 @@
 //! changes and cold reads wait for another `LOSS_HOLD`, so that other instances can do the same.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use fred::types::Value;
@@ -32,7 +32,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Every partition is confirmed as often as this, so that instances that are gone are told from those that are here.
 const AGAIN: Duration = Duration::from_secs(600);
-/// Partitions that start anew within this time of one another have the same cause.
+/// Partitions that start anew within this time of one another have the same cause; what waits for PostgreSQL hurries for
+/// as long.
 const ONE_LOSS: Duration = Duration::from_secs(10);
 
 /// Versions that the partitions have reached in PostgreSQL.
@@ -75,6 +76,7 @@ impl Inner {
                 Answer::Wait => clock::sleep(POLL).await,
                 Answer::Ask => floor = Some(self.floor(partition).await?),
                 Answer::Flush => {
+                    self.tell_of_loss(partition);
                     self.flush_within(FLUSH).await?;
                     self.drain(partition).await?;
                     floor = Some(self.floor(partition).await?);
@@ -144,24 +146,24 @@ impl Inner {
         self.partitions.believe(partition, connections, run, ver);
         if became == "empty" || became == "rewound" {
             metrics::counter!(names::STORE_REWINDS, "seen" => became.clone()).increment(1);
-            self.tell_of_loss(partition, became);
+            tracing::debug!(%partition, seen = became, "a partition starts anew");
         }
         Ok(Answer::Confirmed)
     }
 
-    /// Logs the first of the partitions that start anew together; `store_rewinds` counts all.
-    fn tell_of_loss(&self, partition: Partition, seen: &str) {
-        let mut last = self
-            .last_loss
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_first = last.is_none_or(|last| last.elapsed() > ONE_LOSS);
-        *last = Some(Stopwatch::start());
-        if is_first {
-            tracing::error!(%partition, seen, "Redis had lost acknowledged state; partitions start anew");
-        } else {
-            tracing::debug!(%partition, seen, "another partition starts anew");
+    /// Hurries the flusher, and logs the first of the partitions that start anew together; `store_rewinds` counts all.
+    fn tell_of_loss(&self, partition: Partition) {
+        let last = self.last_loss.send_replace(Some(Stopwatch::start()));
+        if last.is_none_or(|last| last.elapsed() > ONE_LOSS) {
+            tracing::error!(%partition, "Redis has lost acknowledged state; partitions start anew");
         }
+    }
+
+    /// Completes at once while a loss is not long ago, else when there is one.
+    pub(crate) async fn loss_noticed(&self) {
+        let is_recent =
+            |last: &Option<Stopwatch>| last.is_some_and(|last| last.elapsed() < ONE_LOSS);
+        let _ = self.last_loss.subscribe().wait_for(is_recent).await;
     }
 
     /// Confirms every partition now, and again after every new connection to Redis.

@@ -2,16 +2,21 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgConnection;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{Connection as _, PgConnection};
 
 use super::MIGRATIONS;
 use super::reach::reach;
+use crate::clock::Stopwatch;
 use crate::config;
 use crate::store::Error;
+
+/// Time that an idle connection has for a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// A connection lent for one operation. Where the answer does not come in time, or nobody waits for it any
 /// more, it is closed: given back it would keep its place in the pool for as long as its peer is silent.
@@ -32,10 +37,14 @@ impl LentConnection {
     pub(super) async fn run<T>(
         &mut self,
         limit: Duration,
+        silence: &Silence,
         statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         let answer = tokio::time::timeout(limit, statements(&mut self.connection)).await;
         self.answered = answer.is_ok();
+        if !self.answered {
+            silence.note();
+        }
         answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 }
@@ -45,6 +54,35 @@ impl Drop for LentConnection {
         if !self.answered {
             self.connection.close_on_drop();
         }
+    }
+}
+
+/// When a peer was last found silent. What lies between makes no difference between connections, so those that were made
+/// before are not trusted any more either.
+#[derive(Debug, Default)]
+pub(super) struct Silence(Mutex<Option<Stopwatch>>);
+
+impl Silence {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stopwatch::start());
+    }
+
+    /// Whether a connection of this age is younger than the last silence.
+    fn trusts(&self, age: Duration) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|last| age < last.elapsed())
+    }
+
+    /// Asks a connection for a sign of life, before it is lent.
+    async fn admits(&self, connection: &mut PgConnection, age: Duration) -> bool {
+        if !self.trusts(age) {
+            return false;
+        }
+        let answer = tokio::time::timeout(SIGN_OF_LIFE, connection.ping()).await;
+        if answer.is_err() {
+            self.note();
+        }
+        matches!(answer, Ok(Ok(())))
     }
 }
 
@@ -82,8 +120,14 @@ const MAKE_SCHEMA: &str = "DO $$ BEGIN
 END $$";
 
 /// A pool that connects when it is first asked.
-pub(super) fn pool(settings: &config::Postgres) -> Result<PgPool, Error> {
+pub(super) fn pool(settings: &config::Postgres, silence: &Arc<Silence>) -> Result<PgPool, Error> {
+    let silence = Arc::clone(silence);
     Ok(PgPoolOptions::new()
+        .test_before_acquire(false)
+        .before_acquire(move |connection, metadata| {
+            let silence = Arc::clone(&silence);
+            Box::pin(async move { Ok(silence.admits(connection, metadata.age).await) })
+        })
         .max_connections(settings.connections.max(2))
         .min_connections(1)
         .acquire_timeout(settings.pool_timeout)
@@ -101,7 +145,8 @@ fn options(url: &str) -> Result<PgConnectOptions, Error> {
             ("synchronous_commit", "on"),
             ("lock_timeout", "2s"),
             ("statement_timeout", "10s"),
-            ("idle_in_transaction_session_timeout", "10s"),
+            // A client that fell silent keeps its locks for no longer.
+            ("idle_in_transaction_session_timeout", "5s"),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),

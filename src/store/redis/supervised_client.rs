@@ -42,7 +42,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 /// Pause before a new client connects.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Time between two lines in the log about the same absence.
+/// Time between two lines in the log about a missing connection, over all absences: a Cluster that does not serve all
+/// slots is connected and lost many times a second.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 /// Time after which a process that cannot connect to a server that accepts connections needs a restart.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
@@ -297,7 +298,6 @@ impl Supervision {
 
     fn note_connection(&self) {
         metrics::counter!(names::REDIS_RECONNECTS).increment(1);
-        self.absence(|absence| absence.told = None);
         self.connected.notify_one();
     }
 

@@ -5,11 +5,12 @@
 //! keep stands in Redis's log, where the sweeper finds it.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fred::types::Value;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, select};
 
 use crate::clock::{self, Stopwatch};
 use crate::model::Partition;
@@ -167,7 +168,7 @@ impl Inner {
     async fn write_patiently(&self, rows: &[RowImage]) -> Result<BTreeMap<usize, i64>, Failure> {
         let mut attempts = 0;
         loop {
-            match self.postgres.write(rows).await {
+            match self.write_or_hurry(rows).await {
                 Err(Failure::Collision) if attempts < COLLISIONS => {
                     attempts += 1;
                     clock::sleep(BACK_OFF.0).await;
@@ -175,6 +176,25 @@ impl Inner {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Writes rows. Once Redis was found to have lost state, this process may be the only one that has them; the others wait
+    /// `LOSS_HOLD` for them, and a connection with a silent peer is given up far later. So they are written on another
+    /// connection as well: the guard by version makes one write of two.
+    async fn write_or_hurry(&self, rows: &[RowImage]) -> Result<BTreeMap<usize, i64>, Failure> {
+        let hurried = async {
+            loop {
+                self.loss_noticed().await;
+                match self.postgres.write(rows).await {
+                    Err(Failure::Away | Failure::Blocked | Failure::Collision) => {
+                        clock::sleep(BACK_OFF.0).await;
+                    }
+                    outcome => return outcome,
+                }
+            }
+        };
+        let usual = pin!(self.postgres.write(rows));
+        select(usual, pin!(hurried)).await.factor_first().0
     }
 
     /// Writes the changes of a bad entry one by one: the bad one is put aside, the others go through.

@@ -156,7 +156,8 @@ impl Redis {
         }
     }
 
-    /// Moves `slots` slots from one primary to another, as `redis-cli` does it. Returns its complaint.
+    /// Moves `slots` slots from one primary to another, as `redis-cli` does it. Where that stops midway, its open slots
+    /// are closed as an operator would. Returns its complaint.
     pub(in crate::faults) async fn reshard(&self, slots: u64) -> Result<(), String> {
         let primaries = self.primaries().await;
         let (Some(from), Some(to)) = (primaries.first(), primaries.last()) else {
@@ -165,12 +166,24 @@ impl Redis {
         let id = async |number: &usize| self.nodes[*number].ask(&["CLUSTER", "MYID"]).await;
         let from_id = id(from).await.map_err(|error| error.to_string())?;
         let to_id = id(to).await.map_err(|error| error.to_string())?;
-        let port = self.nodes[*from].port();
+        let slots = slots.to_string();
+        let options = ["--cluster-from", &from_id, "--cluster-to", &to_id];
+        let options = [options.as_slice(), &["--cluster-slots", &slots]].concat();
+        let moved = self.manage(*from, "reshard", &options).await;
+        if moved.is_err() {
+            let _ = self.manage(*from, "fix", &[]).await;
+        }
+        moved
+    }
+
+    /// Runs `redis-cli --cluster COMMAND` over all nodes, which it finds by one. Returns its last words when it fails.
+    async fn manage(&self, node: usize, command: &str, options: &[&str]) -> Result<(), String> {
+        let node = &self.nodes[node];
         let output = Command::new("redis-cli")
-            .args(["--no-auth-warning", "-a", self.nodes[*from].password()])
-            .args(["--cluster", "reshard", &format!("127.0.0.1:{port}")])
-            .args(["--cluster-from", &from_id, "--cluster-to", &to_id])
-            .args(["--cluster-slots", &slots.to_string(), "--cluster-yes"])
+            .args(["--no-auth-warning", "-a", node.password()])
+            .args(["--cluster", command, &format!("127.0.0.1:{}", node.port())])
+            .args(options)
+            .arg("--cluster-yes")
             .kill_on_drop(true)
             .output()
             .await
@@ -179,7 +192,8 @@ impl Redis {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Err(text.lines().last().unwrap_or_default().to_owned())
+        let told = |line: &&str| line.chars().any(char::is_alphabetic) && line.len() > 4;
+        Err(text.lines().rev().find(told).unwrap_or_default().to_owned())
     }
 
     /// Lets paused nodes go on and starts those that do not run, with their files. Does not wait for replicas.
@@ -194,13 +208,36 @@ impl Redis {
         Ok(())
     }
 
-    /// Revives everything and waits until all nodes have their part.
+    /// Revives everything and waits until all nodes have their part. What a move of slots beside a fail-over leaves to nobody,
+    /// or half moved, is mended as an operator would.
     pub(in crate::faults) async fn heal(&mut self) -> Result<(), Error> {
         self.revive().await?;
-        if self.settles(async || self.is_well().await).await {
+        let is_well = self.settles(async || self.is_well().await).await;
+        if is_well && !self.has_open_slots().await {
             return Ok(());
         }
+        if self.topology == Topology::Cluster {
+            let _ = self.manage(0, "fix", &[]).await;
+            let is_mended = async || self.is_well().await && !self.has_open_slots().await;
+            if self.settles(is_mended).await {
+                return Ok(());
+            }
+        }
         Err(Error::Target("Redis did not become well again".to_owned()))
+    }
+
+    /// Whether a node of a Cluster counts a slot as half moved (`[slot->-node]` or `[slot-<-node]`).
+    async fn has_open_slots(&self) -> bool {
+        if self.topology != Topology::Cluster {
+            return false;
+        }
+        for node in &self.nodes {
+            let nodes = node.ask(&["CLUSTER", "NODES"]).await.unwrap_or_default();
+            if nodes.contains(" [") {
+                return true;
+            }
+        }
+        false
     }
 
     async fn is_well(&self) -> bool {
