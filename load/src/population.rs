@@ -115,10 +115,13 @@ impl Turn for RegisterAccounts {
 impl RegisterAccounts {
     async fn register(&self, user: &mut VirtualUser) -> Result<(), String> {
         let body = user.account().registration();
-        let answer = success(
-            user.ask_patiently(Route::Register, body, false).await,
-            Route::Register,
-        )?;
+        let mut answer = user.ask_patiently(Route::Register, body, false).await;
+        if answer.status == 409 {
+            // Names are unique among all runs: a try whose outcome was unknown has made the account.
+            let body = user.account().credentials();
+            answer = user.ask_patiently(Route::Login, body, false).await;
+        }
+        let answer = success(answer, Route::Register)?;
         user.account().keep_tokens(&answer.body);
         if !self.enrol.takes(user.account().number) {
             return Ok(());

@@ -28,6 +28,8 @@ settings! {
         also {
             /// How long a change of a unique name waits for a PostgreSQL that is not known to be away.
             name_wait: Duration = Duration::from_secs(5);
+            /// How long a request waits for a partition to be confirmed, beyond `LOSS_HOLD`.
+            confirm_wait: Duration = Duration::from_secs(1);
         }
     }
 }

@@ -28,8 +28,6 @@ use crate::telemetry::names;
 const POLL: Duration = Duration::from_millis(50);
 /// A loss waits this long for this process's own flush.
 const FLUSH: Duration = Duration::from_secs(5);
-/// Time that a request waits beyond `LOSS_HOLD`. What was begun for it, the next one goes on with.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Every partition is confirmed as often as this, so that instances that are gone are told from those that are here.
 const AGAIN: Duration = Duration::from_secs(600);
 /// Partitions that start anew within this time of one another have the same cause; what waits for PostgreSQL hurries for
@@ -61,7 +59,9 @@ impl Inner {
         let confirmed = self
             .confirming
             .run(partition, || inner.confirm_alone(partition));
-        let confirmed = tokio::time::timeout(self.settings.loss_hold + PATIENCE, confirmed).await;
+        // What was begun for this request, the next one goes on with.
+        let patience = self.settings.loss_hold + self.settings.confirm_wait;
+        let confirmed = tokio::time::timeout(patience, confirmed).await;
         confirmed.unwrap_or(Err(Error::Unavailable("redis")))
     }
 

@@ -52,6 +52,7 @@ impl TestStores {
         own.postgres.pool_timeout = patience;
         own.postgres.answer_wait = patience;
         own.settings.name_wait = patience;
+        own.settings.confirm_wait = patience;
         own
     }
 
