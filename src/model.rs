@@ -21,7 +21,7 @@ mod strikes;
 mod time;
 mod user;
 
-pub use audit::{Action, ActionRow, AuditEvent, SecurityEvent};
+pub use audit::{Action, ActionRow, Actor, ActorKind, AuditEvent, SecurityEvent};
 pub use challenge::{Challenge, ChallengeClosed};
 pub use code::{BackupCode, SixDigits};
 pub use device::TrustedDevice;

@@ -1,0 +1,3 @@
+//! Audit entries: who did it, who may read them, and how they are found.
+
+mod actors;
