@@ -31,10 +31,12 @@
 //! | `engine` | reads, transactions, receipts; what this process remembers; lost state |
 //! | `writeback` | the way of a commit to PostgreSQL; names that it refuses; purge |
 //! | `jobs` | work that becomes due: taken, tried again, found again after a loss |
+//! | `audit_upkeep` | monthly partitions of the audit, and the order in which its entries arrived |
 //! | `schema_check`, `single_flight` | whether the schema is ours; questions that many ask at once |
 //! | `index`, `limits`, `logins`, `health` | login names to accounts, rate limits, notes about logins, health |
 //! | `redis`, `postgres` | the clients, the scripts, the statements |
 
+mod audit_upkeep;
 mod engine;
 mod error;
 mod health;
@@ -368,6 +370,17 @@ impl Store {
     /// [`Error::Unavailable`] when PostgreSQL is away.
     pub async fn purge(&self) -> Result<u64, Error> {
         self.0.purge_once().await
+    }
+
+    /// One step of the upkeep of the audit: partitions are made and dropped, and entries get their positions. Returns
+    /// how many partitions were dropped.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when PostgreSQL is away.
+    pub async fn keep_audit(&self) -> Result<i32, Error> {
+        let dropped = self.0.keep_audit_partitions().await?;
+        self.0.place_audit_entries().await?;
+        Ok(dropped)
     }
 
     /// One step of the loss detector: asks PostgreSQL for a sign of life, looks for lost state and for lost jobs.

@@ -1,3 +1,4 @@
 //! Audit entries: who did it, who may read them, and how they are found.
 
 mod actors;
+mod partitions;
