@@ -21,6 +21,7 @@ ALTER TABLE audit_logs ADD PRIMARY KEY (id);
 CREATE INDEX audit_logs_user_id ON audit_logs (user_id, id);
 CREATE INDEX audit_logs_actor_id ON audit_logs (actor_id, id) WHERE actor_id IS DISTINCT FROM user_id;
 CREATE INDEX audit_logs_action ON audit_logs (action, id);
+CREATE INDEX audit_logs_failed ON audit_logs (id) WHERE NOT success;
 CREATE INDEX audit_logs_ip_address ON audit_logs (ip_address, id);
 CREATE INDEX audit_logs_search ON audit_logs USING gin (search);
 
@@ -106,7 +107,7 @@ CREATE TABLE audit_positions (
 
 -- Entries without a position yet.
 CREATE TABLE audit_arrivals (
-    arrival  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     entry_id uuid   NOT NULL
 );
 

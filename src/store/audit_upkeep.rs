@@ -15,7 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 /// Between two looks at the partitions when the first failed.
 const AGAIN_AFTER: Duration = Duration::from_mins(1);
-/// Entries placed in one transaction.
+/// Entries numbered in one transaction.
 const BATCH: u32 = 5000;
 const DAY: Duration = Duration::from_hours(24);
 /// Times from now whose months need a partition. No month is shorter than a step, so none is left out.
@@ -39,7 +39,7 @@ impl Inner {
                 };
                 kept = Some(Stopwatch::start());
             }
-            if matches!(self.place_audit_entries().await, Ok(placed) if placed >= u64::from(BATCH))
+            if matches!(self.number_audit_entries().await, Ok(numbered) if numbered >= u64::from(BATCH))
             {
                 continue;
             }
@@ -51,8 +51,8 @@ impl Inner {
     }
 
     /// Gives positions to the entries that arrived first. Returns how many.
-    pub(crate) async fn place_audit_entries(&self) -> Result<u64, Error> {
-        self.postgres.place_audit_entries(BATCH).await
+    pub(crate) async fn number_audit_entries(&self) -> Result<u64, Error> {
+        self.postgres.number_audit_entries(BATCH).await
     }
 
     /// Makes and drops partitions. Returns how many were dropped.

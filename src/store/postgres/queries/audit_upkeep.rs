@@ -49,8 +49,8 @@ impl Postgres {
 
     /// Gives positions to at most `most` entries, in the order in which they arrived. Returns how many; none while
     /// another process does it.
-    pub(crate) async fn place_audit_entries(&self, most: u32) -> Result<u64, Error> {
-        self.ask_if_up("place_audit_entries", async |connection| {
+    pub(crate) async fn number_audit_entries(&self, most: u32) -> Result<u64, Error> {
+        self.ask_if_up("number_audit_entries", async |connection| {
             let mut transaction = connection.begin().await?;
             let held = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)");
             let held: bool = held
@@ -60,21 +60,21 @@ impl Postgres {
             if !held {
                 return Ok(0);
             }
-            let done = sqlx::query(PLACE).bind(i64::from(most));
-            let placed = done.execute(&mut *transaction).await?.rows_affected();
+            let done = sqlx::query(NUMBER).bind(i64::from(most));
+            let numbered = done.execute(&mut *transaction).await?.rows_affected();
             transaction.commit().await?;
-            Ok(placed)
+            Ok(numbered)
         })
         .await
     }
 }
 
 /// `$1` how many. An entry that was removed and written again keeps its position.
-const PLACE: &str = "WITH taken AS ( \
-        DELETE FROM audit_arrivals WHERE arrival IN ( \
-            SELECT arrival FROM audit_arrivals ORDER BY arrival LIMIT $1) \
-        RETURNING arrival, entry_id) \
+const NUMBER: &str = "WITH taken AS ( \
+        DELETE FROM audit_arrivals WHERE seq IN ( \
+            SELECT seq FROM audit_arrivals ORDER BY seq LIMIT $1) \
+        RETURNING seq, entry_id) \
     INSERT INTO audit_positions (position, entry_id) \
     SELECT (SELECT coalesce(max(position), 0) FROM audit_positions) \
-               + row_number() OVER (ORDER BY taken.arrival), taken.entry_id \
+               + row_number() OVER (ORDER BY taken.seq), taken.entry_id \
     FROM taken WHERE NOT EXISTS (SELECT FROM audit_positions p WHERE p.entry_id = taken.entry_id)";
