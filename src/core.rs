@@ -43,7 +43,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config;
 pub use crate::crypto::HashTime;
-use crate::crypto::{AccessTokens, HashPool, Keys, OneTimeCodes, OpaqueTokens, Sealer};
+use crate::crypto::{AccessTokens, Cursors, HashPool, Keys, OneTimeCodes, OpaqueTokens, Sealer};
 use crate::model::{Lifetimes, SessionId};
 pub use crate::outbound::{Delivered, Language};
 use crate::outbound::{LocalOutbox, Outbound};
@@ -63,6 +63,7 @@ pub struct Core {
     pub(crate) access_tokens: AccessTokens,
     pub(crate) opaque_tokens: OpaqueTokens,
     pub(crate) one_time_codes: OneTimeCodes,
+    pub(crate) cursors: Cursors,
     pub(crate) sealer: Sealer,
     pub(crate) outbound: Arc<Outbound>,
     pub(crate) clock: Clock,
@@ -107,6 +108,7 @@ impl Core {
             access_tokens: AccessTokens::new(keys, &settings.tokens),
             opaque_tokens: OpaqueTokens::new(keys),
             one_time_codes: OneTimeCodes::new(keys),
+            cursors: Cursors::new(keys),
             sealer: Sealer::new(keys),
             outbound,
             clock,

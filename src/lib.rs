@@ -31,5 +31,6 @@ pub mod dev;
 pub mod http;
 pub mod model;
 pub mod outbound;
+pub mod platform;
 pub mod store;
 pub mod telemetry;

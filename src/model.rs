@@ -1,6 +1,7 @@
 //! Plain data of the domain and its legal transitions. Imports nothing of ours.
 
 mod audit;
+mod audit_search;
 mod challenge;
 mod code;
 mod device;
@@ -21,7 +22,8 @@ mod strikes;
 mod time;
 mod user;
 
-pub use audit::{Action, ActionRow, AuditEvent, SecurityEvent};
+pub use audit::{Action, ActionRow, Actor, ActorKind, AuditEvent, SecurityEvent};
+pub use audit_search::{AuditEntry, AuditFilter, AuditScope};
 pub use challenge::{Challenge, ChallengeClosed};
 pub use code::{BackupCode, SixDigits};
 pub use device::TrustedDevice;

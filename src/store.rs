@@ -31,10 +31,12 @@
 //! | `engine` | reads, transactions, receipts; what this process remembers; lost state |
 //! | `writeback` | the way of a commit to PostgreSQL; names that it refuses; purge |
 //! | `jobs` | work that becomes due: taken, tried again, found again after a loss |
+//! | `audit_upkeep` | monthly partitions of the audit, and the order in which its entries arrived |
 //! | `schema_check`, `single_flight` | whether the schema is ours; questions that many ask at once |
 //! | `index`, `limits`, `logins`, `health` | login names to accounts, rate limits, notes about logins, health |
 //! | `redis`, `postgres` | the clients, the scripts, the statements |
 
+mod audit_upkeep;
 mod engine;
 mod error;
 mod health;
@@ -72,7 +74,10 @@ use std::time::Duration;
 
 use inner::Inner;
 
-use crate::model::{ClientInfo, Factors, Id, Identifier, Session, SessionId, User, UserId};
+use crate::model::{
+    AuditEntry, AuditFilter, AuditId, AuditScope, ClientInfo, Factors, Id, Identifier, Session,
+    SessionId, User, UserId,
+};
 
 /// Both stores and the background work between them. Clones share everything.
 #[derive(Clone, Debug)]
@@ -368,6 +373,63 @@ impl Store {
     /// [`Error::Unavailable`] when PostgreSQL is away.
     pub async fn purge(&self) -> Result<u64, Error> {
         self.0.purge_once().await
+    }
+
+    /// The newest audit entries before `before` that fulfil the filter, the newest first: at most `most`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; [`Error::Busy`] when it takes PostgreSQL too long.
+    pub async fn audit_before(
+        &self,
+        scope: AuditScope,
+        filter: &AuditFilter,
+        before: Option<AuditId>,
+        most: usize,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        let postgres = &self.0.postgres;
+        postgres.audit_before(scope, filter, before, most).await
+    }
+
+    /// The oldest audit entries after `after` that fulfil the filter, the oldest first: at most `most`.
+    ///
+    /// # Errors
+    /// As [`Store::audit_before`].
+    pub async fn audit_after(
+        &self,
+        scope: AuditScope,
+        filter: &AuditFilter,
+        after: Option<AuditId>,
+        most: usize,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        let postgres = &self.0.postgres;
+        postgres.audit_after(scope, filter, after, most).await
+    }
+
+    /// Audit entries that arrived after a position and fulfil the filter, in the order of their arrival, and the
+    /// position up to which all were looked at.
+    ///
+    /// # Errors
+    /// As [`Store::audit_before`].
+    pub async fn audit_since(
+        &self,
+        scope: AuditScope,
+        filter: &AuditFilter,
+        after: i64,
+        most: usize,
+    ) -> Result<(Vec<AuditEntry>, i64), Error> {
+        let postgres = &self.0.postgres;
+        postgres.audit_since(scope, filter, after, most).await
+    }
+
+    /// One step of the upkeep of the audit: partitions are made and dropped, and entries get their positions. Returns
+    /// how many partitions were dropped.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when PostgreSQL is away.
+    pub async fn keep_audit(&self) -> Result<i32, Error> {
+        let dropped = self.0.keep_audit_partitions().await?;
+        self.0.number_audit_entries().await?;
+        Ok(dropped)
     }
 
     /// One step of the loss detector: asks PostgreSQL for a sign of life, looks for lost state and for lost jobs.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::form::{Choice, SECOND, Size, Span, Switch, TIMEOUT};
+use super::form::{Choice, Number, SECOND, Size, Span, Switch, TIMEOUT};
 use super::setting::settings;
 
 settings! {
@@ -25,6 +25,9 @@ settings! {
         session_lease: Duration = Duration::from_millis(50), "SESSION_LEASE", Span(Duration::ZERO..=SECOND);
         /// Whether this process also brings to PostgreSQL what others left behind, as `sallyport worker` does.
         workers: bool = true, "WORKERS", Switch;
+        /// Days that audit entries are kept. They go by months: a month's entries all go when the last of them is older.
+        /// `0`: for ever.
+        audit_retention_days: u32 = 0, "AUDIT_RETENTION_DAYS", Number(0..=36_500);
         also {
             /// How long a change of a unique name waits for a PostgreSQL that is not known to be away.
             name_wait: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use super::{safety, setting};
 const FAMILIES: &[&str] = &[
     "SALLYPORT_",
     "ARGON2_",
+    "AUDIT_",
     "BCRYPT_",
     "EMAIL_",
     "LIMIT_",

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Client, Core};
 use crate::clock::Clock;
 use crate::model::{
-    AuditEvent, AuditId, SecurityEvent, Session, SessionId, Timestamp, User, UserId,
+    Actor, AuditEvent, AuditId, SecurityEvent, Session, SessionId, Timestamp, User, UserId,
 };
 use crate::outbound::Language;
 
@@ -61,7 +61,12 @@ impl RequestContext {
 
     /// The context of work that no request asked for.
     pub(crate) fn internal(core: &Core) -> Self {
-        Self::new(core, &Client::internal())
+        Self::new(core, &Client::internal(Actor::Service))
+    }
+
+    /// The context of a command that an operator gave to the program.
+    pub(crate) fn command_line(core: &Core) -> Self {
+        Self::new(core, &Client::internal(Actor::CommandLine))
     }
 
     /// An entry about an account, in its partition.
@@ -69,12 +74,23 @@ impl RequestContext {
         let id = self.clock.new_id_in(subject.user_id.partition());
         let mut entry = self.entry_of(id, Some(subject.user_id), event);
         entry.session_id = subject.session_id;
-        entry
+        let actor = self.actor(subject, entry.success);
+        entry.done_by(actor)
     }
 
     /// An entry about no account, in any partition.
     pub(crate) fn entry_without_account(&self, event: &SecurityEvent) -> AuditEvent {
-        self.entry_of(self.clock.new_id(), None, event)
+        let entry = self.entry_of(self.clock.new_id(), None, event);
+        entry.done_by(self.client.actor)
+    }
+
+    /// The actor. Routes that are open to everybody change an account for nobody but who shows a secret of it, so what
+    /// goes through there (a login, a registration, a logout by refresh token) was done by the account itself.
+    fn actor(&self, subject: Subject, success: bool) -> Actor {
+        match self.client.actor {
+            Actor::Anonymous if success => Actor::Account(subject.user_id, subject.session_id),
+            actor => actor,
+        }
     }
 
     fn entry_of(&self, id: AuditId, user_id: Option<UserId>, event: &SecurityEvent) -> AuditEvent {
@@ -110,6 +126,7 @@ fn some(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::core::{HashTime, RateLimitVerdicts};
+    use crate::model::ActorKind;
 
     fn context(address: [u8; 4]) -> RequestContext {
         let clock = Clock::manual(Timestamp::from_micros(1_795_000_000_000_000));
@@ -123,6 +140,7 @@ mod tests {
                 language: Language::default(),
                 verdicts: RateLimitVerdicts::default(),
                 hash_time: HashTime::default(),
+                actor: Actor::Anonymous,
             },
         }
     }
@@ -145,6 +163,33 @@ mod tests {
         assert_eq!(entry.request_id.as_deref(), Some("r1"));
         assert_eq!(entry.created_at, context.now);
         assert!(!entry.success);
+    }
+
+    #[test]
+    fn an_anonymous_client_acts_as_the_account_only_where_it_went_through() {
+        let mut context = context([192, 0, 2, 7]);
+        let (account, operator): (UserId, UserId) =
+            (context.clock.new_id(), context.clock.new_id());
+        let failed = SecurityEvent::UserLoginFailed {
+            reason: "wrong_password",
+            during: "login",
+            name: None,
+        };
+        let actors = |context: &RequestContext| {
+            [&failed, &SecurityEvent::UserPasswordRehashed {}].map(|event| {
+                let entry = context.entry(account.into(), event);
+                (entry.actor_kind, entry.actor_id)
+            })
+        };
+        let anonymous = (Some(ActorKind::Anonymous), None);
+        let itself = (Some(ActorKind::Account), Some(account));
+        assert_eq!(actors(&context), [anonymous, itself]);
+        context.client.actor = Actor::Account(operator, None);
+        let other = (Some(ActorKind::Account), Some(operator));
+        assert_eq!(actors(&context), [other, other]);
+        context.client.actor = Actor::CommandLine;
+        let nobody = (Some(ActorKind::CommandLine), None);
+        assert_eq!(actors(&context), [nobody, nobody]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use crate::crypto::HashTime;
-use crate::model::{ClientInfo, Network};
+use crate::model::{Actor, ClientInfo, Network};
 use crate::outbound::Language;
 use crate::store::Verdict;
 
@@ -23,6 +23,8 @@ pub struct Client {
     pub verdicts: RateLimitVerdicts,
     /// Time that its hashes took.
     pub hash_time: HashTime,
+    /// The actor, as far as the request has shown before its handler runs.
+    pub actor: Actor,
 }
 
 /// Verdicts of the limits that a request was counted by. Clones share them.
@@ -46,8 +48,8 @@ impl RateLimitVerdicts {
 }
 
 impl Client {
-    /// The service itself, where no request acts.
-    pub(crate) fn internal() -> Self {
+    /// The service or its operator, where no request acts.
+    pub(crate) fn internal(actor: Actor) -> Self {
         Self {
             address: Ipv4Addr::UNSPECIFIED.into(),
             user_agent: String::new(),
@@ -55,6 +57,7 @@ impl Client {
             language: Language::default(),
             verdicts: RateLimitVerdicts::default(),
             hash_time: HashTime::default(),
+            actor,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::permission::Scopes;
 use crate::crypto::Claims;
-use crate::model::{Id, Session, SessionId, User, UserId};
+use crate::model::{Actor, Id, Session, SessionId, User, UserId};
 
 /// A recognised caller.
 #[derive(Clone, Debug)]
@@ -13,6 +13,17 @@ pub enum Principal {
     Session(Caller),
     /// A verified API key.
     ApiKey(ApiKeyPrincipal),
+}
+
+impl Principal {
+    /// The caller as audit entries name it.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Session(caller) => Actor::Account(caller.user.id, Some(caller.session.id)),
+            Self::ApiKey(key) => Actor::ApiKey(key.owner, key.id),
+        }
+    }
 }
 
 /// A logged-in caller: valid access token, live session, active account.

@@ -50,7 +50,8 @@ use super::contract::problem::{Kind, Problem};
 use super::contract::reply::Reply;
 use super::contract::route::{Route, Tag, Work};
 use super::state::AppState;
-use crate::core::{Client, HashTime, RateLimitVerdicts};
+use crate::core::{Client, HashTime, Principal, RateLimitVerdicts};
+use crate::model::Actor;
 use crate::telemetry::names;
 
 /// Most header fields that a request may have.
@@ -152,6 +153,7 @@ fn identify(state: &AppState, peer: IpAddr, headers: &HeaderMap) -> Client {
         language: client::language(headers),
         verdicts: RateLimitVerdicts::default(),
         hash_time: HashTime::default(),
+        actor: Actor::Anonymous,
     }
 }
 
@@ -180,7 +182,7 @@ async fn answer<B>(
     parts: &Parts,
     body: B,
     found: Option<&Found<'_>>,
-    client: Client,
+    mut client: Client,
     time: &TimeSpent,
 ) -> Result<Reply, Problem>
 where
@@ -198,6 +200,7 @@ where
         .route;
     let token = bearer(headers);
     let principal = admit(state, route, &client, headers, token).await?;
+    client.actor = principal.as_ref().map_or(client.actor, Principal::actor);
     let longest = route.body_bound.unwrap_or(state.settings.max_body_bytes);
     let needed = body::expected(route.handler.input.body, headers, &body, longest);
     let reservation = needed.map(|bytes| state.bodies.reserve(client.address, bytes));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditId, DeviceId, SessionId, Timestamp, UserId};
+use super::{AuditId, DeviceId, Id, SessionId, Timestamp, UserId};
 
 /// A security event, as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +13,16 @@ pub struct AuditEvent {
     pub id: AuditId,
     /// Account that it is about, when there is one (a failed login may name no account).
     pub user_id: Option<UserId>,
-    /// Session that did it or suffered it.
+    /// Session of that account which it is about.
     pub session_id: Option<SessionId>,
+    /// Kind of who did it. `None` in entries from before actors were recorded.
+    pub actor_kind: Option<ActorKind>,
+    /// Account that did it, itself or by one of its API keys.
+    pub actor_id: Option<UserId>,
+    /// Session by which it was done.
+    pub actor_session_id: Option<SessionId>,
+    /// API key by which it was done.
+    pub actor_key_id: Option<Id>,
     /// Kind of event.
     pub action: Action,
     /// Whether it went through.
@@ -31,7 +39,63 @@ pub struct AuditEvent {
     pub created_at: Timestamp,
 }
 
+/// Kind of an [`Actor`], as entries name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorKind {
+    /// A client that showed nothing of an account.
+    Anonymous,
+    /// A person who showed who they are.
+    Account,
+    /// A program with an API key.
+    ApiKey,
+    /// An operator with the program of the service.
+    CommandLine,
+    /// The service itself.
+    Service,
+}
+
+/// The one who did what an entry tells about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Actor {
+    /// A client that showed nothing of an account.
+    #[default]
+    Anonymous,
+    /// A person, by a session where there is one.
+    Account(UserId, Option<SessionId>),
+    /// An API key of an account.
+    ApiKey(UserId, Id),
+    /// An operator with the program of the service.
+    CommandLine,
+    /// The service itself.
+    Service,
+}
+
+impl Actor {
+    const fn kind(self) -> ActorKind {
+        match self {
+            Self::Anonymous => ActorKind::Anonymous,
+            Self::Account(..) => ActorKind::Account,
+            Self::ApiKey(..) => ActorKind::ApiKey,
+            Self::CommandLine => ActorKind::CommandLine,
+            Self::Service => ActorKind::Service,
+        }
+    }
+}
+
 impl AuditEvent {
+    /// The same entry with its actor.
+    #[must_use]
+    pub fn done_by(mut self, actor: Actor) -> Self {
+        self.actor_kind = Some(actor.kind());
+        (self.actor_id, self.actor_session_id, self.actor_key_id) = match actor {
+            Actor::Account(account, session) => (Some(account), session, None),
+            Actor::ApiKey(owner, key) => (Some(owner), None, Some(key)),
+            Actor::Anonymous | Actor::CommandLine | Actor::Service => (None, None, None),
+        };
+        self
+    }
+
     /// An entry without an origin.
     #[must_use]
     pub fn new(
@@ -45,6 +109,10 @@ impl AuditEvent {
             id,
             user_id,
             session_id: None,
+            actor_kind: None,
+            actor_id: None,
+            actor_session_id: None,
+            actor_key_id: None,
             action,
             success: action.row().success,
             ip_address: None,

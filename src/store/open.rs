@@ -52,6 +52,7 @@ impl Store {
         inner.tasks.spawn(Arc::clone(inner).run_examiner());
         if settings.workers {
             inner.tasks.spawn(Arc::clone(inner).run_purge());
+            inner.tasks.spawn(Arc::clone(inner).run_audit_upkeep());
             inner.tasks.spawn(Arc::clone(inner).run_job_recovery());
         }
         Ok(store)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::Error;
 use super::tables::Table;
@@ -33,6 +33,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// statement is not taken for a primary that is away.
 const WRITE: Duration = Duration::from_secs(15);
 
+/// Connections that pages of the audit may use at once: writes need the others.
+const AUDIT_READERS: usize = 2;
+
 /// The primary.
 #[derive(Debug)]
 pub(crate) struct Postgres {
@@ -43,6 +46,8 @@ pub(crate) struct Postgres {
     answer_wait: Duration,
     /// Whether the last operation was answered; requests do not wait for a primary known to be away.
     up: watch::Sender<bool>,
+    /// Connections that pages of the audit may use at once.
+    audit_readers: Semaphore,
     /// Bound on the lines about errors; the metric counts all.
     errors: Sampler,
 }
@@ -60,6 +65,7 @@ impl Postgres {
             statements: Statements::new(tables),
             answer_wait: settings.answer_wait,
             up: watch::Sender::new(true),
+            audit_readers: Semaphore::new(AUDIT_READERS),
             errors: Sampler::new(10),
         })
     }

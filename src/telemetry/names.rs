@@ -124,6 +124,8 @@ metrics! {
         STORE_OLDEST: Gauge = "sallyport_store_oldest_pending_seconds", [];
         /// Age of the oldest commit that this process holds for PostgreSQL, those included that Redis has lost.
         STORE_HELD: Gauge = "sallyport_store_held_seconds", [];
+        /// Audit entries of months without a partition, as found every ten minutes: a clock is wrong.
+        AUDIT_STRAY: Gauge = "sallyport_audit_stray_entries", [];
         /// Bytes of changes not yet in PostgreSQL.
         STORE_LOG_BYTES: Gauge = "sallyport_store_log_bytes", [];
         /// Time of one transaction, reads and retries included, by class.

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod attacks;
+mod audit;
 mod bad_input;
 mod behind_nginx;
 mod commands;

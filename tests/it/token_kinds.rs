@@ -44,7 +44,13 @@ async fn operations(server: &TestServer) -> Vec<(Method, String, bool)> {
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for (verb, operation) in operations.as_object().expect("operations") {
             let ways = operation["security"].as_array().expect("a list");
-            let only = ways.iter().all(|way| way.get("accessToken").is_some());
+            let asks = |way: &Value| way.get("accessToken").or(way.get("apiKey")).is_some();
+            let only = ways.iter().all(asks);
+            // Those for which a permission is needed are closed to these accounts, see `audit/search.rs`.
+            let needs = |way: &Value| way["accessToken"].get(0).is_some();
+            if ways.iter().any(needs) {
+                continue;
+            }
             let verb = Method::from_bytes(verb.to_uppercase().as_bytes()).expect("method");
             let base = base.trim_end_matches('/');
             found.push((verb, format!("{base}{path}"), only && !ways.is_empty()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sallyport::auth::{second_factor, session};
 use sallyport::core::{Client, Error, Language, RateLimitVerdicts};
 use sallyport::crypto::{HashTime, Keys};
+use sallyport::model::Actor;
 
 use crate::harness::{Kind, Options, TestServer, TestStores};
 
@@ -16,6 +17,7 @@ fn client() -> Client {
         language: Language::default(),
         verdicts: RateLimitVerdicts::default(),
         hash_time: HashTime::default(),
+        actor: Actor::Anonymous,
     }
 }
 

@@ -22,7 +22,7 @@ type Records = (Option<User>, (Option<Factors>, Option<SentCodes>));
 /// [`ProblemKind::NotFound`]; [`Error::StoreAway`], [`Error::OutcomeUnknown`].
 pub async fn reset(core: &Core, account: &str) -> Result<(usize, Durability), Error> {
     let user_id = find(core, account).await?.ok_or(ProblemKind::NotFound)?;
-    let context = RequestContext::internal(core);
+    let context = RequestContext::command_line(core);
     let decide = |(user, (factors, codes)): Records, change: &mut Change<'_>| {
         let mut user = user
             .filter(|user| user.deleted_at.is_none())

@@ -148,6 +148,7 @@ impl Success {
 pub(crate) enum Tag {
     Authentication,
     SecondFactor,
+    Audit,
     Documents,
     Health,
     Dev,
@@ -158,6 +159,7 @@ impl Tag {
     pub(crate) const ALL: &[Self] = &[
         Self::Authentication,
         Self::SecondFactor,
+        Self::Audit,
         Self::Documents,
         Self::Health,
         Self::Dev,
@@ -174,6 +176,7 @@ impl Tag {
                 "Second factor",
                 "Logins with a second factor, the methods of an account, backup codes and trusted devices.",
             ),
+            Self::Audit => ("Audit", "What happened, to whom, by whom."),
             Self::Documents => ("Documents", "Published keys and this document."),
             Self::Health => (
                 "Health",

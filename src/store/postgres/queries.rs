@@ -1,6 +1,8 @@
 //! The statements, one file for each feature of the store.
 
 mod accounts;
+mod audit_search;
+mod audit_upkeep;
 mod dead_letters;
 pub(super) mod flush;
 mod jobs;
