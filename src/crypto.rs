@@ -1,6 +1,7 @@
 //! CPU only: password hashing and its pool, codes, tokens, keys, sealing of secrets.
 
 mod access_token;
+mod api_key;
 mod hash_pool;
 mod keys;
 mod mac;
@@ -10,6 +11,7 @@ mod sealer;
 mod totp;
 
 pub use access_token::{AccessTokens, Claims, IMPLICIT_ASSERTION};
+pub use api_key::ApiKeyToken;
 pub use hash_pool::{
     CodeSet, HashError, HashPermit, HashPool, HashTime, PoolState, Verified, draw_backup_codes,
 };
