@@ -1,6 +1,7 @@
 //! The API: each feature's routes, bodies and handlers stand in one file. Here is the list of them, which the
 //! router, the documents and the tests walk.
 
+mod api_keys;
 mod backup_codes;
 mod devices;
 mod documents;
@@ -28,6 +29,7 @@ pub(crate) const PUBLIC: &[&[Route]] = &[
     methods::ROUTES,
     backup_codes::ROUTES,
     devices::ROUTES,
+    api_keys::ROUTES,
     documents::ROUTES,
     pages::ROUTES,
     health::ROUTES,

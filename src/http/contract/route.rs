@@ -148,6 +148,7 @@ impl Success {
 pub(crate) enum Tag {
     Authentication,
     SecondFactor,
+    ApiKeys,
     Documents,
     Health,
     Dev,
@@ -158,6 +159,7 @@ impl Tag {
     pub(crate) const ALL: &[Self] = &[
         Self::Authentication,
         Self::SecondFactor,
+        Self::ApiKeys,
         Self::Documents,
         Self::Health,
         Self::Dev,
@@ -173,6 +175,10 @@ impl Tag {
             Self::SecondFactor => (
                 "Second factor",
                 "Logins with a second factor, the methods of an account, backup codes and trusted devices.",
+            ),
+            Self::ApiKeys => (
+                "API keys",
+                "Keys of programs, which act for an account as far as their scopes go.",
             ),
             Self::Documents => ("Documents", "Published keys and this document."),
             Self::Health => (

@@ -1,6 +1,7 @@
 //! The statements, one file for each feature of the store.
 
 mod accounts;
+mod api_key_usage;
 mod dead_letters;
 pub(super) mod flush;
 mod jobs;
