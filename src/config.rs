@@ -5,6 +5,7 @@
 //! which every setting is one row (see `setting`): from it come the struct's member, the default, reading,
 //! describing and the document.
 
+mod api_keys;
 mod check;
 mod describe;
 mod dev;
@@ -25,6 +26,7 @@ mod telemetry;
 mod tokens;
 mod unknown;
 
+pub use self::api_keys::{ApiKeyMode, ApiKeys};
 pub use self::describe::{Described, Source};
 pub use self::dev::Dev;
 pub use self::form::parse_span;
@@ -67,6 +69,8 @@ pub struct Config {
     pub keys: Keys,
     /// Second factors.
     pub second_factors: SecondFactors,
+    /// API keys.
+    pub api_keys: ApiKeys,
     /// Rate limits.
     pub limits: Limits,
     /// SMS and mail.

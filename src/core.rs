@@ -7,6 +7,7 @@
 //! | `change` | the one shape of a change: decide, write, tell of it, commit |
 //! | `audit` | the time and origin that the audit entries of one request share |
 //! | `limits`, `hash_admission` | rate limits; admission to the hash pool |
+//! | `key_usage` | usage of API keys, counted in memory |
 //! | `notifications`, `delivery` | letters to users: enqueued with a commit, delivered by workers |
 //! | `sealing` | secrets at rest |
 //! | `health` | the state of both stores and of the hash pool |
@@ -21,6 +22,7 @@ mod error;
 pub(crate) mod fixtures;
 pub(crate) mod hash_admission;
 mod health;
+pub(crate) mod key_usage;
 pub(crate) mod limits;
 pub(crate) mod notifications;
 pub mod permission;
@@ -76,6 +78,10 @@ pub struct Core {
     pub(crate) unknown_names: Sampler,
     /// Login attempts whose password has not been compared yet.
     pub(crate) login_attempts: limits::in_flight::InFlight,
+    /// Parts of API keys' limits that this process has reserved.
+    pub(crate) key_blocks: limits::blocks::Blocks,
+    /// Uses of API keys that PostgreSQL does not know of yet.
+    pub(crate) key_usage: key_usage::KeyUsage,
 }
 
 /// Settings of the use cases.
@@ -85,6 +91,8 @@ pub struct Settings {
     pub tokens: config::Tokens,
     /// Second factors.
     pub second_factors: config::SecondFactors,
+    /// API keys.
+    pub api_keys: config::ApiKeys,
     /// Rate limits.
     pub limits: config::Limits,
     /// Numbers that SMS are sent to; empty: all but those of high cost.
@@ -117,6 +125,8 @@ impl Core {
             refused_logins: Sampler::new(REFUSED_LOGINS_PER_SECOND),
             unknown_names: Sampler::new(UNKNOWN_NAMES_PER_SECOND),
             login_attempts: limits::in_flight::InFlight::default(),
+            key_blocks: limits::blocks::Blocks::default(),
+            key_usage: key_usage::KeyUsage::default(),
         }
     }
 

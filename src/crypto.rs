@@ -1,6 +1,7 @@
 //! CPU only: password hashing and its pool, codes, tokens, keys, sealing of secrets.
 
 mod access_token;
+mod api_key;
 mod cursor;
 mod hash_pool;
 mod keys;
@@ -11,6 +12,7 @@ mod sealer;
 mod totp;
 
 pub use access_token::{AccessTokens, Claims, IMPLICIT_ASSERTION};
+pub use api_key::ApiKeyToken;
 pub use cursor::Cursors;
 pub use hash_pool::{
     CodeSet, HashError, HashPermit, HashPool, HashTime, PoolState, Verified, draw_backup_codes,

@@ -6,8 +6,9 @@
 //! |---|---|---|
 //! | [`cli`] | subcommands of the one program | everything |
 //! | [`app`] | wiring, order of start, two-stage shutdown | everything below |
-//! | [`http`] | listeners, dispatch, contract of a route, API; the only module that knows hyper | `auth`, `core`, `model` |
+//! | [`http`] | listeners, dispatch, contract of a route, API; the only module that knows hyper | `auth`, `platform`, `core`, `model` |
 //! | [`auth`] | use cases of authentication, a module a feature | `core`, `store`, `crypto`, `outbound`, `model` |
+//! | [`platform`] | use cases of the platform: API keys | `core`, `store`, `crypto`, `outbound`, `model` |
 //! | [`core`] | the parts of a use case that no feature owns: change, audit, limits, notifications, errors | `store`, `crypto`, `outbound`, `model` |
 //! | [`store`] | transactions, write-behind, tables, jobs; the only module that knows Redis and PostgreSQL clients | `model` |
 //! | [`crypto`] | CPU only: hash pool, tokens, keys, TOTP, sealing | `model` |

@@ -1,5 +1,8 @@
 //! Plain data of the domain and its legal transitions. Imports nothing of ours.
 
+mod allowed_network;
+mod api_key;
+mod api_key_usage;
 mod audit;
 mod audit_search;
 mod challenge;
@@ -22,6 +25,9 @@ mod strikes;
 mod time;
 mod user;
 
+pub use allowed_network::{AllowedNetwork, AllowedNetworkError};
+pub use api_key::{ApiKey, ApiKeyCreation, NewApiKey, ShownSecret};
+pub use api_key_usage::{ApiKeyUsage, KeyOutcome, KeyRefusals};
 pub use audit::{Action, ActionRow, Actor, ActorKind, AuditEvent, SecurityEvent};
 pub use audit_search::{AuditEntry, AuditFilter, AuditScope};
 pub use challenge::{Challenge, ChallengeClosed};
@@ -34,8 +40,8 @@ pub use factors::{
     masked_phone,
 };
 pub use id::{
-    AuditId, ChallengeId, CodesId, DeviceId, EnrolmentId, FactorsId, Id, IdError, JobId, MethodId,
-    Partition, SessionId, UserId,
+    ApiKeyCreationId, ApiKeyId, AuditId, ChallengeId, CodesId, DeviceId, EnrolmentId, FactorsId,
+    Id, IdError, JobId, MethodId, Partition, SessionId, UserId,
 };
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
 pub use job::Job;

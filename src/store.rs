@@ -68,6 +68,7 @@ pub use postgres::migrate;
 pub use record::{Keys, Owned, Record, RecordId, RecordRef, Unique};
 pub use tables::{EMAIL, Schema, TABLES, Table, USERNAME, UniqueName};
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -75,8 +76,8 @@ use std::time::Duration;
 use inner::Inner;
 
 use crate::model::{
-    AuditEntry, AuditFilter, AuditId, AuditScope, ClientInfo, Factors, Id, Identifier, Session,
-    SessionId, User, UserId,
+    ApiKeyId, ApiKeyUsage, AuditEntry, AuditFilter, AuditId, AuditScope, ClientInfo, Factors, Id,
+    Identifier, Session, SessionId, Timestamp, User, UserId,
 };
 
 /// Both stores and the background work between them. Clones share everything.
@@ -121,24 +122,26 @@ pub enum Durability {
 const MOST_OWNED: usize = 200;
 
 impl Store {
-    /// A session and its account, when this process remembers both and Redis would have told it of a change
-    /// (`engine/session_cache.rs` says why that may be believed). They may let somebody in; what refuses asks
+    /// A session or API key and its account, when this process remembers both and Redis would have told it of a
+    /// change (`engine/session_cache.rs` says why that may be believed). They may let somebody in; what refuses asks
     /// [`Store::look_up`].
     #[must_use]
-    pub fn remembered(
-        &self,
-        session: SessionId,
-        user: UserId,
-    ) -> Option<(Arc<Session>, Arc<User>)> {
-        self.0.session_cache.known(session, user)
+    pub fn remembered<I>(&self, id: I) -> Option<(Arc<I::Record>, Arc<User>)>
+    where
+        I: RecordId<Record: Owned>,
+    {
+        self.0.session_cache.known(id)
     }
 
-    /// Reads a session and its account, and remembers them for [`Store::remembered`].
+    /// Reads a session or API key and its account, and remembers them for [`Store::remembered`].
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn look_up(&self, session: SessionId, user: UserId) -> Result<Checked, Error> {
-        self.0.look_up(session, user).await
+    pub async fn look_up<I>(&self, id: I, user: UserId) -> Result<Checked<I::Record>, Error>
+    where
+        I: RecordId<Record: Owned>,
+    {
+        self.0.look_up(id, user).await
     }
 
     /// Reads records in one round trip; cold ones come from PostgreSQL.
@@ -309,9 +312,50 @@ impl Store {
         self.0.take(buckets).await
     }
 
+    /// Takes up to `most` from one bucket at once, for somebody who hands them out one by one.
+    ///
+    /// # Errors
+    /// As [`Store::take`].
+    pub async fn take_up_to(&self, bucket: &Bucket, most: u32) -> Result<Taken, Error> {
+        self.0.take_up_to(bucket, most).await
+    }
+
     /// Gives back what was taken (a login that succeeded does not count).
     pub async fn give_back(&self, taken: Taken) {
-        self.0.give_back(taken).await;
+        let amount = taken.amount;
+        self.0.give_back(taken, amount).await;
+    }
+
+    /// Gives back part of what was taken.
+    pub async fn give_back_part(&self, taken: Taken, amount: u32) {
+        self.0.give_back(taken, amount).await;
+    }
+
+    /// Adds counts to the usage of API keys. Not to be repeated when the outcome is unknown, or they count twice.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn add_key_usage(&self, usage: &[(ApiKeyId, ApiKeyUsage)]) -> Result<(), Error> {
+        self.0.postgres.add_key_usage(usage).await
+    }
+
+    /// The usage of an API key from a day on, the newest day first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn key_usage(&self, key: ApiKeyId, from: i64) -> Result<Vec<ApiKeyUsage>, Error> {
+        self.0.postgres.key_usage(key, from).await
+    }
+
+    /// The last use of each of these API keys, as far as PostgreSQL knows.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn key_last_uses(
+        &self,
+        keys: &[ApiKeyId],
+    ) -> Result<HashMap<ApiKeyId, Timestamp>, Error> {
+        self.0.postgres.key_last_uses(keys).await
     }
 
     /// Asks Redis for a sign of life, and how long it takes.

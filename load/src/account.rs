@@ -41,6 +41,12 @@ struct Tokens {
 }
 
 #[derive(Deserialize)]
+struct MadeKey {
+    #[serde(rename = "apiKey")]
+    text: String,
+}
+
+#[derive(Deserialize)]
 struct SetUp {
     secret: String,
 }
@@ -55,6 +61,14 @@ impl Account {
             refresh_token: None,
             authenticator: None,
         }
+    }
+
+    /// Goes on with the API key of an answer in place of the access token; `false` when there is none.
+    pub(crate) fn keep_api_key(&mut self, body: &Bytes) -> bool {
+        let made = serde_json::from_slice::<Envelope<MadeKey>>(body).ok();
+        let bearer = made.map(|made| HeaderValue::try_from(format!("Bearer {}", made.data.text)));
+        self.bearer = bearer.and_then(Result::ok);
+        self.bearer.is_some()
     }
 
     /// Body of a registration.

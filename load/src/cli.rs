@@ -40,6 +40,8 @@ enum Command {
     Login(Options),
     /// GET /auth/me with a live session check: the cheapest thing an authenticated caller does.
     Me(Options),
+    /// The same with an API key in place of an access token.
+    ApiKey(Options),
     /// Rotate refresh tokens.
     Refresh(Options),
     /// Answer challenges with TOTP codes. Logins come before and are not counted.
@@ -103,6 +105,7 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Stress(options) => (Scenario::Stress, options),
         Command::Login(options) => (Scenario::Login, options),
         Command::Me(options) => (Scenario::Me, options),
+        Command::ApiKey(options) => (Scenario::ApiKey, options),
         Command::Refresh(options) => (Scenario::Refresh, options),
         Command::SecondFactor(options) => (Scenario::SecondFactor, options),
         Command::Mixed(options) => (Scenario::Mixed, options),

@@ -16,11 +16,12 @@ pub(crate) enum Route {
     SecondFactor,
     Methods,
     BackupCodesCount,
+    MakeApiKey,
 }
 
 impl Route {
     /// All of them, in the order of their declaration.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Register,
         Self::Login,
         Self::Me,
@@ -32,6 +33,7 @@ impl Route {
         Self::SecondFactor,
         Self::Methods,
         Self::BackupCodesCount,
+        Self::MakeApiKey,
     ];
 
     /// Method and path, as reports name it.
@@ -48,6 +50,7 @@ impl Route {
             Self::SecondFactor => "POST /2fa/verify",
             Self::Methods => "GET /2fa/methods",
             Self::BackupCodesCount => "GET /2fa/backup-codes/count",
+            Self::MakeApiKey => "POST /api-keys",
         }
     }
 

@@ -1,5 +1,6 @@
 //! Scenarios: the actions of virtual users, one file for each.
 
+mod api_key;
 mod growth;
 mod login;
 mod me;
@@ -27,6 +28,7 @@ pub(crate) enum Scenario {
     Stress,
     Login,
     Me,
+    ApiKey,
     Refresh,
     SecondFactor,
     Mixed,
@@ -36,10 +38,11 @@ pub(crate) enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Stress,
         Self::Login,
         Self::Me,
+        Self::ApiKey,
         Self::Refresh,
         Self::SecondFactor,
         Self::Mixed,
@@ -56,6 +59,7 @@ impl fmt::Display for Scenario {
             Self::Stress => "stress",
             Self::Login => "login",
             Self::Me => "me",
+            Self::ApiKey => "api-key",
             Self::Refresh => "refresh",
             Self::SecondFactor => "second-factor",
             Self::Mixed => "mixed",
@@ -74,6 +78,7 @@ pub(crate) async fn play(run: &Run) -> Played {
         Scenario::Stress => stress::play(run).await,
         Scenario::Login => login::play(run).await,
         Scenario::Me => me::play(run).await,
+        Scenario::ApiKey => api_key::play(run).await,
         Scenario::Refresh => refresh::play(run).await,
         Scenario::SecondFactor => second_factor::play(run).await,
         Scenario::Mixed => mixed::play(run).await,

@@ -105,7 +105,7 @@ impl Settings {
             timeout_seconds: 30.0,
         };
         match scenario {
-            Scenario::Me | Scenario::Refresh => base,
+            Scenario::Me | Scenario::ApiKey | Scenario::Refresh => base,
             Scenario::Login => Self {
                 connections: 50,
                 users: 50,

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::core::{self, Core, Status, deliver_letters, examine};
 use crate::crypto::{HashPool, Keys};
 use crate::outbound::Outbound;
+use crate::platform::api_key;
 use crate::store::Store;
 use crate::{http, telemetry};
 
@@ -30,12 +31,15 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Starts to deliver messages and to reseal secrets under the newest key, where this process has `WORKERS`.
+    /// Starts to write the usage of API keys; where this process has `WORKERS`, also to deliver messages and to reseal
+    /// secrets under the newest key.
     pub(super) fn start_background_work(&self, config: &Config) -> BackgroundWork {
         let work = BackgroundWork {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
+        let (core, stop) = (Arc::clone(&self.core), work.stop.clone());
+        work.tasks.spawn(api_key::run_usage(core, stop));
         if config.store.workers {
             let (core, stop) = (Arc::clone(&self.core), work.stop.clone());
             work.tasks.spawn(deliver_letters(core, stop));
@@ -71,6 +75,7 @@ impl Services {
             core::Settings {
                 tokens: config.tokens.clone(),
                 second_factors: config.second_factors.clone(),
+                api_keys: config.api_keys.clone(),
                 limits: config.limits.clone(),
                 sms_countries: config.outbound.sms.countries.clone(),
             },
@@ -127,7 +132,7 @@ pub(super) struct BackgroundWork {
 }
 
 impl BackgroundWork {
-    /// Lets messages that are under way be delivered.
+    /// Lets messages that are under way be delivered, and the last counts be written.
     pub(super) async fn finish(self) {
         self.stop.cancel();
         self.tasks.close();

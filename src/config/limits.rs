@@ -49,6 +49,8 @@ settings! {
         anonymous: Quota = Quota::new(100, 900), "LIMIT_ANONYMOUS", Rate;
         /// Everything else of one account.
         account: Quota = Quota::new(1000, 900), "LIMIT_ACCOUNT", Rate;
+        /// Requests by one API key that has no `rateLimit` of its own. They count towards no other limit.
+        api_key: Quota = Quota::new(1000, 3600), "LIMIT_API_KEY", Rate;
     }
 }
 

@@ -1,8 +1,8 @@
 //! Declaration of settings: [`settings!`] makes a struct out of rows, and each row is all there is about a setting.
 
 use super::{
-    Config, Dev, Email, Hashing, Http, Keys, Limits, Outbound, Postgres, Redis, RedisParts, Safety,
-    SecondFactors, Sms, Store, Telemetry, Tokens,
+    ApiKeys, Config, Dev, Email, Hashing, Http, Keys, Limits, Outbound, Postgres, Redis,
+    RedisParts, Safety, SecondFactors, Sms, Store, Telemetry, Tokens,
 };
 
 /// One setting.
@@ -40,6 +40,7 @@ pub(super) static CONCERNS: &[Concern] = &[
     Tokens::CONCERN,
     Keys::CONCERN,
     SecondFactors::CONCERN,
+    ApiKeys::CONCERN,
     Limits::CONCERN,
     Sms::CONCERN,
     Email::CONCERN,

@@ -8,12 +8,14 @@ use super::{safety, setting};
 /// Prefixes that nobody else's variables have.
 const FAMILIES: &[&str] = &[
     "SALLYPORT_",
+    "API_KEY_",
     "ARGON2_",
     "AUDIT_",
     "BCRYPT_",
     "EMAIL_",
     "LIMIT_",
     "SMS_",
+    "MAX_API_KEYS_",
     "MAX_SESSIONS_",
     "TWILIO_",
 ];

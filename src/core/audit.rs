@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Client, Core};
+use super::{Client, Core, Principal};
 use crate::clock::Clock;
 use crate::model::{
     Actor, AuditEvent, AuditId, SecurityEvent, Session, SessionId, Timestamp, User, UserId,
@@ -45,6 +45,15 @@ impl From<&Session> for Subject {
         Self {
             user_id: session.user_id,
             session_id: Some(session.id),
+        }
+    }
+}
+
+impl From<&Principal> for Subject {
+    fn from(principal: &Principal) -> Self {
+        match principal {
+            Principal::Session(caller) => caller.session.as_ref().into(),
+            Principal::ApiKey(key) => key.user.id.into(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Rate limits that are taken from before a use case runs. Those of login failures are in `auth::login`.
 
+pub(crate) mod blocks;
 pub(crate) mod in_flight;
 
 use std::cmp::Reverse;

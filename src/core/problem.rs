@@ -46,6 +46,8 @@ problems! {
         "Log in again for a new `tempToken`.";
     Forbidden 403 "forbidden" "Not allowed"
         "Use an account with the permission, or an API key with the scope.";
+    AddressNotAllowed 403 "address_not_allowed" "The API key may not be used from this address"
+        "Use it from an address of its `allowedIps`, or add this one to them.";
     ReauthenticationRequired 403 "reauthentication_required" "Recent authentication required"
         "Prove who the person is with POST /auth/reauthenticate, by one of `acceptedMethods`, then try again with the new access token.";
     TwoFactorRequired 403 "two_factor_required" "A second factor must be set up first"
@@ -70,6 +72,12 @@ problems! {
         "Offer a method that the login or GET /2fa/methods lists.";
     TwoFactorNotEnabled 409 "two_factor_not_enabled" "Two-factor authentication is not enabled"
         "Set a second factor up first.";
+    ApiKeyLimit 409 "api_key_limit" "Too many API keys"
+        "Delete a key that is not needed any more.";
+    ApiKeyRevoked 409 "api_key_revoked" "The API key is revoked"
+        "Make another key.";
+    ApiKeyChanged 409 "api_key_changed" "The API key was rotated by somebody else meanwhile"
+        "Look at the key, and rotate it again if the new secret is not yours.";
     BodyTooLarge 413 "body_too_large" "Request body too large"
         "Send less; `detail` says how much is taken.";
     UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type"

@@ -1,6 +1,7 @@
 //! The API: each feature's routes, bodies and handlers stand in one file. Here is the list of them, which the
 //! router, the documents and the tests walk.
 
+mod api_keys;
 mod audit;
 mod backup_codes;
 mod devices;
@@ -30,6 +31,7 @@ pub(crate) const PUBLIC: &[&[Route]] = &[
     backup_codes::ROUTES,
     devices::ROUTES,
     audit::ROUTES,
+    api_keys::ROUTES,
     documents::ROUTES,
     pages::ROUTES,
     health::ROUTES,

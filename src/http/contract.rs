@@ -18,7 +18,9 @@ pub(crate) mod text;
 
 /// Everything that a file of `http::api` needs.
 pub(crate) mod prelude {
-    pub(crate) use super::access::Access::{Challenge, Public, RecentUser};
+    pub(crate) use super::access::Access::{
+        Challenge, Public, RecentUser, RecentUserOrScope, Scope as UserOrScope,
+    };
     pub(crate) use super::call::Call;
     pub(crate) use super::input::{Json, OptionalJson, Path, handler};
     pub(crate) use super::problem::{FieldProblem, Kind, Problem};

@@ -15,7 +15,7 @@ use super::dispatch::cors::Origins;
 use super::dispatch::request_id::RequestIds;
 use crate::clock::{Clock, Stopwatch};
 use crate::config;
-use crate::core::{Core, Principal};
+use crate::core::Core;
 
 /// Everything that the server needs from the rest of the process.
 #[derive(Clone)]
@@ -43,9 +43,6 @@ impl fmt::Debug for Dependencies {
 /// Longest pause in a streamed response before its connection is closed.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Tells the caller that an API key belongs to; `None` for a key that is not valid.
-pub(crate) type VerifyApiKey = fn(&str) -> Option<Principal>;
-
 /// State shared by all requests of both listeners.
 pub(crate) struct AppState {
     /// Absent only where a server is tested without stores.
@@ -67,8 +64,6 @@ pub(crate) struct AppState {
     pub(crate) bodies: BodyBudget,
     pub(crate) request_ids: RequestIds,
     pub(crate) health: HealthCache,
-    /// Absent until API keys exist: then no route lets one in.
-    pub(crate) api_keys: Option<VerifyApiKey>,
     pub(crate) stream_timeout: Duration,
 }
 
@@ -104,7 +99,6 @@ impl AppState {
             bodies: BodyBudget::new(&settings),
             request_ids: RequestIds::new(),
             health: HealthCache::default(),
-            api_keys: None,
             stream_timeout: STREAM_TIMEOUT,
             tasks: TaskTracker::new(),
             started: Stopwatch::start(),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditId, DeviceId, Id, SessionId, Timestamp, UserId};
+use super::{ApiKeyId, AuditId, DeviceId, SessionId, Timestamp, UserId};
 
 /// A security event, as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct AuditEvent {
     /// Session by which it was done.
     pub actor_session_id: Option<SessionId>,
     /// API key by which it was done.
-    pub actor_key_id: Option<Id>,
+    pub actor_key_id: Option<ApiKeyId>,
     /// Kind of event.
     pub action: Action,
     /// Whether it went through.
@@ -64,7 +64,7 @@ pub enum Actor {
     /// A person, by a session where there is one.
     Account(UserId, Option<SessionId>),
     /// An API key of an account.
-    ApiKey(UserId, Id),
+    ApiKey(UserId, ApiKeyId),
     /// An operator with the program of the service.
     CommandLine,
     /// The service itself.
@@ -329,6 +329,51 @@ security_events! {
     DeviceTokenReused "device.token_reused" FAILED {
         /// Id of the device.
         device: DeviceId = "device",
+    }
+    /// An API key was made.
+    ApiKeyCreated "api_key.created" SUCCEEDED {
+        /// Id of the key.
+        key: ApiKeyId = "key",
+        /// Name of the key.
+        name: String = "name",
+        /// Scopes of the key.
+        scopes: Vec<String> = "scopes",
+    }
+    /// An API key was changed.
+    ApiKeyChanged "api_key.changed" SUCCEEDED {
+        /// Id of the key.
+        key: ApiKeyId = "key",
+        /// Name of the key.
+        name: String = "name",
+        /// Members that changed: `name`, `scopes`, `allowedIps`, `rateLimit`, `expiresAt`.
+        changed: Vec<&'static str> = "changed",
+    }
+    /// An API key got a new secret.
+    ApiKeyRotated "api_key.rotated" SUCCEEDED {
+        /// Id of the key.
+        key: ApiKeyId = "key",
+        /// Name of the key.
+        name: String = "name",
+        /// Seconds for which the secret before stays good.
+        overlap_seconds: u64 = "overlapSeconds",
+    }
+    /// An API key was ended by its owner.
+    ApiKeyRevoked "api_key.revoked" SUCCEEDED {
+        /// Id of the key.
+        key: ApiKeyId = "key",
+        /// Name of the key.
+        name: String = "name",
+        /// `revoked`, or `deleted`.
+        reason: &'static str = "reason",
+    }
+    /// Somebody reported a secret of an API key as leaked, and it was ended.
+    ApiKeyReported "api_key.reported" SUCCEEDED {
+        /// Id of the key.
+        key: ApiKeyId = "key",
+        /// Name of the key.
+        name: String = "name",
+        /// `newest`: the key was revoked; `previous`: the overlap of its last rotation was ended.
+        secret: &'static str = "secret",
     }
     /// A session, or all of an account, or all others, were ended by the owner; or a session ended because newer ones
     /// were too many.

@@ -185,6 +185,10 @@ id_types! {
     EnrolmentId;
     /// Id of a trusted device, which is also the family of its tokens.
     DeviceId;
+    /// Id of an API key; carried by its text.
+    ApiKeyId;
+    /// Id of the newest creation of an API key of an account; equals the account's id.
+    ApiKeyCreationId;
     /// Id of a job; that of a letter is also the letter's id.
     JobId;
 }
@@ -194,6 +198,12 @@ impl UserId {
     #[must_use]
     pub fn factors(self) -> FactorsId {
         FactorsId(self.0)
+    }
+
+    /// Id of the newest creation of an API key of the account.
+    #[must_use]
+    pub fn api_key_creation(self) -> ApiKeyCreationId {
+        ApiKeyCreationId(self.0)
     }
 
     /// Id of the codes sent to the account.

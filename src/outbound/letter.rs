@@ -166,6 +166,16 @@ pub enum Event {
     },
     /// The password was changed.
     PasswordChanged,
+    /// An API key was made.
+    ApiKeyCreated {
+        /// Name given by its owner.
+        name: String,
+    },
+    /// Somebody reported an API key as leaked, and it was ended.
+    ApiKeyReported {
+        /// Name given by its owner.
+        name: String,
+    },
 }
 
 impl Event {

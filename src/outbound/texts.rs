@@ -45,8 +45,8 @@ trait Words {
     fn notice_sms(&self, happened: &str, host: &str) -> String;
     /// A mail about an event.
     fn notice_mail(&self, happened: &str, event: &Event, about: &[String], host: &str) -> String;
-    /// Names of time, address, device and trusted device, before a colon.
-    fn labels(&self) -> [&'static str; 4];
+    /// Names of time, address, device, trusted device and API key, before a colon.
+    fn labels(&self) -> [&'static str; 5];
 }
 
 /// Writes the text of `letter`; `host` is the host name of the service.
@@ -119,7 +119,7 @@ fn write_notice(words: &dyn Words, channel: Channel, notice: &Notice, host: &str
 
 /// Time, address and device of a notice, a line each.
 fn about(words: &dyn Words, notice: &Notice) -> Vec<String> {
-    let [when, from, device, trusted] = words.labels();
+    let [when, from, device, trusted, key] = words.labels();
     let mut lines = vec![format!("{when}: {}", in_utc(notice.at))];
     lines.extend(
         notice
@@ -134,8 +134,10 @@ fn about(words: &dyn Words, notice: &Notice) -> Vec<String> {
         }
     };
     add(device, notice.device.as_deref().unwrap_or_default());
-    if let Event::DeviceTrusted { name } = &notice.event {
-        add(trusted, name);
+    match &notice.event {
+        Event::DeviceTrusted { name } => add(trusted, name),
+        Event::ApiKeyCreated { name } | Event::ApiKeyReported { name } => add(key, name),
+        _ => {}
     }
     lines
 }

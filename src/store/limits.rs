@@ -53,6 +53,8 @@ pub struct Verdict {
 pub struct Taken {
     /// One for each bucket, in the order asked. When one refuses, nothing is taken from any.
     pub verdicts: Vec<Verdict>,
+    /// How many were taken from each.
+    pub amount: u32,
     at: Timestamp,
     groups: BTreeMap<Partition, Group>,
 }
@@ -75,13 +77,36 @@ impl Taken {
 }
 
 impl Inner {
+    /// See [`crate::store::Store::take_up_to`].
+    pub(crate) async fn take_up_to(
+        self: &Arc<Self>,
+        bucket: &Bucket,
+        most: u32,
+    ) -> Result<Taken, Error> {
+        let groups = self.group(std::slice::from_ref(bucket));
+        let at = self.clock.now();
+        let (mut verdicts, mut amount) = (Vec::new(), 0);
+        for (partition, group) in &groups {
+            for row in self.take_group(*partition, group, at, most).await? {
+                verdicts.push(verdict(bucket, &row));
+                amount = u32::try_from(row[0]).unwrap_or(0);
+            }
+        }
+        Ok(Taken {
+            verdicts,
+            amount,
+            at,
+            groups,
+        })
+    }
+
     /// See [`crate::store::Store::take`].
     pub(crate) async fn take(self: &Arc<Self>, buckets: &[Bucket]) -> Result<Taken, Error> {
         let groups = self.group(buckets);
         let at = self.clock.now();
         let asked = groups
             .iter()
-            .map(|(partition, group)| self.take_group(*partition, group, at));
+            .map(|(partition, group)| self.take_group(*partition, group, at, 1));
         let answers = futures_util::future::try_join_all(asked).await?;
         let mut found: Vec<(usize, Verdict)> = Vec::with_capacity(buckets.len());
         for (group, rows) in groups.values().zip(&answers) {
@@ -92,6 +117,7 @@ impl Inner {
         found.sort_by_key(|(position, _)| *position);
         let mut taken = Taken {
             verdicts: found.into_iter().map(|(_, verdict)| verdict).collect(),
+            amount: 1,
             at,
             groups,
         };
@@ -105,20 +131,29 @@ impl Inner {
             };
             let mut passed = taken.groups.clone();
             passed.retain(|_, group| !refused(group));
-            self.give_back_groups(&passed, at).await;
+            self.give_back_groups(&passed, at, 1).await;
             taken.groups.clear();
         }
         Ok(taken)
     }
 
     /// See [`crate::store::Store::give_back`].
-    pub(crate) async fn give_back(&self, taken: Taken) {
-        self.give_back_groups(&taken.groups, taken.at).await;
+    pub(crate) async fn give_back(&self, taken: Taken, amount: u32) {
+        let amount = amount.min(taken.amount);
+        self.give_back_groups(&taken.groups, taken.at, amount).await;
     }
 
-    async fn give_back_groups(&self, groups: &BTreeMap<Partition, Group>, at: Timestamp) {
+    async fn give_back_groups(
+        &self,
+        groups: &BTreeMap<Partition, Group>,
+        at: Timestamp,
+        amount: u32,
+    ) {
         let calls = groups.values().map(|group| {
-            let mut args = vec![Value::from(at.micros().to_string())];
+            let mut args = vec![
+                Value::from(at.micros().to_string()),
+                Value::from(amount.to_string()),
+            ];
             args.extend(
                 group
                     .quotas
@@ -156,10 +191,14 @@ impl Inner {
         partition: Partition,
         group: &Group,
         at: Timestamp,
+        amount: u32,
     ) -> Result<Vec<[i64; 4]>, Error> {
         let mut keys = vec![self.redis.keys.meta(partition)];
         keys.extend(group.keys.iter().cloned());
-        let mut args = vec![Value::from(at.micros().to_string())];
+        let mut args = vec![
+            Value::from(at.micros().to_string()),
+            Value::from(amount.to_string()),
+        ];
         for quota in &group.quotas {
             args.push(Value::from(quota.quota.to_string()));
             args.push(Value::from(quota.window.as_micros().to_string()));
@@ -187,13 +226,13 @@ fn read_row(row: Value) -> Result<[i64; 4], Error> {
 }
 
 fn verdict(bucket: &Bucket, row: &[i64; 4]) -> Verdict {
-    let [allowed, _, remaining, reset_micros] = *row;
+    let [given, _, remaining, reset_micros] = *row;
     Verdict {
         policy: bucket.policy,
         quota: bucket.quota.quota,
         window_seconds: bucket.quota.window.as_secs(),
         remaining: u32::try_from(remaining).unwrap_or(0),
         reset_seconds: u64::try_from(reset_micros).unwrap_or(0).div_ceil(1_000_000),
-        allowed: allowed == 1,
+        allowed: given > 0,
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A new durable record costs one file in `model`, one here, one migration, and one line in [`TABLES`].
 
+mod api_key;
+mod api_key_creation;
 mod audit_log;
 mod challenge;
 mod enrolment;
@@ -35,6 +37,7 @@ pub static TABLES: &[&Table] = &[
     &second_factors::SECOND_FACTORS,
     &trusted_device::TRUSTED_DEVICES,
     &session::SESSIONS,
+    &api_key::API_KEYS,
     &job::JOBS,
     &audit_log::AUDIT_LOGS,
 ];
@@ -60,9 +63,9 @@ pub struct Table {
     pub durable: bool,
     /// Time for which Redis keeps it again whenever a commit reads it; `None`: only a write renews its life.
     pub renewed_by_use: Option<Duration>,
-    /// Whether rewriting it may end sessions, or take rights from them: such a change is answered only when no
-    /// process may check them from memory any more.
-    pub ends_sessions: bool,
+    /// Whether sessions or API keys are checked by it from memory, so that rewriting it may end them or take rights
+    /// from them: such a change is answered only when no process may believe what it remembers any more.
+    pub checked_from_memory: bool,
     /// Column with the id of the account that it belongs to, where an account may have many.
     pub owner: Option<&'static str>,
     /// Columns with times of which the earliest ends it, beside `deleted_at`.
@@ -109,7 +112,7 @@ impl Table {
             columns: &[],
             durable: false,
             renewed_by_use: None,
-            ends_sessions: false,
+            checked_from_memory: false,
             owner: None,
             ends: &[],
             kept_after_end: None,
@@ -140,10 +143,10 @@ impl Table {
         self
     }
 
-    /// See [`Table::ends_sessions`].
+    /// See [`Table::checked_from_memory`].
     #[must_use]
-    pub const fn ends_sessions(mut self) -> Self {
-        self.ends_sessions = true;
+    pub const fn checked_from_memory(mut self) -> Self {
+        self.checked_from_memory = true;
         self
     }
 

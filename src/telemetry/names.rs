@@ -132,7 +132,7 @@ metrics! {
         STORE_COMMIT: Histogram(FAST) = "sallyport_store_commit_seconds", ["class"];
         /// Transactions decided again because somebody else was faster.
         STORE_CONFLICTS: Counter = "sallyport_store_conflicts_total", [];
-        /// Checks of a session, by where it was found.
+        /// Checks of a session or an API key, by where it was found.
         SESSION_CHECKS: Counter = "sallyport_session_checks_total", ["found"];
         /// Whether Redis would tell this process of changed sessions.
         WATCH_UP: Gauge = "sallyport_session_watch_up", [];
@@ -174,6 +174,11 @@ metrics! {
     "Use cases" {
         /// Requests refused by a rate limit, by policy.
         LIMIT_REFUSALS: Counter = "sallyport_limit_refusals_total", ["policy"];
+        /// Requests that showed a secret of an API key, by outcome: `accepted`, or refused because the key had `ended`, or
+        /// because of its `owner`, the `address`, the `scope` or its `limit`.
+        API_KEY_REQUESTS: Counter = "sallyport_api_key_requests_total", ["outcome"];
+        /// Requests that are missing in the usage of API keys, because too many keys were used while PostgreSQL was away.
+        API_KEY_USES_LOST: Counter = "sallyport_api_key_uses_lost_total", [];
         /// Registrations, by outcome: `success` or the code of the problem (`email_taken`, `rate_limited`, …).
         REGISTRATIONS: Counter = "sallyport_registrations_total", ["outcome"];
         /// Right and wrong first factors, by outcome: `success` began a session, `second_factor_due` a challenge; others are

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "a test target exports nothing")]
 
 mod accounts;
+mod api_keys;
 mod attacks;
 mod audit;
 mod bad_input;

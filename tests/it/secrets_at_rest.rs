@@ -107,6 +107,8 @@ async fn live(stores: &TestStores, server: &TestServer) -> Vec<String> {
     secrets.push(third.data("refreshToken")["refresh_".len()..].to_owned());
     let proof = json!({ "code": spare, "method": "backup_code" });
     let proven = LoggedIn::of(&third).reauthenticate(&proof).await;
+    let flushed = until_flushed(server, make_key(&proven)).await;
+    secrets.extend(flushed);
     proven.change_password(PASSWORD, NEXT).await.ok();
     let contents = stores.contents().await;
     look_into_redis(&contents, &secrets);
@@ -114,8 +116,22 @@ async fn live(stores: &TestStores, server: &TestServer) -> Vec<String> {
     secrets
 }
 
-/// A registration waits for PostgreSQL.
-async fn register(server: &TestServer) -> Answer {
+/// Makes an API key. All but the beginning of its text, which lists show, is secret.
+async fn make_key(alice: &LoggedIn) -> Vec<String> {
+    let wanted = json!({ "name": "build server", "scopes": ["user:read"] });
+    let made = alice.send("POST /api-keys", Some(&wanted)).await.ok();
+    let text = made.data("apiKey");
+    let own = [("x-api-key", text.as_str())];
+    alice
+        .anonymous()
+        .send("GET /auth/me", &own, None)
+        .await
+        .ok();
+    vec![text[24..].to_owned(), text]
+}
+
+/// A registration waits for PostgreSQL, and so does an API key.
+async fn until_flushed<T>(server: &TestServer, work: impl Future<Output = T>) -> T {
     let flushing = async {
         loop {
             server.store.flush().await.expect("flushed");
@@ -123,9 +139,15 @@ async fn register(server: &TestServer) -> Answer {
         }
     };
     tokio::select! {
-        first = server.try_register("alice") => first.ok(),
+        done = work => done,
         () = flushing => unreachable!("flushes for ever"),
     }
+}
+
+async fn register(server: &TestServer) -> Answer {
+    until_flushed(server, server.try_register("alice"))
+        .await
+        .ok()
 }
 
 /// An app, a phone that waits for its code, a login with each kind of code; the secrets, and a device's token.

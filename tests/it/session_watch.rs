@@ -42,9 +42,7 @@ impl Pair {
     fn remembers_there(&self, member: &LoggedIn) -> bool {
         let claims = self.claims(member);
         let there = &self.there.store;
-        there
-            .remembered(claims.session_id, claims.user_id)
-            .is_some()
+        there.remembered(claims.session_id).is_some()
     }
 
     /// Checks there until it is done from memory.
@@ -282,7 +280,7 @@ async fn memory_is_never_older_than_the_last_answer() {
             let there = there.clone();
             tokio::spawn(async move {
                 loop {
-                    if there.remembered(session, id).is_none() {
+                    if there.remembered(session).is_none() {
                         let _ = there.look_up(session, id).await;
                     }
                     tokio::task::yield_now().await;
@@ -294,7 +292,7 @@ async fn memory_is_never_older_than_the_last_answer() {
         for _ in 0..60 {
             let ended = end_all(&here, &stores, &user).await;
             for _ in 0..50 {
-                if let Some((_, seen)) = there.remembered(session, id) {
+                if let Some((_, seen)) = there.remembered(session) {
                     from_memory += 1;
                     assert!(
                         seen.session_epoch >= ended,

@@ -31,12 +31,34 @@ const RECENT: &[&str] = &[
     "DELETE /api/2fa/devices",
     "PATCH /api/2fa/devices/{id}",
     "DELETE /api/2fa/devices/{id}",
+    "POST /api/api-keys",
+    "PATCH /api/api-keys/{id}",
+    "POST /api/api-keys/{id}/rotate",
 ];
 /// Past `RECENT_AUTH_TTL`, and within the life of an access token.
 const STALE: Duration = Duration::from_secs(601);
 
+/// Scopes that between them open every route that takes API keys.
+const SCOPES: &[&str] = &["user:read", "2fa:read", "2fa:write"];
+
 /// Method and path of every documented operation, and whether it asks for somebody.
 async fn operations(server: &TestServer) -> Vec<(Method, String, bool)> {
+    let all = documented(server).await.into_iter();
+    all.map(|operation| (operation.verb, operation.path, operation.asks))
+        .collect()
+}
+
+/// A documented operation.
+struct Operation {
+    verb: Method,
+    path: String,
+    /// Whether it asks for somebody.
+    asks: bool,
+    /// Scope that lets an API key in.
+    scope: Option<String>,
+}
+
+async fn documented(server: &TestServer) -> Vec<Operation> {
     let document = server.ask(Method::GET, "/openapi.json", &[], Bytes::new());
     let document = document.await.json();
     let base = document["servers"][0]["url"].as_str().unwrap_or_default();
@@ -44,16 +66,25 @@ async fn operations(server: &TestServer) -> Vec<(Method, String, bool)> {
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for (verb, operation) in operations.as_object().expect("operations") {
             let ways = operation["security"].as_array().expect("a list");
-            let asks = |way: &Value| way.get("accessToken").or(way.get("apiKey")).is_some();
-            let only = ways.iter().all(asks);
+            let named = |way: &Value| {
+                ["accessToken", "apiKey"]
+                    .iter()
+                    .any(|name| way.get(name).is_some())
+            };
+            let only = ways.iter().all(named);
             // Those for which a permission is needed are closed to these accounts, see `audit/search.rs`.
-            let needs = |way: &Value| way["accessToken"].get(0).is_some();
-            if ways.iter().any(needs) {
+            if ways.iter().any(|way| way["accessToken"].get(0).is_some()) {
                 continue;
             }
+            let scope = ways.iter().find_map(|way| way["apiKey"][0].as_str());
             let verb = Method::from_bytes(verb.to_uppercase().as_bytes()).expect("method");
             let base = base.trim_end_matches('/');
-            found.push((verb, format!("{base}{path}"), only && !ways.is_empty()));
+            found.push(Operation {
+                verb,
+                path: format!("{base}{path}"),
+                asks: only && !ways.is_empty(),
+                scope: scope.map(str::to_owned),
+            });
         }
     }
     found
@@ -118,7 +149,12 @@ async fn tokens(stores: &TestStores, server: &TestServer) -> Tokens {
     let ours = AccessTokens::new(&server.keys, &config::Tokens::default());
     let claims = ours.verify(&live.access, now).expect("valid");
     let body = &device["device_".len()..];
+    let wanted = json!({ "name": "ended", "scopes": ["*"] });
+    let made = live.send("POST /api-keys", Some(&wanted)).await.ok();
+    let delete = format!("DELETE /api-keys/{}", made.data("id"));
+    live.send(&delete, None).await.ok();
     let closed = vec![
+        ("an ended API key", made.data("apiKey")),
         ("garbage", "nonsense".to_owned()),
         ("an empty one", String::new()),
         ("a refresh token", live.refresh.clone()),
@@ -205,7 +241,9 @@ async fn only_a_live_access_token_opens_a_protected_route() {
     }
     for (verb, path) in routes.iter().filter(|(verb, _)| *verb == Method::GET) {
         let (opened, body) = status(&server, verb, path, Some(&tokens.live.access)).await;
-        assert_eq!(opened, StatusCode::OK, "{verb} {path}: {body}");
+        // Nobody has the record that a path names.
+        let expected = if path.contains(SOME_ID) { 404 } else { 200 };
+        assert_eq!(opened, expected, "{verb} {path}: {body}");
     }
     assert_eq!(
         server.me(&tokens.live).await,
@@ -252,6 +290,45 @@ async fn an_access_token_opens_every_protected_route_and_a_stale_one_those_that_
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_api_key_opens_the_routes_of_its_scope_alone() {
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::unlimited()).await;
+    let alice = server.register("alice").await;
+    let routes = documented(&server).await;
+    let with_scope = routes.iter().filter(|route| route.scope.is_some()).count();
+    assert_eq!(with_scope, 7);
+    let star = SCOPES.iter().copied().chain(["*", "audit:read"]);
+    for scope in star {
+        let wanted = json!({ "name": scope, "scopes": [scope] });
+        let made = alice.send("POST /api-keys", Some(&wanted)).await.ok();
+        let key = made.data("apiKey");
+        for route in routes.iter().filter(|route| route.asks) {
+            let path = route.path.replace("{id}", SOME_ID);
+            let opens = route
+                .scope
+                .as_deref()
+                .is_some_and(|needed| needed == scope || scope == "*");
+            let (status, body) = status(&server, &route.verb, &path, Some(&key)).await;
+            let name = format!("{} {path} with a key for {scope}: {body}", route.verb);
+            if opens {
+                assert!(!matches!(status.as_u16(), 401 | 403), "{name}");
+            } else {
+                assert_eq!(
+                    (status.as_u16(), &body["code"]),
+                    (403, &json!("forbidden")),
+                    "{name}"
+                );
+            }
+        }
+    }
+    assert_eq!(
+        server.me(&alice).await,
+        StatusCode::OK,
+        "nothing was ended by it"
+    );
 }
 
 #[tokio::test]

@@ -18,13 +18,19 @@ pub(super) async fn play(run: &Run) -> Played {
     let accounts =
         population::register(run, settings.users.max(settings.connections), Enrol::None).await?;
     let users = population::assign(run, accounts, settings.connections);
-    let (report, users) = run.phase(&Phase::of("me", settings), GetMe, users).await;
+    check(run, "me", users).await
+}
+
+/// The checks of these virtual users in a phase of this name, then the same of the reference servers.
+pub(super) async fn check(run: &Run, name: &'static str, users: Vec<VirtualUser>) -> Played {
+    let settings = &run.settings;
+    let (report, users) = run.phase(&Phase::of(name, settings), GetMe, users).await;
     let mut phases = vec![report];
     let closed = settings.rate.is_none() && !run.stop.is_asked();
     if let (Some(redis_url), true) = (run.target.redis_url(), closed) {
         phases.extend(ask_references(run, &redis_url?, users).await?);
     }
-    let findings = findings(&phases);
+    let findings = findings(name, &phases);
     Ok((phases, findings))
 }
 
@@ -54,14 +60,14 @@ async fn ask_references(
     Ok(phases)
 }
 
-fn findings(phases: &[PhaseReport]) -> Vec<Finding> {
+fn findings(measured: &str, phases: &[PhaseReport]) -> Vec<Finding> {
     let rate = |name: &str| {
         let mut phases = phases.iter();
         let phase = phases.find(|phase| phase.name == name);
         phase.map_or(0.0, |phase| phase.rate_of(Route::Me, 200))
     };
     let over = |name: &str, what, note: &str| {
-        let ratio = rate("me") / rate(name);
+        let ratio = rate(measured) / rate(name);
         Finding::new(what, ratio, "ratio", note.to_owned())
     };
     vec![

@@ -1,25 +1,25 @@
 //! Trusted devices, as their owner sees and changes them: list, rename, remove.
 
 use super::trust::clean_name;
-use crate::auth::session::{self, SessionRecords};
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
-use crate::core::{Caller, Client, Core, Durability, Error, FieldError, ProblemKind};
-use crate::model::{DeviceId, SecurityEvent, SessionId, Timestamp, TrustedDevice, UserId};
+use crate::core::principal::{self, PrincipalKeys, PrincipalRecords};
+use crate::core::{Client, Core, Durability, Error, FieldError, Principal, ProblemKind};
+use crate::model::{DeviceId, SecurityEvent, Timestamp, TrustedDevice, User};
 use crate::store::Class;
 
 /// Keys and records that a change of one device is decided by.
-type Keys = ((SessionId, UserId), DeviceId);
-type Records = (SessionRecords, Option<TrustedDevice>);
+type Keys = (PrincipalKeys, DeviceId);
+type Records = (PrincipalRecords, Option<TrustedDevice>);
 
-/// The devices that the caller trusts, newest first.
+/// The devices that an account trusts, newest first.
 ///
 /// # Errors
 /// [`Error::StoreAway`].
-pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<TrustedDevice>, Error> {
+pub async fn list(core: &Core, user: &User) -> Result<Vec<TrustedDevice>, Error> {
     let now = core.clock.now();
-    let mut devices = core.store.owned_by::<TrustedDevice>(caller.user.id).await?;
-    devices.retain(|device| device.is_trusted_by(&caller.user, now));
+    let mut devices = core.store.owned_by::<TrustedDevice>(user.id).await?;
+    devices.retain(|device| device.is_trusted_by(user, now));
     Ok(devices)
 }
 
@@ -31,12 +31,12 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<TrustedDevice>, Er
 pub async fn rename(
     core: &Core,
     client: &Client,
-    caller: &Caller,
+    principal: &Principal,
     id: DeviceId,
     name: &str,
 ) -> Result<(TrustedDevice, Durability), Error> {
     let name = clean_name(name).ok_or_else(nameless)?;
-    let keys = keys(caller, id)?;
+    let keys = keys(principal, id)?;
     let context = RequestContext::new(core, client);
     let decide = |records: Records, change: &mut Change<'_>| {
         let mut device = trusted(records, change.now())?;
@@ -46,7 +46,7 @@ pub async fn rename(
                 device: device.id,
                 name: name.clone(),
             };
-            change.record(&*caller.session, &event).put(&device);
+            change.record(principal, &event).put(&device);
         }
         Ok(device)
     };
@@ -61,10 +61,10 @@ pub async fn rename(
 pub async fn remove(
     core: &Core,
     client: &Client,
-    caller: &Caller,
+    principal: &Principal,
     id: DeviceId,
 ) -> Result<Durability, Error> {
-    let keys = keys(caller, id)?;
+    let keys = keys(principal, id)?;
     let context = RequestContext::new(core, client);
     let decide = |records: Records, change: &mut Change<'_>| {
         let mut device = trusted(records, change.now())?;
@@ -74,7 +74,7 @@ pub async fn remove(
             name: Some(device.name.clone()),
             count: None,
         };
-        change.record(&*caller.session, &event).put(&device);
+        change.record(principal, &event).put(&device);
         Ok(())
     };
     let changed = change::commit(core, &context, Class::Restrict, keys, decide).await?;
@@ -85,40 +85,41 @@ pub async fn remove(
 /// there were, as far as they could be counted: with PostgreSQL away they end uncounted.
 ///
 /// # Errors
-/// [`ProblemKind::Unauthenticated`] when the caller's own session ended meanwhile.
+/// [`ProblemKind::Unauthenticated`] when the caller's own session or key ended meanwhile.
 pub async fn remove_all(
     core: &Core,
     client: &Client,
-    caller: &Caller,
+    principal: &Principal,
 ) -> Result<(usize, Durability), Error> {
-    let count = list(core, caller).await.ok().map(|devices| devices.len());
+    let devices = list(core, principal.user()).await;
+    let count = devices.ok().map(|devices| devices.len());
     let context = RequestContext::new(core, client);
-    let decide = |records: SessionRecords, change: &mut Change<'_>| {
-        let (session, mut user) = session::live(records, change.now())?;
+    let decide = |records: PrincipalRecords, change: &mut Change<'_>| {
+        let mut user = principal::still_live(records, change.now())?;
         user.distrust_devices(change.now());
         let event = SecurityEvent::DeviceRemoved {
             device: None,
             name: None,
             count,
         };
-        change.record(&session, &event).put(&user);
+        change.record(principal, &event).put(&user);
         Ok(())
     };
-    let changed = change::commit(core, &context, Class::Restrict, caller.keys(), decide).await?;
+    let changed = change::commit(core, &context, Class::Restrict, principal.keys(), decide).await?;
     Ok((count.unwrap_or(0), changed.durable().await?.1))
 }
 
 /// Keys of a change. An id of another partition cannot be the caller's.
-fn keys(caller: &Caller, id: DeviceId) -> Result<Keys, Error> {
-    if id.partition() != caller.user.id.partition() {
+fn keys(principal: &Principal, id: DeviceId) -> Result<Keys, Error> {
+    if id.partition() != principal.user().id.partition() {
         return Err(Error::Refused(ProblemKind::NotFound));
     }
-    Ok((caller.keys(), id))
+    Ok((principal.keys(), id))
 }
 
 /// The device, if it is trusted by an account that is still live. Two accounts may share a partition.
-fn trusted((pair, device): Records, now: Timestamp) -> Result<TrustedDevice, Error> {
-    let (_, user) = session::live(pair, now)?;
+fn trusted((owner, device): Records, now: Timestamp) -> Result<TrustedDevice, Error> {
+    let user = principal::still_live(owner, now)?;
     let device = device.filter(|device| device.is_trusted_by(&user, now));
     device.ok_or(Error::Refused(ProblemKind::NotFound))
 }
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::core::fixtures::{alice, session_of, start};
-    use crate::model::{ClientInfo, User};
+    use crate::model::ClientInfo;
 
     fn device_of(user: &User) -> TrustedDevice {
         let client = ClientInfo {
@@ -163,8 +164,9 @@ mod tests {
         let user = alice();
         let device = device_of(&user);
         let found = |user: &User, device: Option<TrustedDevice>| {
-            let pair = (Some(session_of(user, "hash")), Some(user.clone()));
-            trusted((pair, device), start()).map_err(|error| error.code())
+            let session = Some(Some(session_of(user, "hash")));
+            let owner = ((session, None), Some(user.clone()));
+            trusted((owner, device), start()).map_err(|error| error.code())
         };
         assert_eq!(found(&user, Some(device.clone())), Ok(device.clone()));
         assert_eq!(found(&user, None), Err("not_found"));

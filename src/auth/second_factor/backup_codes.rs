@@ -9,19 +9,19 @@ use crate::core::{
     Caller, Client, Core, Durability, Error, Limit, Party, ProblemKind, hash_admission, limits,
 };
 use crate::crypto::{CodeSet, draw_backup_codes};
-use crate::model::{BackupCode, SecurityEvent};
+use crate::model::{BackupCode, SecurityEvent, User};
 use crate::outbound::Event;
 use crate::store::Class;
 
-/// The number of backup codes that the caller has left; none without a second factor.
+/// The number of backup codes that an account has left; none without a second factor.
 ///
 /// # Errors
 /// [`Error::StoreAway`].
-pub async fn count(core: &Core, caller: &Caller) -> Result<usize, Error> {
-    if !caller.user.two_factor_enabled {
+pub async fn count(core: &Core, user: &User) -> Result<usize, Error> {
+    if !user.two_factor_enabled {
         return Ok(0);
     }
-    let factors = core.store.read(caller.user.id.factors()).await?;
+    let factors = core.store.read(user.id.factors()).await?;
     Ok(factors.map_or(0, |factors| factors.backup_codes_left()))
 }
 

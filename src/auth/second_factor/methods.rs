@@ -6,7 +6,7 @@ use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
 use crate::core::{Caller, Client, Core, Durability, Error, FieldError, ProblemKind};
 use crate::model::{
-    Authenticator, Factors, Method, MethodId, MethodKind, Removed, SecurityEvent, Timestamp,
+    Authenticator, Factors, Method, MethodId, MethodKind, Removed, SecurityEvent, Timestamp, User,
 };
 use crate::outbound::Event;
 use crate::store::Class;
@@ -55,12 +55,12 @@ enum Selected {
     ByKind(MethodKind),
 }
 
-/// The caller's methods.
+/// The methods of an account.
 ///
 /// # Errors
 /// [`Error::StoreAway`].
-pub async fn list(core: &Core, caller: &Caller) -> Result<MethodList, Error> {
-    let factors = core.store.read(caller.user.id.factors()).await?;
+pub async fn list(core: &Core, user: &User) -> Result<MethodList, Error> {
+    let factors = core.store.read(user.id.factors()).await?;
     Ok(factors
         .as_ref()
         .map_or_else(MethodList::none, MethodList::of))

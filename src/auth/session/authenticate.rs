@@ -57,9 +57,11 @@ async fn live_session(
     claims: &Claims,
     now: Timestamp,
 ) -> Result<Option<(Arc<Session>, Arc<User>)>, store::Error> {
-    let live = |(session, user): &(Arc<Session>, Arc<User>)| session.is_live(user, now);
     let (session_id, user_id) = (claims.session_id, claims.user_id);
-    if let Some(remembered) = core.store.remembered(session_id, user_id).filter(live) {
+    let live = |(session, user): &(Arc<Session>, Arc<User>)| {
+        user.id == user_id && session.is_live(user, now)
+    };
+    if let Some(remembered) = core.store.remembered(session_id).filter(live) {
         return Ok(Some(remembered));
     }
     // Boxed: seldom needed, and far larger than everything else that a request carries.
@@ -111,17 +113,17 @@ pub fn owes_second_factor(core: &Core, user: &User) -> bool {
     required && !user.two_factor_enabled
 }
 
-/// Refuses a caller who owes a second factor.
+/// Refuses the account of a caller, person or API key, that owes a second factor.
 ///
 /// # Errors
 /// [`ProblemKind::TwoFactorRequired`]; [`Error::StoreAway`] when that cannot be known.
-pub async fn require_set_up(core: &Core, caller: &Caller) -> Result<(), Error> {
-    if !owes_second_factor(core, &caller.user) {
+pub async fn require_set_up(core: &Core, user: &User) -> Result<(), Error> {
+    if !owes_second_factor(core, user) {
         return Ok(());
     }
     // The cached account may be from before a set-up that another instance finished a moment ago.
-    let looked_up = Box::pin(core.store.look_up(caller.session.id, caller.user.id));
-    match looked_up.await?.1 {
+    let read = Box::pin(core.store.read(user.id));
+    match read.await? {
         Some(user) if !owes_second_factor(core, &user) => Ok(()),
         _ => Err(Error::Refused(ProblemKind::TwoFactorRequired)),
     }

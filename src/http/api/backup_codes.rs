@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::auth::second_factor;
+use crate::core::permission::Scope;
 use crate::http::contract::prelude::*;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -15,6 +16,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "How many backup codes are left",
         )
         .described("0 also for an account without a second factor.")
+        .open_to(UserOrScope(Scope::TwoFactorRead))
         .gives::<BackupCodeCountData>(200),
     Route::post("/2fa/backup-codes/generate", handler!(generate))
         .titled(
@@ -50,7 +52,7 @@ struct BackupCodeCountData {
 }
 
 async fn count(call: Call, (): ()) -> Result<Reply, Problem> {
-    let count = second_factor::count_backup_codes(call.core()?, call.caller()?).await?;
+    let count = second_factor::count_backup_codes(call.core()?, call.user()?).await?;
     Reply::ok("Your backup codes", BackupCodeCountData { count })
 }
 

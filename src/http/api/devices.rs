@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::device;
+use crate::core::permission::Scope;
 use crate::http::contract::prelude::*;
 use crate::http::contract::text::DeviceName;
 use crate::model::{DeviceId, Timestamp, TrustedDevice};
@@ -16,6 +17,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "The caller's trusted devices",
         )
         .described("Devices that skip the second factor, each until `expiresAt`.")
+        .open_to(UserOrScope(Scope::TwoFactorRead))
         .gives::<DevicesData>(200),
     Route::delete("/2fa/devices", handler!(remove_all))
         .titled(
@@ -24,7 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Trust no device any more",
         )
         .described("Every device has to show a second factor at its next login.")
-        .open_to(RecentUser)
+        .open_to(RecentUserOrScope(Scope::TwoFactorWrite))
         .gives::<RemovedDevicesData>(200),
     Route::patch("/2fa/devices/:id", handler!(rename))
         .titled(
@@ -33,13 +35,13 @@ pub(crate) const ROUTES: &[Route] = &[
             "Call a trusted device by another name",
         )
         .described("The name is for its owner alone. Spaces and control characters are tidied up.")
-        .open_to(RecentUser)
+        .open_to(RecentUserOrScope(Scope::TwoFactorWrite))
         .gives::<DeviceData>(200)
         .refuses(&[Kind::NotFound]),
     Route::delete("/2fa/devices/:id", handler!(remove))
         .titled(Tag::SecondFactor, "removeDevice", "Trust a device no more")
         .described("It has to show a second factor at its next login.")
-        .open_to(RecentUser)
+        .open_to(RecentUserOrScope(Scope::TwoFactorWrite))
         .refuses(&[Kind::NotFound]),
 ];
 
@@ -108,7 +110,7 @@ struct RemovedDevicesData {
 }
 
 async fn list(call: Call, (): ()) -> Result<Reply, Problem> {
-    let devices = device::list(call.core()?, call.caller()?).await?;
+    let devices = device::list(call.core()?, call.user()?).await?;
     let devices = devices.iter().map(Into::into).collect();
     Reply::ok("Your trusted devices", DevicesData { devices })
 }
@@ -117,22 +119,22 @@ async fn rename(
     call: Call,
     (Path(id), Json(body)): (Path<DeviceId>, Json<RenameDeviceBody>),
 ) -> Result<Reply, Problem> {
-    let (core, caller) = (call.core()?, call.caller()?);
+    let (core, principal) = (call.core()?, call.principal()?);
     let name = body.device_name.as_str();
-    let (device, durability) = device::rename(core, &call.client, caller, id, name).await?;
+    let (device, durability) = device::rename(core, &call.client, principal, id, name).await?;
     let device = (&device).into();
     Ok(Reply::ok("Device renamed", DeviceData { device })?.durability(durability))
 }
 
 async fn remove(call: Call, Path(id): Path<DeviceId>) -> Result<Reply, Problem> {
-    let (core, caller) = (call.core()?, call.caller()?);
-    let durability = device::remove(core, &call.client, caller, id).await?;
+    let (core, principal) = (call.core()?, call.principal()?);
+    let durability = device::remove(core, &call.client, principal, id).await?;
     Ok(Reply::done("Device removed")?.durability(durability))
 }
 
 async fn remove_all(call: Call, (): ()) -> Result<Reply, Problem> {
-    let (core, caller) = (call.core()?, call.caller()?);
-    let (removed, durability) = device::remove_all(core, &call.client, caller).await?;
+    let (core, principal) = (call.core()?, call.principal()?);
+    let (removed, durability) = device::remove_all(core, &call.client, principal).await?;
     let reply = Reply::ok("Devices removed", RemovedDevicesData { removed })?;
     Ok(call.without_device_cookie(reply).durability(durability))
 }

@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::second_factor::MethodName;
 use crate::auth::second_factor::{self, MethodChange, MethodView};
+use crate::core::permission::Scope;
 use crate::http::contract::prelude::*;
 use crate::model::{MethodId, MethodKind, Timestamp};
 
@@ -20,6 +21,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "Phone numbers and addresses are masked. `enabled` is false after too many failures in \
              a row.",
         )
+        .open_to(UserOrScope(Scope::TwoFactorRead))
         .gives::<MethodsData>(200),
     Route::patch("/2fa/methods/:id", handler!(change))
         .titled(
@@ -135,7 +137,7 @@ fn only_true() -> Object {
 }
 
 async fn list(call: Call, (): ()) -> Result<Reply, Problem> {
-    let list = second_factor::list_methods(call.core()?, call.caller()?).await?;
+    let list = second_factor::list_methods(call.core()?, call.user()?).await?;
     let methods = list.methods.iter().map(Into::into).collect();
     Reply::ok("Your second factors", MethodsData { methods })
 }

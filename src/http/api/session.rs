@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::auth::session::{self, SessionPage, SessionView};
 use crate::core::Error;
+use crate::core::permission::Scope;
 use crate::http::contract::input::Query;
 use crate::http::contract::prelude::*;
 use crate::model::{SessionId, Timestamp, User, UserId};
@@ -47,8 +48,9 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get("/auth/me", handler!(me))
         .titled(Tag::Authentication, "me", "The caller's account")
         .described(
-            "The account that the access token belongs to, as it is now.",
+            "The account that the access token or API key belongs to, as it is now.",
         )
+        .open_to(UserOrScope(Scope::UserRead))
         .opens_before_set_up()
         .gives::<UserData>(200),
     Route::get("/auth/sessions", handler!(list))
@@ -311,7 +313,7 @@ async fn names_a_session(call: &Call, access: Option<&str>) -> Result<bool, Prob
 }
 
 async fn me(call: Call, (): ()) -> Result<Reply, Problem> {
-    let user = call.caller()?.user.as_ref().into();
+    let user = call.user()?.into();
     Reply::ok("Your account", UserData { user })
 }
 

@@ -20,7 +20,7 @@ fn row(route: &Route) -> String {
     let statuses = route.success.statuses().into_iter();
     let statuses: Vec<String> = statuses.map(|status| status.to_string()).collect();
     let line = format!(
-        "{:6} {:29} {:10} {:13} {:30} {}",
+        "{:6} {:29} {:34} {:13} {:30} {}",
         route.verb.name(),
         route.path,
         format!("{:?}", route.access),
@@ -36,73 +36,88 @@ fn row(route: &Route) -> String {
     marks.fold(line, |line, (_, mark)| line + mark)
 }
 
-/// All routes, one on a line.
-fn plan() -> String {
-    let tables = [
-        ("public", PUBLIC),
-        ("dev mode", &[DEV]),
-        ("internal", &[ADMIN]),
-    ];
-    let tables = tables.map(|(name, tables)| {
-        let rows: Vec<String> = tables.iter().copied().flatten().map(row).collect();
-        format!("# {name}\n{}", rows.join("\n"))
-    });
-    tables.join("\n")
+/// Rows of the public listener, those of people's logins or all others.
+fn public_rows(of_logins: bool) -> String {
+    let is_of_logins = |route: &&Route| {
+        let mut paths = ["/auth/", "/2fa/"].iter();
+        paths.any(|path| route.path.starts_with(path)) == of_logins
+    };
+    let rows: Vec<String> = public().filter(is_of_logins).map(row).collect();
+    rows.join("\n")
 }
 
 #[test]
-fn the_plan_of_the_api() {
-    insta::assert_snapshot!(plan(), @r"
-    # public
-    POST   /auth/register                Public     Register      Json <= MAX_BODY_BYTES         201
-    POST   /auth/login                   Public     LoginFailures Json <= MAX_BODY_BYTES         200
-    POST   /auth/refresh                 Public     Token         OptionalJson <= MAX_BODY_BYTES 200
-    POST   /auth/logout                  Public     Unlimited     OptionalJson <= MAX_BODY_BYTES 200
-    GET    /auth/me                      User       General       -                              200 before-set-up
-    GET    /auth/sessions                User       General       -                              200 query
-    DELETE /auth/sessions/:id            User       General       -                              200
-    POST   /auth/revoke-sessions         User       General       OptionalJson <= MAX_BODY_BYTES 200
-    POST   /auth/reauthenticate          User       General       Json <= MAX_BODY_BYTES         200 before-set-up
-    POST   /auth/reauthenticate/send     User       General       Json <= MAX_BODY_BYTES         200 before-set-up
-    POST   /auth/password/change         RecentUser General       Json <= MAX_BODY_BYTES         200
-    POST   /2fa/verify                   Challenge  Token         Json <= MAX_BODY_BYTES         200
-    POST   /2fa/verify-backup-code       Challenge  Token         Json <= MAX_BODY_BYTES         200
-    POST   /2fa/resend                   Challenge  Token         Json <= MAX_BODY_BYTES         200
-    POST   /2fa/totp/setup               RecentUser General       -                              200 before-set-up
-    POST   /2fa/totp/verify-setup        RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
-    POST   /2fa/sms/setup                RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
-    POST   /2fa/sms/verify-setup         RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
-    POST   /2fa/email/setup              RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
-    POST   /2fa/email/verify-setup       RecentUser General       Json <= MAX_BODY_BYTES         200 before-set-up
-    GET    /2fa/methods                  User       General       -                              200
-    PATCH  /2fa/methods/:id              User       General       Json <= MAX_BODY_BYTES         200
-    DELETE /2fa/methods/:id              RecentUser General       -                              200
-    DELETE /2fa/totp                     RecentUser General       -                              200
-    GET    /2fa/backup-codes/count       User       General       -                              200
-    POST   /2fa/backup-codes/generate    RecentUser General       -                              200
-    GET    /2fa/devices                  User       General       -                              200
-    DELETE /2fa/devices                  RecentUser General       -                              200
-    PATCH  /2fa/devices/:id              RecentUser General       Json <= MAX_BODY_BYTES         200
-    DELETE /2fa/devices/:id              RecentUser General       -                              200
-    GET    /audit                        Scope(AuditRead) General       -                              200 query
-    GET    /admin/audit                  Permission(AuditRead) General       -                              200 query
-    GET    /admin/audit/export           Permission(AuditRead) General       -                              200 query
-    GET    /.well-known/paseto-keys.json Public     Unlimited     -                              200
-    GET    /openapi.json                 Public     Unlimited     -                              200
-    GET    /                             Public     Unlimited     -                              200
-    GET    /docs                         Public     Unlimited     -                              200
-    GET    /health                       Public     Unlimited     -                              200 503
-    GET    /health/live                  Public     Unlimited     -                              200 503
-    GET    /health/ready                 Public     Unlimited     -                              200 503
-    # dev mode
-    GET    /dev/outbox                   Public     Unlimited     -                              200
-    # internal
-    GET    /metrics                      Public     Unlimited     -                              200
-    GET    /health                       Public     Unlimited     -                              200 503
-    GET    /health/live                  Public     Unlimited     -                              200 503
-    GET    /health/ready                 Public     Unlimited     -                              200 503
-    GET    /live                         Public     Unlimited     -                              200 503
-    GET    /ready                        Public     Unlimited     -                              200 503
+fn the_plan_of_the_api_of_logins() {
+    insta::assert_snapshot!(public_rows(true), @r"
+    POST   /auth/register                Public                             Register      Json <= MAX_BODY_BYTES         201
+    POST   /auth/login                   Public                             LoginFailures Json <= MAX_BODY_BYTES         200
+    POST   /auth/refresh                 Public                             Token         OptionalJson <= MAX_BODY_BYTES 200
+    POST   /auth/logout                  Public                             Unlimited     OptionalJson <= MAX_BODY_BYTES 200
+    GET    /auth/me                      Scope(UserRead)                    General       -                              200 before-set-up
+    GET    /auth/sessions                User                               General       -                              200 query
+    DELETE /auth/sessions/:id            User                               General       -                              200
+    POST   /auth/revoke-sessions         User                               General       OptionalJson <= MAX_BODY_BYTES 200
+    POST   /auth/reauthenticate          User                               General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /auth/reauthenticate/send     User                               General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /auth/password/change         RecentUser                         General       Json <= MAX_BODY_BYTES         200
+    POST   /2fa/verify                   Challenge                          Token         Json <= MAX_BODY_BYTES         200
+    POST   /2fa/verify-backup-code       Challenge                          Token         Json <= MAX_BODY_BYTES         200
+    POST   /2fa/resend                   Challenge                          Token         Json <= MAX_BODY_BYTES         200
+    POST   /2fa/totp/setup               RecentUser                         General       -                              200 before-set-up
+    POST   /2fa/totp/verify-setup        RecentUser                         General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /2fa/sms/setup                RecentUser                         General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /2fa/sms/verify-setup         RecentUser                         General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /2fa/email/setup              RecentUser                         General       Json <= MAX_BODY_BYTES         200 before-set-up
+    POST   /2fa/email/verify-setup       RecentUser                         General       Json <= MAX_BODY_BYTES         200 before-set-up
+    GET    /2fa/methods                  Scope(TwoFactorRead)               General       -                              200
+    PATCH  /2fa/methods/:id              User                               General       Json <= MAX_BODY_BYTES         200
+    DELETE /2fa/methods/:id              RecentUser                         General       -                              200
+    DELETE /2fa/totp                     RecentUser                         General       -                              200
+    GET    /2fa/backup-codes/count       Scope(TwoFactorRead)               General       -                              200
+    POST   /2fa/backup-codes/generate    RecentUser                         General       -                              200
+    GET    /2fa/devices                  Scope(TwoFactorRead)               General       -                              200
+    DELETE /2fa/devices                  RecentUserOrScope(TwoFactorWrite)  General       -                              200
+    PATCH  /2fa/devices/:id              RecentUserOrScope(TwoFactorWrite)  General       Json <= MAX_BODY_BYTES         200
+    DELETE /2fa/devices/:id              RecentUserOrScope(TwoFactorWrite)  General       -                              200
+    ");
+}
+
+#[test]
+fn the_plan_of_the_api_of_the_platform() {
+    insta::assert_snapshot!(public_rows(false), @r"
+    GET    /audit                       Scope(AuditRead)                   General       -                              200 query
+    GET    /admin/audit                 Permission(AuditRead)              General       -                              200 query
+    GET    /admin/audit/export          Permission(AuditRead)              General       -                              200 query
+    POST   /api-keys                     RecentUser                         General       Json <= MAX_BODY_BYTES         201
+    GET    /api-keys                     User                               General       -                              200
+    GET    /api-keys/:id                 User                               General       -                              200
+    PATCH  /api-keys/:id                 RecentUser                         General       Json <= MAX_BODY_BYTES         200
+    DELETE /api-keys/:id                 User                               General       -                              200
+    POST   /api-keys/:id/rotate          RecentUser                         General       OptionalJson <= MAX_BODY_BYTES 200
+    POST   /api-keys/:id/revoke          User                               General       -                              200
+    GET    /api-keys/:id/usage           User                               General       -                              200 query
+    POST   /api-keys/report              Public                             General       Json <= MAX_BODY_BYTES         200
+    GET    /.well-known/paseto-keys.json Public                             Unlimited     -                              200
+    GET    /openapi.json                 Public                             Unlimited     -                              200
+    GET    /                             Public                             Unlimited     -                              200
+    GET    /docs                         Public                             Unlimited     -                              200
+    GET    /health                       Public                             Unlimited     -                              200 503
+    GET    /health/live                  Public                             Unlimited     -                              200 503
+    GET    /health/ready                 Public                             Unlimited     -                              200 503
+    ");
+}
+
+#[test]
+fn the_plan_of_the_api_of_operators_and_dev_mode() {
+    let rows: Vec<String> = DEV.iter().chain(ADMIN).map(row).collect();
+    insta::assert_snapshot!(rows.join("\n"), @r"
+    GET    /dev/outbox                   Public                             Unlimited     -                              200
+    GET    /metrics                      Public                             Unlimited     -                              200
+    GET    /health                       Public                             Unlimited     -                              200 503
+    GET    /health/live                  Public                             Unlimited     -                              200 503
+    GET    /health/ready                 Public                             Unlimited     -                              200 503
+    GET    /live                         Public                             Unlimited     -                              200 503
+    GET    /ready                        Public                             Unlimited     -                              200 503
     ");
 }
 
@@ -139,6 +154,7 @@ fn only_harmless_routes_are_unlimited_and_only_known_ones_open() {
         "/2fa/verify",
         "/2fa/verify-backup-code",
         "/2fa/resend",
+        "/api-keys/report",
         "/.well-known/paseto-keys.json",
         "/openapi.json",
         "/",
@@ -155,7 +171,9 @@ fn whatever_changes_factors_codes_or_devices_asks_for_a_recent_proof() {
     let mut sensitive = Vec::new();
     for route in public().filter(|route| route.path.starts_with("/2fa/")) {
         match route.access {
-            Access::RecentUser => sensitive.push((route.verb.name(), route.path)),
+            Access::RecentUser | Access::RecentUserOrScope(_) => {
+                sensitive.push((route.verb.name(), route.path));
+            }
             Access::Public | Access::Challenge => {
                 assert_eq!(route.verb, Verb::Post, "{}", route.path);
             }

@@ -17,6 +17,8 @@ pub(crate) enum Access {
     RecentUser,
     /// A live session, or an API key with the scope.
     Scope(Scope),
+    /// As `RecentUser`, or an API key with the scope.
+    RecentUserOrScope(Scope),
     /// A live session of a person whose roles grant the permission.
     Permission(Permission),
 }
@@ -27,14 +29,21 @@ impl Access {
         matches!(self, Self::Public | Self::Challenge)
     }
 
+    /// Whether a session must have proven its owner's identity a short while ago.
+    pub(crate) const fn asks_for_proof(self) -> bool {
+        matches!(self, Self::RecentUser | Self::RecentUserOrScope(_))
+    }
+
     /// Whether the caller may go on; how recent a proof is, is asked of the use cases.
     pub(crate) fn admits(self, principal: &Principal) -> Result<(), Kind> {
         let allowed = match (self, principal) {
             (Self::Public | Self::Challenge, _)
             | (Self::User | Self::RecentUser, Principal::Session(_)) => true,
             (Self::User | Self::RecentUser | Self::Permission(_), Principal::ApiKey(_)) => false,
-            (Self::Scope(scope), Principal::ApiKey(key)) => key.scopes.permit(scope),
-            (Self::Scope(scope), Principal::Session(caller)) => {
+            (Self::Scope(scope) | Self::RecentUserOrScope(scope), Principal::ApiKey(key)) => {
+                key.scopes.permit(scope)
+            }
+            (Self::Scope(scope) | Self::RecentUserOrScope(scope), Principal::Session(caller)) => {
                 let needs = scope.needs();
                 needs.is_none_or(|permission| permits(&caller.user.roles, permission))
             }
@@ -46,6 +55,67 @@ impl Access {
             Ok(())
         } else {
             Err(Kind::Forbidden)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::ApiKeyPrincipal;
+    use crate::core::fixtures::{alice, caller, key_of, start};
+
+    /// A person with these roles.
+    fn person(roles: &[&str]) -> Principal {
+        let mut user = alice();
+        user.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Principal::Session(caller(user))
+    }
+
+    /// A key with these scopes, of an owner with these roles.
+    fn key(scopes: &[Scope], roles: &[&str]) -> Principal {
+        let mut user = alice();
+        user.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let mut key = key_of(&user, start());
+        key.scopes = scopes.iter().map(|scope| scope.name().to_owned()).collect();
+        Principal::ApiKey(ApiKeyPrincipal::new(Arc::new(key), Arc::new(user)))
+    }
+
+    #[test]
+    fn each_access_lets_in_whom_it_names() {
+        let principals = [
+            person(&["user"]),
+            person(&["user", "admin"]),
+            key(&[Scope::All], &["admin"]),
+            key(&[Scope::UserRead], &[]),
+            key(&[Scope::TokensIntrospect], &["admin"]),
+            key(&[Scope::TokensIntrospect], &["user"]),
+        ];
+        let service = Access::Scope(Scope::TokensIntrospect);
+        let permission = Access::Permission(Permission::UsersDisable);
+        for (access, lets_in) in [
+            (Access::Public, [true; 6]),
+            (Access::Challenge, [true; 6]),
+            (Access::User, [true, true, false, false, false, false]),
+            (Access::RecentUser, [true, true, false, false, false, false]),
+            (
+                Access::Scope(Scope::UserRead),
+                [true, true, true, true, false, false],
+            ),
+            (
+                Access::RecentUserOrScope(Scope::UserRead),
+                [true, true, true, true, false, false],
+            ),
+            // The owner of the last has not the permission any more.
+            (service, [false, true, false, false, true, false]),
+            (permission, [false, true, false, false, false, false]),
+        ] {
+            let found = principals
+                .each_ref()
+                .map(|principal| access.admits(principal).is_ok());
+            assert_eq!(found, lets_in, "{access:?}");
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::auth::session::{self, RefreshToken};
 use crate::core::{Caller, Client, Core, Principal};
 use crate::http::dispatch::body_budget::BodyReservation;
 use crate::http::state::AppState;
+use crate::model::User;
 
 const DELIVERY: HeaderName = HeaderName::from_static("x-token-delivery");
 
@@ -109,6 +110,17 @@ impl Call {
             Some(Principal::ApiKey(_)) => Err(Problem::new(Kind::Forbidden)),
             None => Err(Problem::new(Kind::Unauthenticated)),
         }
+    }
+
+    /// Whoever calls: a person, or an API key.
+    pub(crate) fn principal(&self) -> Result<&Principal, Problem> {
+        let principal = self.principal.as_ref();
+        principal.ok_or_else(|| Problem::new(Kind::Unauthenticated))
+    }
+
+    /// The account that the caller acts for.
+    pub(crate) fn user(&self) -> Result<&User, Problem> {
+        Ok(self.principal()?.user())
     }
 
     /// Refuses a host that is not a name or address of this machine. A page from elsewhere whose name leads here

@@ -10,7 +10,7 @@ use super::call::Call;
 use super::problem::{Kind, Problem};
 use super::route::{BodyRule, SchemaOf, Work};
 use super::{json, pairs};
-use crate::model::{DeviceId, MethodId, SessionId};
+use crate::model::{ApiKeyId, DeviceId, MethodId, SessionId};
 
 /// Most parameters that a path may have.
 pub(crate) const MAX_PARAMETERS: usize = 4;
@@ -134,6 +134,10 @@ pub(crate) use handler;
 pub(crate) trait PathValue: FromStr {
     /// Its JSON Schema format.
     const FORMAT: &'static str;
+}
+
+impl PathValue for ApiKeyId {
+    const FORMAT: &'static str = "uuid";
 }
 
 impl PathValue for DeviceId {

@@ -18,6 +18,7 @@ use super::access::Access;
 use super::input::InputShape;
 use super::problem::Kind;
 use super::route::{BodyRule, Cost, Limit, Route, SchemaOf, Success};
+use crate::core::permission::Scope;
 use crate::http::api;
 
 static DOCUMENT: LazyLock<Bytes> =
@@ -125,11 +126,10 @@ fn remark(access: Access) -> String {
         Access::RecentUser => {
             "Needs a proof of identity that is at most a few minutes old.".to_owned()
         }
-        Access::Scope(scope) => {
-            format!(
-                "An API key needs the scope `{scope}`: {}",
-                scope.description()
-            )
+        Access::Scope(scope) => scope_remark(scope),
+        Access::RecentUserOrScope(scope) => {
+            let proof = remark(Access::RecentUser);
+            format!("{proof} {}", scope_remark(scope))
         }
         Access::Permission(permission) => {
             format!(
@@ -138,6 +138,13 @@ fn remark(access: Access) -> String {
             )
         }
     }
+}
+
+fn scope_remark(scope: Scope) -> String {
+    format!(
+        "An API key needs the scope `{scope}`: {}",
+        scope.description()
+    )
 }
 
 fn request_body(input: &InputShape, schemas: &Value) -> Option<Value> {
@@ -214,7 +221,9 @@ fn issues_tokens(route: &Route) -> bool {
 fn security(route: &Route) -> Value {
     match route.access {
         Access::User | Access::RecentUser => json!([{ "accessToken": [] }]),
-        Access::Scope(scope) => json!([{ "accessToken": [] }, { "apiKey": [scope.name()] }]),
+        Access::Scope(scope) | Access::RecentUserOrScope(scope) => {
+            json!([{ "accessToken": [] }, { "apiKey": [scope.name()] }])
+        }
         Access::Permission(permission) => json!([{ "accessToken": [permission.name()] }]),
         Access::Public | Access::Challenge => {
             let optional = [
@@ -311,12 +320,18 @@ fn refused_kinds(route: &Route) -> Vec<Kind> {
     let mut kinds = route.refusals.to_vec();
     let input = &route.handler.input;
     kinds.extend([Kind::MalformedRequest, Kind::HeadersTooLarge]);
-    kinds.extend(match route.access {
-        Access::Public | Access::Challenge => &[][..],
-        Access::User => &[Kind::Unauthenticated],
-        Access::RecentUser => &[Kind::Unauthenticated, Kind::ReauthenticationRequired],
-        Access::Scope(_) | Access::Permission(_) => &[Kind::Unauthenticated, Kind::Forbidden],
-    });
+    if !route.access.is_open() {
+        // An API key is refused by its address before anybody looks at the route.
+        let any = [
+            Kind::Unauthenticated,
+            Kind::Forbidden,
+            Kind::AddressNotAllowed,
+        ];
+        kinds.extend(any);
+    }
+    if route.access.asks_for_proof() {
+        kinds.push(Kind::ReauthenticationRequired);
+    }
     if route.asks_for_set_up() {
         kinds.push(Kind::TwoFactorRequired);
     }

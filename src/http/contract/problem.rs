@@ -235,6 +235,7 @@ mod tests {
     401 unauthenticated Not authenticated
     401 challenge_expired The challenge is over, log in again
     403 forbidden Not allowed
+    403 address_not_allowed The API key may not be used from this address
     403 reauthentication_required Recent authentication required
     403 two_factor_required A second factor must be set up first
     403 email_not_verified Verify the e-mail address first
@@ -247,6 +248,9 @@ mod tests {
     409 enrolment_expired Nothing is being set up, begin again
     409 method_not_available This method is not available
     409 two_factor_not_enabled Two-factor authentication is not enabled
+    409 api_key_limit Too many API keys
+    409 api_key_revoked The API key is revoked
+    409 api_key_changed The API key was rotated by somebody else meanwhile
     413 body_too_large Request body too large
     415 unsupported_media_type Unsupported media type
     429 rate_limited Too many requests

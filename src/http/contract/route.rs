@@ -149,6 +149,7 @@ pub(crate) enum Tag {
     Authentication,
     SecondFactor,
     Audit,
+    ApiKeys,
     Documents,
     Health,
     Dev,
@@ -160,6 +161,7 @@ impl Tag {
         Self::Authentication,
         Self::SecondFactor,
         Self::Audit,
+        Self::ApiKeys,
         Self::Documents,
         Self::Health,
         Self::Dev,
@@ -177,6 +179,10 @@ impl Tag {
                 "Logins with a second factor, the methods of an account, backup codes and trusted devices.",
             ),
             Self::Audit => ("Audit", "What happened, to whom, by whom."),
+            Self::ApiKeys => (
+                "API keys",
+                "Keys of programs, which act for an account as far as their scopes go.",
+            ),
             Self::Documents => ("Documents", "Published keys and this document."),
             Self::Health => (
                 "Health",

@@ -30,6 +30,8 @@ pub(crate) type Code = Bounded<64>;
 pub(crate) type TempToken = Bounded<512>;
 /// A name that somebody gives a device.
 pub(crate) type DeviceName = Bounded<256>;
+/// The text of an API key, as somebody reports it.
+pub(crate) type ReportedKey = Bounded<512>;
 /// A TOTP secret in Base32.
 pub(crate) type Secret = Bounded<256>;
 /// A mail address (RFC 5321 allows 254 bytes) or a phone number, before either is looked at.

@@ -4,13 +4,16 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 
 use crate::auth::session;
-use crate::core::{Client, Error, Principal, hash_admission, limits};
-use crate::http::contract::access::Access;
+use crate::core::{Client, Core, Error, Principal, hash_admission, limits};
 use crate::http::contract::problem::{Kind, Problem};
 use crate::http::contract::route::{Cost, Limit, Route};
 use crate::http::state::AppState;
+use crate::model::KeyOutcome;
+use crate::platform::api_key;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Beginning of every API key.
+const KEY_PREFIX: &str = "pk_";
 /// Longest access token that is looked at, in bytes.
 const MAX_TOKEN: usize = 4096;
 
@@ -24,6 +27,34 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let token = token.trim();
     let fits = !token.is_empty() && token.len() <= MAX_TOKEN;
     (fits && scheme.eq_ignore_ascii_case("bearer")).then_some(token)
+}
+
+/// The credential of a request to a route that is not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Credential<'a> {
+    /// None at all, or one that nobody understands.
+    Nothing,
+    /// Several, of which nobody knows which one is meant.
+    Several,
+    AccessToken(&'a str),
+    ApiKey(&'a str),
+}
+
+impl<'a> Credential<'a> {
+    /// The API key of `X-API-Key` or of `Authorization: Bearer pk_…`, or the access token.
+    fn of(headers: &'a HeaderMap, token: Option<&'a str>) -> Self {
+        let mut keys = headers.get_all(API_KEY).iter();
+        match (keys.next(), keys.next()) {
+            (None, _) => match token {
+                Some(token) if token.starts_with(KEY_PREFIX) => Self::ApiKey(token),
+                Some(token) => Self::AccessToken(token),
+                None => Self::Nothing,
+            },
+            (Some(_), Some(_)) => Self::Several,
+            (Some(_), None) if headers.contains_key(AUTHORIZATION) => Self::Several,
+            (Some(key), None) => key.to_str().map_or(Self::Nothing, Self::ApiKey),
+        }
+    }
 }
 
 /// Lets the request in, or says why not. Returns the caller, except on open routes.
@@ -41,55 +72,71 @@ pub(crate) async fn admit(
         take_anonymous(state, route.limit, client).await?;
         return Ok(None);
     }
-    let principal = match recognise(state, route, client, headers, token).await {
+    let principal = match recognise(state, route, client, Credential::of(headers, token)).await {
         Ok(principal) => principal,
-        Err(Error::Refused(Kind::Unauthenticated)) => {
+        Err(Error::Refused(kind)) => {
             take_unrecognised(state, route.limit, client, token).await?;
-            return Err(Problem::new(Kind::Unauthenticated));
+            return Err(Problem::new(kind));
         }
         Err(other) => return Err(other.into()),
     };
-    route.access.admits(&principal).map_err(Problem::new)?;
-    if let Principal::Session(caller) = &principal
-        && route.asks_for_set_up()
-    {
-        session::require_set_up(state.core()?, caller).await?;
+    let admitted = may_enter(state.core()?, route, &principal).await;
+    if let Principal::ApiKey(key) = &principal {
+        api_key::note_use(state.core()?, client, key, outcome(&admitted));
     }
-    if let (Access::RecentUser, Principal::Session(caller)) = (route.access, &principal) {
-        session::require_recent(state.core()?, caller).await?;
-    }
+    admitted?;
     Ok(Some(principal))
 }
 
-/// The caller, by API key where keys are verified, else by access token.
+/// Refuses a caller who may not call this route.
+async fn may_enter(core: &Core, route: &Route, principal: &Principal) -> Result<(), Error> {
+    route.access.admits(principal)?;
+    if route.asks_for_set_up() {
+        session::require_set_up(core, principal.user()).await?;
+    }
+    if let Principal::Session(caller) = principal
+        && route.access.asks_for_proof()
+    {
+        session::require_recent(core, caller).await?;
+    }
+    Ok(())
+}
+
+/// The outcome of a request by an API key that was verified.
+fn outcome(admitted: &Result<(), Error>) -> KeyOutcome {
+    match admitted {
+        Err(Error::Refused(Kind::Forbidden)) => KeyOutcome::Scope,
+        Err(Error::Refused(Kind::TwoFactorRequired)) => KeyOutcome::Owner,
+        _ => KeyOutcome::Accepted,
+    }
+}
+
+/// The caller, by access token or API key.
 async fn recognise(
     state: &AppState,
     route: &Route,
     client: &Client,
-    headers: &HeaderMap,
-    token: Option<&str>,
+    credential: Credential<'_>,
 ) -> Result<Principal, Error> {
-    let key = state
-        .api_keys
-        .and_then(|verify| Some((verify, api_key(headers, token)?)));
-    if let Some((verify, key)) = key {
-        return verify(key).ok_or(Error::Refused(Kind::Unauthenticated));
-    }
-    let token = token.ok_or(Error::Refused(Kind::Unauthenticated))?;
     let limited = route.limit == Limit::General;
-    let core = state.core();
-    let core = core.map_err(|_| Error::StoreAway("no use cases".to_owned()))?;
-    let caller = session::authenticate(core, client, token, limited).await?;
-    Ok(Principal::Session(caller))
+    let core = || {
+        let core = state.core();
+        core.map_err(|_| Error::StoreAway("no use cases".to_owned()))
+    };
+    match credential {
+        Credential::Nothing | Credential::Several => Err(Error::Refused(Kind::Unauthenticated)),
+        Credential::AccessToken(token) => {
+            let caller = session::authenticate(core()?, client, token, limited).await?;
+            Ok(Principal::Session(caller))
+        }
+        Credential::ApiKey(text) => {
+            let key = api_key::authenticate(core()?, client, text, limited).await?;
+            Ok(Principal::ApiKey(key))
+        }
+    }
 }
 
-/// The API key of `X-API-Key`, or of `Authorization: Bearer pk_…`.
-fn api_key<'a>(headers: &'a HeaderMap, token: Option<&'a str>) -> Option<&'a str> {
-    let header = headers.get(API_KEY).and_then(|value| value.to_str().ok());
-    header.or(token.filter(|token| token.starts_with("pk_")))
-}
-
-/// Takes one from the limit of a caller whose access token lets nobody in. An expired one, or one of a session that
+/// Takes one from the limit of a caller whose credential lets nobody in. An expired one, or one of a session that
 /// is over, takes from its session's; guessing tokens takes from the limit of those who have none.
 async fn take_unrecognised(
     state: &AppState,
@@ -146,5 +193,33 @@ mod tests {
         }
         assert_eq!(found(&["Bearer a", "Bearer b"]), None);
         assert_eq!(found(&[&format!("Bearer {}", "a".repeat(5000))]), None);
+    }
+
+    fn credential(headers: &[(&'static str, &'static str)]) -> String {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        format!("{:?}", Credential::of(&map, bearer(&map)))
+    }
+
+    #[test]
+    fn one_credential_is_understood_and_several_are_not() {
+        let (key, bearer) = (("x-api-key", "pk_live_1"), ("authorization", "Bearer v4.x"));
+        let as_bearer = ("authorization", "Bearer pk_live_2");
+        for (headers, expected) in [
+            (&[][..], "Nothing"),
+            (&[key], "ApiKey(\"pk_live_1\")"),
+            (&[as_bearer], "ApiKey(\"pk_live_2\")"),
+            (&[bearer], "AccessToken(\"v4.x\")"),
+            (&[("x-api-key", "v4.x")], "ApiKey(\"v4.x\")"),
+            (&[key, key], "Several"),
+            (&[key, as_bearer], "Several"),
+            (&[key, bearer], "Several"),
+            (&[key, ("authorization", "Basic eA==")], "Several"),
+            (&[as_bearer, bearer], "Nothing"),
+        ] {
+            assert_eq!(credential(headers), expected, "{headers:?}");
+        }
     }
 }

@@ -74,6 +74,10 @@ impl Words for English {
             }
             Event::DeviceTrusted { .. } => "A device no longer needs the second factor.".to_owned(),
             Event::PasswordChanged => "The password was changed.".to_owned(),
+            Event::ApiKeyCreated { .. } => "An API key was made.".to_owned(),
+            Event::ApiKeyReported { .. } => {
+                "An API key was reported as leaked and has ended.".to_owned()
+            }
             Event::RefreshTokenReused => {
                 "A login token was used twice; its session was ended.".to_owned()
             }
@@ -102,6 +106,10 @@ impl Words for English {
                 "If this was you, all is well. If not, somebody else is in your account: ask for a new \
                  password\nat once, then end all sessions and look at your second factors."
             }
+            Event::ApiKeyReported { .. } => {
+                "Somebody found it where it should not be. Make another key for whatever used it,\n\
+                 and look at what it was used for."
+            }
             Event::RefreshTokenReused | Event::DeviceTokenReused => {
                 "Somebody may have copied it from a device of yours. Change your password, end all sessions,\n\
                  and look at your second factors and trusted devices."
@@ -115,8 +123,8 @@ impl Words for English {
         format!("This happened to your account at {host}:\n\n{happened}\n\n{about}\n\n{advice}\n")
     }
 
-    fn labels(&self) -> [&'static str; 4] {
-        ["When", "From", "With", "Trusted"]
+    fn labels(&self) -> [&'static str; 5] {
+        ["When", "From", "With", "Trusted", "API key"]
     }
 }
 

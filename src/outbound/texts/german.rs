@@ -84,6 +84,10 @@ impl Words for German {
                 "Ein Gerät braucht den zweiten Faktor nicht mehr.".to_owned()
             }
             Event::PasswordChanged => "Das Passwort wurde geändert.".to_owned(),
+            Event::ApiKeyCreated { .. } => "Ein API-Schlüssel wurde angelegt.".to_owned(),
+            Event::ApiKeyReported { .. } => {
+                "Ein API-Schlüssel wurde als öffentlich gemeldet und beendet.".to_owned()
+            }
             Event::RefreshTokenReused => {
                 "Ein Anmeldetoken wurde zweimal benutzt; seine Sitzung wurde beendet.".to_owned()
             }
@@ -113,6 +117,10 @@ impl Words for German {
                  Fordern Sie\nsofort ein neues Passwort an, beenden Sie dann alle Sitzungen und prüfen Sie \
                  Ihre zweiten Faktoren."
             }
+            Event::ApiKeyReported { .. } => {
+                "Jemand hat ihn gefunden, wo er nicht sein sollte. Legen Sie für das, was ihn benutzt, einen neuen\n\
+                 an, und prüfen Sie, wofür er benutzt wurde."
+            }
             Event::RefreshTokenReused | Event::DeviceTokenReused => {
                 "Vielleicht hat es jemand von einem Ihrer Geräte kopiert. Ändern Sie Ihr Passwort, beenden Sie \
                  alle\nSitzungen und prüfen Sie Ihre zweiten Faktoren und vertrauten Geräte."
@@ -128,8 +136,8 @@ impl Words for German {
         )
     }
 
-    fn labels(&self) -> [&'static str; 4] {
-        ["Wann", "Von", "Womit", "Vertraut"]
+    fn labels(&self) -> [&'static str; 5] {
+        ["Wann", "Von", "Womit", "Vertraut", "API-Schlüssel"]
     }
 }
 

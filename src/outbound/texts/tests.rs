@@ -56,6 +56,12 @@ fn events() -> Vec<Event> {
             name: "Kitchen tablet".to_owned(),
         },
         Event::PasswordChanged,
+        Event::ApiKeyCreated {
+            name: "Build server".to_owned(),
+        },
+        Event::ApiKeyReported {
+            name: "Build server".to_owned(),
+        },
         Event::RefreshTokenReused,
         Event::DeviceTokenReused,
     ];
@@ -186,6 +192,8 @@ fn notices_by_sms() {
         id.example.com: A backup code was used; 3 left. Not you? Change your password now.
         id.example.com: A device no longer needs the second factor. Not you? Change your password now.
         id.example.com: The password was changed. Not you? Change your password now.
+        id.example.com: An API key was made. Not you? Change your password now.
+        id.example.com: An API key was reported as leaked and has ended. Not you? Change your password now.
         id.example.com: A login token was used twice; its session was ended. Not you? Change your password now.
         id.example.com: A trusted device's token was used twice; the device is no longer trusted. Not you? Change your password now.
         id.example.com: An authenticator app now works as a second factor. Not you? Change your password now.
@@ -206,6 +214,8 @@ fn notices_by_sms() {
         id.example.com: Ein Backup-Code wurde benutzt; es bleiben 3. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Ein Gerät braucht den zweiten Faktor nicht mehr. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Das Passwort wurde geändert. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
+        id.example.com: Ein API-Schlüssel wurde angelegt. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
+        id.example.com: Ein API-Schlüssel wurde als öffentlich gemeldet und beendet. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Ein Anmeldetoken wurde zweimal benutzt; seine Sitzung wurde beendet. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Das Token eines vertrauten Geräts wurde zweimal benutzt und gilt nicht mehr. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.
         id.example.com: Eine Authenticator-App ist jetzt zweiter Faktor. Waren Sie das nicht? Ändern Sie sofort Ihr Passwort.

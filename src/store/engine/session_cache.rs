@@ -1,4 +1,4 @@
-//! Sessions and their accounts, checked from memory for as long as Redis would tell of a change.
+//! Sessions and API keys with their accounts, checked from memory for as long as Redis would tell of a change.
 //!
 //! # Why what is remembered may be believed
 //!
@@ -8,7 +8,7 @@
 //! `s` + lease, not longer. A stalled connection, a slow process, a Redis that is gone: the lease runs out and the
 //! records are read again. (The clock of a lease may stand still while a whole machine is suspended.)
 //!
-//! Whoever takes something away (ends a session, changes a password, disables an account) waits for one lease
+//! Whoever takes something away (ends a session, revokes a key, changes a password, disables an account) waits for one lease
 //! between the commit and the answer. A process that has not heard of the change by then has no lease any more. So
 //! **what was answered as revoked is refused everywhere from that moment on**, with no bound to add. The
 //! process that made the change forgets at once.
@@ -20,6 +20,7 @@
 //! partition's incarnation has changed since (see [`Validity`]). Memory only ever lets somebody in: what refuses was
 //! read just then.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -30,11 +31,11 @@ use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
 use crate::clock::{self, Stopwatch};
-use crate::model::{Id, Partition, Session, SessionId, User, UserId};
+use crate::model::{Id, Partition, User, UserId};
 use crate::store::Error;
 use crate::store::engine::read::{Snapshot, Stored};
 use crate::store::inner::Inner;
-use crate::store::record::{Record, RecordRef};
+use crate::store::record::{Owned, Record, RecordRef};
 use crate::store::redis::keys::TrackedKey;
 use crate::store::redis::tracking::{Changes, Connections, Missed, TrackingClient};
 use crate::telemetry::names;
@@ -46,10 +47,10 @@ const PINGS_PER_LEASE: u32 = 4;
 /// First and longest pause before a lost connection is looked at again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// A session and its account, as far as they are there.
-pub type Checked = (Option<Arc<Session>>, Option<Arc<User>>);
+/// A session or key and its account, as far as they are there.
+pub type Checked<R> = (Option<Arc<R>>, Option<Arc<User>>);
 
-/// Sessions and accounts that this process may check from memory.
+/// Sessions, keys and accounts that this process may check from memory.
 #[derive(Debug)]
 pub(crate) struct SessionCache {
     tracking: TrackingClient,
@@ -86,16 +87,11 @@ struct Validity {
 #[derive(Debug)]
 struct Slot {
     validity: Validity,
-    known: OnceLock<Known>,
+    /// The record, of the type that its name says.
+    known: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
-#[derive(Clone, Debug)]
-enum Known {
-    Session(Arc<Session>),
-    User(Arc<User>),
-}
-
-/// The slots of a session and its account while they are read.
+/// The slots of a session or key and its account while they are read.
 type Fill = [Arc<Slot>; 2];
 
 impl SessionCache {
@@ -126,35 +122,28 @@ impl SessionCache {
         self.lease
     }
 
-    /// The session and its account, when both are remembered and may be believed.
-    pub(crate) fn known(
-        &self,
-        session: SessionId,
-        user: UserId,
-    ) -> Option<(Arc<Session>, Arc<User>)> {
+    /// A record and its account, when both are remembered and may be believed.
+    pub(crate) fn known<R: Owned>(&self, id: R::Id) -> Option<(Arc<R>, Arc<User>)> {
         if !self.holds_lease() {
             return None;
         }
-        let validity = self.validity(user.partition());
-        let session = self.slot_of::<Session>(session.id(), validity)?;
-        let user = self.slot_of::<User>(user.id(), validity)?;
-        match (session.known.get()?, user.known.get()?) {
-            (Known::Session(session), Known::User(user)) => {
-                self.from_memory.increment(1);
-                Some((Arc::clone(session), Arc::clone(user)))
-            }
-            _ => None,
-        }
+        let id = id.into();
+        let validity = self.validity(id.partition());
+        let record = self.record::<R>(id, validity)?;
+        let user = self.record::<User>(record.owner().id(), validity)?;
+        self.from_memory.increment(1);
+        Some((record, user))
     }
 
-    fn slot_of<R: Record>(&self, id: Id, validity: Validity) -> Option<Arc<Slot>> {
+    fn record<R: Record>(&self, id: Id, validity: Validity) -> Option<Arc<R>> {
         let slot = self.records.get(&(R::TABLE.kind, id))?;
-        (slot.validity == validity).then_some(slot)
+        let known = slot.known.get().filter(|_| slot.validity == validity)?;
+        Arc::clone(known).downcast().ok()
     }
 
     /// Forgets a record, because it changed.
     pub(crate) fn forget(&self, record: RecordRef) {
-        if record.table.ends_sessions {
+        if record.table.checked_from_memory {
             self.records.remove(&(record.table.kind, record.id));
         }
     }
@@ -264,20 +253,17 @@ impl SessionCache {
 
 impl Inner {
     /// See [`crate::store::Store::look_up`].
-    pub(crate) async fn look_up(
+    pub(crate) async fn look_up<R: Owned>(
         self: &Arc<Self>,
-        session: SessionId,
+        id: R::Id,
         user: UserId,
-    ) -> Result<Checked, Error> {
+    ) -> Result<Checked<R>, Error> {
         self.session_cache.from_redis.increment(1);
-        let keys = (session, user);
-        let records = [
-            RecordRef::of::<Session>(session),
-            RecordRef::of::<User>(user),
-        ];
+        let keys = (id, user);
+        let records = [RecordRef::of::<R>(id), RecordRef::of::<User>(user)];
         let Some(fill) = self.session_cache.begin(records) else {
-            let (session, user) = self.snapshot(&keys).await?.records(&keys)?;
-            return Ok((session.map(Arc::new), user.map(Arc::new)));
+            let (record, user) = self.snapshot(&keys).await?.records(&keys)?;
+            return Ok((record.map(Arc::new), user.map(Arc::new)));
         };
         let space = &self.redis.keys;
         let watched = vec![
@@ -292,17 +278,17 @@ impl Inner {
         );
         let (seen, snapshot) = tokio::join!(seen, self.snapshot(&keys));
         let snapshot = snapshot?;
-        let (session, user) = snapshot.records(&keys)?;
-        let (session, user) = (session.map(Arc::new), user.map(Arc::new));
+        let (record, user) = snapshot.records(&keys)?;
+        let (record, user): Checked<R> = (record.map(Arc::new), user.map(Arc::new));
         if let Ok(Ok(seen)) = seen
             && agree(seen.get(1..).unwrap_or_default(), &snapshot)
-            && let (Some(session), Some(user)) = (&session, &user)
+            && let (Some(record), Some(user)) = (&record, &user)
         {
-            let [of_session, of_user] = &fill;
-            let _ = of_session.known.set(Known::Session(Arc::clone(session)));
-            let _ = of_user.known.set(Known::User(Arc::clone(user)));
+            let [of_record, of_user] = &fill;
+            let _ = of_record.known.set(Arc::<R>::clone(record));
+            let _ = of_user.known.set(Arc::<User>::clone(user));
         }
-        Ok((session, user))
+        Ok((record, user))
     }
 
     /// Watches until told to stop.

@@ -336,7 +336,7 @@ fn confirms(class: Class, accepted: bool) -> bool {
     class == Class::Restrict || class == Class::Grant && accepted
 }
 
-/// Whether a session that was live may be over now, or have less rights: it or its account was rewritten, and
+/// Whether a session or key that was live may be over now, or have less rights: it or its account was rewritten, and
 /// not just because somebody uses it.
 fn takes_away(class: Class, snapshot: &Snapshot, draft: &Draft) -> bool {
     let stood = |write: &Write| {
@@ -345,5 +345,5 @@ fn takes_away(class: Class, snapshot: &Snapshot, draft: &Draft) -> bool {
     };
     let mut writes = draft.writes.iter();
     matches!(class, Class::Grant | Class::Restrict)
-        && writes.any(|write| write.record.table.ends_sessions && stood(write))
+        && writes.any(|write| write.record.table.checked_from_memory && stood(write))
 }

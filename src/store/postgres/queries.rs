@@ -1,6 +1,7 @@
 //! The statements, one file for each feature of the store.
 
 mod accounts;
+mod api_key_usage;
 mod audit_search;
 mod audit_upkeep;
 mod dead_letters;

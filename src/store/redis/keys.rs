@@ -105,7 +105,7 @@ impl KeySpace {
             return Some(TrackedKey::Incarnation(Partition(partition)));
         }
         let (kind, id) = rest.split_once(':')?;
-        let mut tables = TABLES.iter().filter(|table| table.ends_sessions);
+        let mut tables = TABLES.iter().filter(|table| table.checked_from_memory);
         let table = tables.find(|table| table.kind == kind)?;
         Some(TrackedKey::Record(table.kind, id.parse().ok()?))
     }

@@ -35,7 +35,7 @@ pub(super) static SESSIONS: Table = Table::durable(
 .owned_by("user_id")
 .ends_at(&["expires_at", "idle_expires_at"])
 .purged_after(KEPT_AFTER_END)
-.ends_sessions();
+.checked_from_memory();
 
 impl RecordId for SessionId {
     type Record = Session;

@@ -41,7 +41,7 @@ pub(super) static USERS: Table = Table::durable(
     ],
 )
 .renewed_by_use(ACCOUNT_STAYS)
-.ends_sessions()
+.checked_from_memory()
 .unique::<User>(&[EMAIL, USERNAME]);
 
 impl RecordId for UserId {

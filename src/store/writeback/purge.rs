@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
+use crate::model::ApiKeyUsage;
 use crate::store::Error;
 use crate::store::inner::Inner;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_mins(10);
+/// Days for which the usage of API keys is kept.
+const USAGE_KEPT: i64 = 90;
 /// Rows removed in one statement: small, so that nobody waits behind it.
 const BATCH: u32 = 1000;
 
@@ -34,6 +37,14 @@ impl Inner {
             let (rows, more) = self.postgres.purge(now, BATCH).await?;
             purged += rows;
             if !more {
+                break;
+            }
+        }
+        let before = ApiKeyUsage::day_of(now) - USAGE_KEPT;
+        loop {
+            let rows = self.postgres.purge_key_usage(before, BATCH).await?;
+            purged += rows;
+            if rows < u64::from(BATCH) {
                 return Ok(purged);
             }
         }

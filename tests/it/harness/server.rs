@@ -43,6 +43,7 @@ pub struct Options {
     pub delivers_letters: bool,
     /// Whether the store flushes, sweeps and watches by itself; otherwise the test steps it.
     pub runs_store: bool,
+    pub api_keys: config::ApiKeys,
     pub limits: config::Limits,
     pub tokens: config::Tokens,
     pub second_factors: config::SecondFactors,
@@ -58,6 +59,7 @@ impl Default for Options {
         Self {
             delivers_letters: true,
             runs_store: true,
+            api_keys: config::ApiKeys::default(),
             limits: config::Limits::default(),
             tokens: config::Tokens::default(),
             second_factors: config::SecondFactors::default(),
@@ -143,6 +145,7 @@ impl TestServer {
         let settings = Settings {
             tokens: options.tokens,
             second_factors: options.second_factors,
+            api_keys: options.api_keys,
             limits: options.limits,
             sms_countries: options.outbound.sms.countries.clone(),
         };

@@ -83,8 +83,8 @@ const FIRST_FEATURES: &[&str] = &["session", "device", "login"];
 /// Features that know those above, and not each other.
 const LAST_FEATURES: &[&str] = &["second_factor", "password", "recovery", "oauth", "passkey"];
 
-/// The places where `auth` and `platform` may meet.
-const MAY_KNOW_BOTH: &[&str] = &["http/api", "pages", "app", "cli"];
+/// The places where `auth` and `platform` may meet. Admission recognises sessions and API keys.
+const MAY_KNOW_BOTH: &[&str] = &["http/api", "http/dispatch/admission", "pages", "app", "cli"];
 
 /// Words that belong to modules, and may stand nowhere else.
 const OWNED: &[(&str, &[&str])] = &[

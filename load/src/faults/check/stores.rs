@@ -14,6 +14,7 @@ const TABLES: &[(&str, &str)] = &[
     ("session", "sessions"),
     ("factors", "second_factors"),
     ("device", "trusted_devices"),
+    ("apikey", "api_keys"),
 ];
 /// Violations of one kind that are told; more of them say nothing more.
 const TOLD: usize = 5;
