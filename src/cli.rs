@@ -231,7 +231,7 @@ fn check_config(config: &Config) -> ExitCode {
 }
 
 async fn reset_second_factors(config: Config, account: &str) -> Result<(), Error> {
-    let removed = app::reset_second_factors(config, account).await?;
+    let removed = Box::pin(app::reset_second_factors(config, account)).await?;
     print(&format!(
         "Removed {removed} second factor(s) of {account}{}.\n",
         if removed > 0 {

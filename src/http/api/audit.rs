@@ -279,7 +279,7 @@ impl<'a> std::convert::From<&'a AuditEntry> for AuditItem<'a> {
 async fn own(call: Call, Query(query): Query<AuditQuery>) -> Result<Reply, Problem> {
     let account = match &call.principal {
         Some(Principal::Session(caller)) => caller.user.id,
-        Some(Principal::ApiKey(key)) => key.owner,
+        Some(Principal::ApiKey(key)) => key.user.id,
         None => return Err(Problem::new(Kind::Unauthenticated)),
     };
     let page = page(&call, AuditScope::Own(account), &query).await?;

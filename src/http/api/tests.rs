@@ -85,9 +85,9 @@ fn the_plan_of_the_api_of_logins() {
 #[test]
 fn the_plan_of_the_api_of_the_platform() {
     insta::assert_snapshot!(public_rows(false), @r"
-    GET    /audit                       Scope(AuditRead)                   General       -                              200 query
-    GET    /admin/audit                 Permission(AuditRead)              General       -                              200 query
-    GET    /admin/audit/export          Permission(AuditRead)              General       -                              200 query
+    GET    /audit                        Scope(AuditRead)                   General       -                              200 query
+    GET    /admin/audit                  Permission(AuditRead)              General       -                              200 query
+    GET    /admin/audit/export           Permission(AuditRead)              General       -                              200 query
     POST   /api-keys                     RecentUser                         General       Json <= MAX_BODY_BYTES         201
     GET    /api-keys                     User                               General       -                              200
     GET    /api-keys/:id                 User                               General       -                              200
