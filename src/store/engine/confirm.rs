@@ -59,7 +59,7 @@ impl Inner {
         let confirmed = self
             .confirming
             .run(partition, || inner.confirm_alone(partition));
-        // What was begun for this request, the next one goes on with.
+        // The next request goes on with what was begun for this one.
         let patience = self.settings.loss_hold + self.settings.confirm_wait;
         let confirmed = tokio::time::timeout(patience, confirmed).await;
         confirmed.unwrap_or(Err(Error::Unavailable("redis")))
