@@ -15,7 +15,7 @@ mod welcome;
 pub use dev_mode::dev;
 pub use error::Error;
 pub use signals::Signals;
-pub use users::reset_second_factors;
+pub use users::{change_role, reset_second_factors};
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -108,6 +108,22 @@ enum UsersCommand {
         /// Id, e-mail address or username.
         account: String,
     },
+    /// Give an account a role: the way to the first administrator.
+    Promote {
+        /// Id, e-mail address or username.
+        account: String,
+        /// A built-in role (user, support, admin) or one that was defined.
+        #[arg(long, default_value = "admin")]
+        role: String,
+    },
+    /// Take a role from an account. Refused to the last administrator.
+    Demote {
+        /// Id, e-mail address or username.
+        account: String,
+        /// A role that it has.
+        #[arg(long, default_value = "admin")]
+        role: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -191,9 +207,7 @@ fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Dev => in_runtime(app::dev(config(Mode::Dev)?))?,
         Command::Migrate => in_runtime(migrate(&config(Mode::Serve)?))?,
         Command::Keys { command } => keys::run(command, &config(Mode::Serve)?)?,
-        Command::Users {
-            command: UsersCommand::ResetSecondFactors { account },
-        } => in_runtime(reset_second_factors(config(Mode::Serve)?, &account))?,
+        Command::Users { command } => in_runtime(help_account(config(Mode::Serve)?, command))?,
         Command::Openapi => print(&format!("{:#}\n", http::openapi())),
         Command::Healthcheck => in_runtime(healthcheck::ask(config(Mode::Serve)?.http.admin))?,
         Command::CheckConfig => return Ok(check_config(&config(Mode::Serve)?)),
@@ -230,16 +244,27 @@ fn check_config(config: &Config) -> ExitCode {
     }
 }
 
-async fn reset_second_factors(config: Config, account: &str) -> Result<(), Error> {
-    let removed = Box::pin(app::reset_second_factors(config, account)).await?;
-    print(&format!(
-        "Removed {removed} second factor(s) of {account}{}.\n",
-        if removed > 0 {
-            " and ended its sessions"
-        } else {
-            ""
+async fn help_account(config: Config, command: UsersCommand) -> Result<(), Error> {
+    let told = match command {
+        UsersCommand::ResetSecondFactors { account } => {
+            let removed = Box::pin(app::reset_second_factors(config, &account)).await?;
+            let ended = if removed > 0 {
+                " and ended its sessions"
+            } else {
+                ""
+            };
+            format!("Removed {removed} second factor(s) of {account}{ended}.")
         }
-    ));
+        UsersCommand::Promote { account, role } => {
+            let roles = Box::pin(app::change_role(config, &account, &role, true)).await?;
+            format!("Roles of {account}: {}.", roles.join(", "))
+        }
+        UsersCommand::Demote { account, role } => {
+            let roles = Box::pin(app::change_role(config, &account, &role, false)).await?;
+            format!("Roles of {account}: {}.", roles.join(", "))
+        }
+    };
+    print(&format!("{told}\n"));
     Ok(())
 }
 

@@ -2,8 +2,10 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | `accounts` | accounts as operators name them |
 //! | `client` | the client of a request, and the verdicts of limits over it |
 //! | `principal`, `permission` | a recognised caller: person or API key; permissions, scopes, roles |
+//! | `authorization` | permissions of an account, by all its roles |
 //! | `change` | the one shape of a change: decide, write, tell of it, commit |
 //! | `audit` | the time and origin that the audit entries of one request share |
 //! | `limits`, `hash_admission` | rate limits; admission to the hash pool |
@@ -13,7 +15,9 @@
 //! | `health` | the state of both stores and of the hash pool |
 //! | `error`, `problem` | refusals and failures; the table of problems |
 
+pub mod accounts;
 pub(crate) mod audit;
+pub mod authorization;
 pub(crate) mod change;
 mod client;
 mod delivery;

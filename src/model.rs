@@ -17,6 +17,7 @@ mod job;
 mod network;
 mod password;
 mod phone_number;
+mod roles;
 mod rotation;
 mod sent_codes;
 mod served_numbers;
@@ -41,13 +42,14 @@ pub use factors::{
 };
 pub use id::{
     ApiKeyCreationId, ApiKeyId, AuditId, ChallengeId, CodesId, DeviceId, EnrolmentId, FactorsId,
-    Id, IdError, JobId, MethodId, Partition, SessionId, UserId,
+    Id, IdError, JobId, MethodId, Partition, RolesId, SessionId, UserId,
 };
 pub use identifier::{Email, Identifier, IdentifierError, IdentifierKind, Username};
 pub use job::Job;
 pub use network::{Network, wide_network};
 pub use password::{ForbiddenWords, Password, PasswordError};
 pub use phone_number::{PhoneNumber, PhoneNumberError};
+pub use roles::{DefinedRole, Roles};
 pub use rotation::{Presented, Rotation, Successor};
 pub use sent_codes::{SentCode, SentCodes};
 pub use session::{ClientInfo, Lifetimes, NewSession, Session};

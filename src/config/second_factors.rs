@@ -23,8 +23,8 @@ settings! {
         /// Whether second factors can be set up only after the e-mail address was verified.
         require_verified_email: bool = false, "REQUIRE_VERIFIED_EMAIL_FOR_2FA", Switch;
         /// Accounts that must set a second factor up before anything else: `admins` are those with a role that
-        /// grants a permission over others.
-        required_of: RequiredOf = RequiredOf::Nobody, "REQUIRE_2FA", REQUIRED_OF;
+        /// grants a permission over others, and with any that was defined.
+        required_of: RequiredOf = RequiredOf::Admins, "REQUIRE_2FA", REQUIRED_OF;
     }
 }
 
@@ -32,9 +32,9 @@ settings! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequiredOf {
     /// None.
-    #[default]
     Nobody,
     /// Those with a role that grants a permission over others.
+    #[default]
     Admins,
     /// Every one.
     All,

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::{Client, Core, Principal};
 use crate::clock::Clock;
 use crate::model::{
-    Actor, AuditEvent, AuditId, SecurityEvent, Session, SessionId, Timestamp, User, UserId,
+    Actor, AuditEvent, AuditId, Partition, SecurityEvent, Session, SessionId, Timestamp, User,
+    UserId,
 };
 use crate::outbound::Language;
 
@@ -100,6 +101,12 @@ impl RequestContext {
             Actor::Anonymous if success => Actor::Account(subject.user_id, subject.session_id),
             actor => actor,
         }
+    }
+
+    /// An entry about no account, in a partition.
+    pub(crate) fn entry_in(&self, partition: Partition, event: &SecurityEvent) -> AuditEvent {
+        let entry = self.entry_of(self.clock.new_id_in(partition), None, event);
+        entry.done_by(self.client.actor)
     }
 
     fn entry_of(&self, id: AuditId, user_id: Option<UserId>, event: &SecurityEvent) -> AuditEvent {

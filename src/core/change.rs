@@ -7,7 +7,7 @@
 
 use super::audit::{RequestContext, Subject};
 use super::{Core, Error, notifications};
-use crate::model::{Challenge, ChallengeId, SecurityEvent, Timestamp, User, UserId};
+use crate::model::{Challenge, ChallengeId, Partition, SecurityEvent, Timestamp, User, UserId};
 use crate::outbound::{Channel, Event, Message};
 use crate::store::{self, Class, Draft, Durability, Keys, Receipt, Record, Store};
 
@@ -151,6 +151,16 @@ impl<'a> Change<'a> {
         Recorded { change: self }
     }
 
+    /// Records an event about no account, in the partition of the records that it tells about.
+    pub(crate) fn record_unowned(
+        &mut self,
+        partition: Partition,
+        event: &SecurityEvent,
+    ) -> Recorded<'_, 'a> {
+        self.draft.audit(&self.context.entry_in(partition, event));
+        Recorded { change: self }
+    }
+
     /// Writes a record that lives in Redis alone.
     pub(crate) fn put_fleeting<R: Record>(&mut self, record: &R) {
         const { assert!(!R::TABLE.durable, "a lasting record needs an event") };
@@ -196,6 +206,15 @@ impl Recorded<'_, '_> {
 }
 
 impl<T> Changed<T> {
+    /// Waits for PostgreSQL's word, whatever `DURABILITY` says: for administration.
+    ///
+    /// # Errors
+    /// As [`Receipt::durable_patiently`].
+    pub(crate) async fn settled(self) -> Result<T, Error> {
+        self.receipt.durable_patiently().await?;
+        Ok(self.value)
+    }
+
     /// Waits as `DURABILITY` says. Returns the answer and how far the change has come.
     ///
     /// # Errors

@@ -66,6 +66,10 @@ problems! {
         "Log in, or use another address.";
     UsernameTaken 409 "username_taken" "Username already taken"
         "Choose another username.";
+    RoleNameTaken 409 "role_name_taken" "A role has or had this name"
+        "Choose another name; those of removed roles are not used again.";
+    LastAdministrator 409 "last_administrator" "The last administrator must stay one"
+        "Make somebody else an administrator first.";
     EnrolmentExpired 409 "enrolment_expired" "Nothing is being set up, begin again"
         "Begin the set-up again.";
     MethodNotAvailable 409 "method_not_available" "This method is not available"

@@ -14,6 +14,7 @@ mod outbox;
 mod pages;
 mod password;
 mod register;
+mod roles;
 mod second_factor;
 mod session;
 
@@ -32,6 +33,7 @@ pub(crate) const PUBLIC: &[&[Route]] = &[
     devices::ROUTES,
     audit::ROUTES,
     api_keys::ROUTES,
+    roles::ROUTES,
     documents::ROUTES,
     pages::ROUTES,
     health::ROUTES,

@@ -255,6 +255,32 @@ security_events! {
         /// `totp`, `sms` or `email`.
         method: &'static str = "method",
     }
+    /// An account got or lost roles.
+    UserRolesChanged "user.roles_changed" SUCCEEDED {
+        /// Roles that it had.
+        before: Vec<String> = "before",
+        /// Roles that it has now.
+        after: Vec<String> = "after",
+    }
+    /// A role was defined.
+    RoleDefined "role.defined" SUCCEEDED {
+        /// Its name.
+        role: String = "role",
+        /// Names of its permissions.
+        permissions: Vec<String> = "permissions",
+    }
+    /// The permissions or the description of a role changed.
+    RoleChanged "role.changed" SUCCEEDED {
+        /// Its name.
+        role: String = "role",
+        /// Names of its permissions.
+        permissions: Vec<String> = "permissions",
+    }
+    /// A role was removed, and whoever had it lost its permissions.
+    RoleRemoved "role.removed" SUCCEEDED {
+        /// Its name.
+        role: String = "role",
+    }
     /// An operator removed all second factors of an account, whose owner had lost them.
     FactorsReset "2fa.reset" SUCCEEDED {
         /// Number of methods that were removed.

@@ -189,6 +189,8 @@ id_types! {
     ApiKeyId;
     /// Id of the newest creation of an API key of an account; equals the account's id.
     ApiKeyCreationId;
+    /// Id of the one record of all roles.
+    RolesId;
     /// Id of a job; that of a letter is also the letter's id.
     JobId;
 }
@@ -211,6 +213,11 @@ impl UserId {
     pub fn codes(self) -> CodesId {
         CodesId(self.0)
     }
+}
+
+impl RolesId {
+    /// The only one.
+    pub const ONLY: Self = Self(Id(Uuid::nil()));
 }
 
 impl SessionId {

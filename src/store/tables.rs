@@ -8,6 +8,7 @@ mod audit_log;
 mod challenge;
 mod enrolment;
 mod job;
+mod roles;
 mod second_factors;
 mod sent_codes;
 mod session;
@@ -38,6 +39,7 @@ pub static TABLES: &[&Table] = &[
     &trusted_device::TRUSTED_DEVICES,
     &session::SESSIONS,
     &api_key::API_KEYS,
+    &roles::ROLES,
     &job::JOBS,
     &audit_log::AUDIT_LOGS,
 ];

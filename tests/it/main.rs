@@ -31,6 +31,7 @@ mod rate_limits;
 mod redis_client;
 mod refused_logins;
 mod reused_tokens;
+mod roles;
 mod second_factors;
 mod secrets_at_rest;
 mod session_watch;

@@ -2,12 +2,11 @@
 //! they are.
 
 use super::shown_code::write_codes;
+use crate::core::accounts;
 use crate::core::audit::RequestContext;
 use crate::core::change::{self, Change};
 use crate::core::{Core, Durability, Error, ProblemKind};
-use crate::model::{
-    CodesId, Factors, FactorsId, Identifier, SecurityEvent, SentCodes, User, UserId,
-};
+use crate::model::{CodesId, Factors, FactorsId, SecurityEvent, SentCodes, User, UserId};
 use crate::outbound::Event;
 use crate::store::Class;
 
@@ -21,7 +20,9 @@ type Records = (Option<User>, (Option<Factors>, Option<SentCodes>));
 /// # Errors
 /// [`ProblemKind::NotFound`]; [`Error::StoreAway`], [`Error::OutcomeUnknown`].
 pub async fn reset(core: &Core, account: &str) -> Result<(usize, Durability), Error> {
-    let user_id = find(core, account).await?.ok_or(ProblemKind::NotFound)?;
+    let user_id = accounts::find(core, account)
+        .await?
+        .ok_or(ProblemKind::NotFound)?;
     let context = RequestContext::command_line(core);
     let decide = |(user, (factors, codes)): Records, change: &mut Change<'_>| {
         let mut user = user
@@ -47,21 +48,4 @@ pub async fn reset(core: &Core, account: &str) -> Result<(usize, Durability), Er
     let keys: (UserId, (FactorsId, CodesId)) = (user_id, (user_id.factors(), user_id.codes()));
     let changed = change::commit(core, &context, Class::Restrict, keys, decide).await?;
     changed.durable().await
-}
-
-/// The account with an id or a name. The index is only a hint, so the account itself must answer to the name.
-async fn find(core: &Core, account: &str) -> Result<Option<UserId>, Error> {
-    if let Ok(id) = account.parse() {
-        return Ok(Some(id));
-    }
-    let Some(name) = Identifier::parse_login(account) else {
-        return Ok(None);
-    };
-    let Some(id) = core.store.find_user(&name).await? else {
-        return Ok(None);
-    };
-    let user = core.store.read(id).await?;
-    Ok(user
-        .filter(|user| user.is_called(&name))
-        .map(|user| user.id))
 }

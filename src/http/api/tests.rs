@@ -97,6 +97,11 @@ fn the_plan_of_the_api_of_the_platform() {
     POST   /api-keys/:id/revoke          User                               General       -                              200
     GET    /api-keys/:id/usage           User                               General       -                              200 query
     POST   /api-keys/report              Public                             General       Json <= MAX_BODY_BYTES         200
+    GET    /admin/roles                  Permission(RolesAssign)            General       -                              200
+    POST   /admin/roles                  Permission(RolesAssign)            General       Json <= MAX_BODY_BYTES         201
+    PATCH  /admin/roles/:name            Permission(RolesAssign)            General       Json <= MAX_BODY_BYTES         200
+    DELETE /admin/roles/:name            Permission(RolesAssign)            General       -                              200
+    POST   /admin/users/:id/roles        Permission(RolesAssign)            General       Json <= MAX_BODY_BYTES         200
     GET    /.well-known/paseto-keys.json Public                             Unlimited     -                              200
     GET    /openapi.json                 Public                             Unlimited     -                              200
     GET    /                             Public                             Unlimited     -                              200

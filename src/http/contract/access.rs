@@ -34,6 +34,21 @@ impl Access {
         matches!(self, Self::RecentUser | Self::RecentUserOrScope(_))
     }
 
+    /// The permission that a role of the account may grant, where [`Access::admits`] refuses by built-in roles alone.
+    pub(crate) fn needs(self, principal: &Principal) -> Option<Permission> {
+        match (self, principal) {
+            (Self::Permission(permission), Principal::Session(_)) => Some(permission),
+            (Self::Scope(scope) | Self::RecentUserOrScope(scope), Principal::Session(_)) => {
+                scope.needs()
+            }
+            (Self::Scope(scope) | Self::RecentUserOrScope(scope), Principal::ApiKey(key)) => {
+                let named = key.key.scopes.iter().any(|name| name == scope.name());
+                scope.needs().filter(|_| named)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the caller may go on; how recent a proof is, is asked of the use cases.
     pub(crate) fn admits(self, principal: &Principal) -> Result<(), Kind> {
         let allowed = match (self, principal) {

@@ -10,7 +10,7 @@ use super::call::Call;
 use super::problem::{Kind, Problem};
 use super::route::{BodyRule, SchemaOf, Work};
 use super::{json, pairs};
-use crate::model::{ApiKeyId, DeviceId, MethodId, SessionId};
+use crate::model::{ApiKeyId, DeviceId, MethodId, SessionId, UserId};
 
 /// Most parameters that a path may have.
 pub(crate) const MAX_PARAMETERS: usize = 4;
@@ -132,7 +132,7 @@ pub(crate) use handler;
 
 /// A value that may stand in a path.
 pub(crate) trait PathValue: FromStr {
-    /// Its JSON Schema format.
+    /// Its JSON Schema format; empty for text of any shape.
     const FORMAT: &'static str;
 }
 
@@ -146,6 +146,14 @@ impl PathValue for DeviceId {
 
 impl PathValue for MethodId {
     const FORMAT: &'static str = "uuid";
+}
+
+impl PathValue for UserId {
+    const FORMAT: &'static str = "uuid";
+}
+
+impl PathValue for String {
+    const FORMAT: &'static str = "";
 }
 
 impl PathValue for SessionId {

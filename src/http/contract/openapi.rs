@@ -167,7 +167,10 @@ fn parameters(route: &Route) -> Vec<Value> {
         .split('/')
         .filter_map(|segment| segment.strip_prefix(':'));
     let in_path = names.zip(route.handler.input.path).map(|(name, format)| {
-        let schema = json!({ "type": "string", "format": format });
+        let mut schema = json!({ "type": "string" });
+        if !format.is_empty() {
+            schema["format"] = json!(format);
+        }
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
     let mut parameters: Vec<Value> = in_path.collect();

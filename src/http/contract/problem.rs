@@ -245,6 +245,8 @@ mod tests {
     408 request_timeout The request did not arrive in time
     409 email_taken Email already registered
     409 username_taken Username already taken
+    409 role_name_taken A role has or had this name
+    409 last_administrator The last administrator must stay one
     409 enrolment_expired Nothing is being set up, begin again
     409 method_not_available This method is not available
     409 two_factor_not_enabled Two-factor authentication is not enabled

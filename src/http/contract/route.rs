@@ -150,6 +150,7 @@ pub(crate) enum Tag {
     SecondFactor,
     Audit,
     ApiKeys,
+    Administration,
     Documents,
     Health,
     Dev,
@@ -162,6 +163,7 @@ impl Tag {
         Self::SecondFactor,
         Self::Audit,
         Self::ApiKeys,
+        Self::Administration,
         Self::Documents,
         Self::Health,
         Self::Dev,
@@ -179,6 +181,10 @@ impl Tag {
                 "Logins with a second factor, the methods of an account, backup codes and trusted devices.",
             ),
             Self::Audit => ("Audit", "What happened, to whom, by whom."),
+            Self::Administration => (
+                "Administration",
+                "Roles and the accounts of others, for whom a role permits it.",
+            ),
             Self::ApiKeys => (
                 "API keys",
                 "Keys of programs, which act for an account as far as their scopes go.",

@@ -4,7 +4,7 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 
 use crate::auth::session;
-use crate::core::{Client, Core, Error, Principal, hash_admission, limits};
+use crate::core::{Client, Core, Error, Principal, authorization, hash_admission, limits};
 use crate::http::contract::problem::{Kind, Problem};
 use crate::http::contract::route::{Cost, Limit, Route};
 use crate::http::state::AppState;
@@ -90,7 +90,12 @@ pub(crate) async fn admit(
 
 /// Refuses a caller who may not call this route.
 async fn may_enter(core: &Core, route: &Route, principal: &Principal) -> Result<(), Error> {
-    route.access.admits(principal)?;
+    if let Err(kind) = route.access.admits(principal) {
+        let needed = route.access.needs(principal).ok_or(kind)?;
+        if !authorization::is_permitted(core, principal.user(), needed).await? {
+            return Err(kind.into());
+        }
+    }
     if route.asks_for_set_up() {
         session::require_set_up(core, principal.user()).await?;
     }

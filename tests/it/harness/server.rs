@@ -62,7 +62,11 @@ impl Default for Options {
             api_keys: config::ApiKeys::default(),
             limits: config::Limits::default(),
             tokens: config::Tokens::default(),
-            second_factors: config::SecondFactors::default(),
+            // Administrators of tests need no app, unless the test says so.
+            second_factors: config::SecondFactors {
+                required_of: config::RequiredOf::Nobody,
+                ..config::SecondFactors::default()
+            },
             outbound: config::Outbound::default(),
             // Clients of tests send nothing after the end of their server.
             http: config::Http {

@@ -15,6 +15,7 @@ const TABLES: &[(&str, &str)] = &[
     ("factors", "second_factors"),
     ("device", "trusted_devices"),
     ("apikey", "api_keys"),
+    ("roles", "roles"),
 ];
 /// Violations of one kind that are told; more of them say nothing more.
 const TOLD: usize = 5;
