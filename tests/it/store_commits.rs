@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sallyport::model::{Action, Job, Session, User};
+use sallyport::model::{Action, Job, Roles, Session, User};
 use sallyport::store::{self, Class, Durability, Error};
 
 use crate::harness::records;
@@ -309,6 +309,14 @@ async fn every_column_of_a_record_exists_and_every_member_of_an_image_is_a_colum
         (
             "trusted_devices",
             serde_json::to_value(stores.device(&user)).expect("device"),
+        ),
+        (
+            "api_keys",
+            serde_json::to_value(stores.api_key(&user)).expect("key"),
+        ),
+        (
+            "roles",
+            serde_json::to_value(Roles::none(user.created_at)).expect("roles"),
         ),
         (
             "jobs",

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sallyport::model::{
-    Action, AuditEvent, Challenge, ClientInfo, Factors, Identifier, Method, MethodKind, Session,
-    SessionId, Strikes, TrustedDevice, User, UserId,
+    Action, ApiKey, AuditEvent, Challenge, ClientInfo, Factors, Identifier, Method, MethodKind,
+    NewApiKey, Session, SessionId, Strikes, TrustedDevice, User, UserId,
 };
 use sallyport::store::{Class, Error, Receipt, Store};
 
@@ -109,6 +109,19 @@ impl TestStores {
             self.clock.now(),
             Duration::from_hours(1),
         )
+    }
+
+    pub fn api_key(&self, user: &User) -> ApiKey {
+        let new = NewApiKey {
+            name: "build server".to_owned(),
+            scopes: vec!["user:read".to_owned()],
+            allowed_ips: Vec::new(),
+            rate_limit: None,
+            expires_at: None,
+        };
+        let id = self.clock.new_id_in(user.id.partition());
+        let secret = ("pk_live_00000000".to_owned(), "00".repeat(32));
+        ApiKey::create(id, user.id, new, secret, self.clock.now())
     }
 
     pub fn event(&self, user: &User, action: Action) -> AuditEvent {
