@@ -86,6 +86,27 @@ async fn two_instances_never_let_more_pass_than_the_limit_in_any_hour() {
 }
 
 #[tokio::test]
+async fn what_is_used_long_after_its_reservation_counts_for_an_hour_from_its_use() {
+    let stores = TestStores::new(Kind::Single).await;
+    let server = TestServer::open(&stores, Options::default()).await;
+    let alice = server.register("alice").await;
+    // Blocks of two. Redis counts in sixteenths of an hour, and the clock stands at the beginning of one.
+    let key = Key::with(&alice, json!({ "scopes": ["user:read"], "rateLimit": 200 })).await;
+    stores.clock.advance(Duration::from_secs(224));
+    assert_eq!(key.me(&server).await, 200, "reserved at the end of one");
+    stores.clock.advance(Duration::from_secs(9));
+    for _ in 1..200 {
+        assert_eq!(key.me(&server).await, 200);
+    }
+    stores.clock.advance(Duration::from_secs(3592));
+    assert_eq!(
+        key.me(&server).await,
+        429,
+        "199 passed in this hour, and two are reserved at once"
+    );
+}
+
+#[tokio::test]
 async fn of_parallel_requests_on_two_instances_no_more_pass_than_the_limit() {
     for kind in BOTH {
         let stores = TestStores::new(kind).await;
