@@ -72,7 +72,12 @@ async fn a_defined_role_grants_what_it_says_from_the_next_request_on_at_every_in
     for client in [&alice, &elsewhere] {
         assert_eq!(lists_roles(client).await, StatusCode::FORBIDDEN);
     }
-    // Whoever had the role does not get a later one of its name.
+    // Whoever had the role keeps its name, which stands in the way of no other role.
+    assign(&admin, &server, "alice", &["keepers", "support"])
+        .await
+        .ok();
+    assert_eq!(lists_roles(&alice).await, StatusCode::FORBIDDEN);
+    // Nor do they get a later one of its name.
     let again = define(&admin, "keepers", &["roles.assign"]).await;
     assert_eq!(again.problem(), (409, "role_name_taken".to_owned()));
 }

@@ -70,11 +70,11 @@ async fn assign_by(
     } = assignment;
     let defined = core.store.read(RolesId::ONLY).await?;
     let defined = defined.unwrap_or_else(|| Roles::none(context.now));
-    let wanted = check(&wanted, &defined)?;
     let before = core.store.read(user_id).await?;
     let before = before
         .filter(|user| user.deleted_at.is_none())
         .ok_or(ProblemKind::NotFound)?;
+    let wanted = check(&wanted, &before, &defined)?;
     let will_be = wanted.iter().any(|name| name == Role::Admin.name());
     if let Some(by) = by {
         require_all(by, &defined, &moved(&before, &wanted, &defined))?;
@@ -105,10 +105,15 @@ async fn assign_by(
     let changed = change::commit(core, context, Class::Restrict, user_id, decide).await;
     // It is still one where nothing was changed. An account that is listed and is none does not count.
     let is_one = changed.as_ref().map_or(&before, |changed| &changed.value);
-    if is_administrator(is_one) {
-        joins(core, user_id).await?;
-    }
-    changed?.settled().await
+    let joined = if is_administrator(is_one) {
+        joins(core, user_id).await
+    } else {
+        Ok(())
+    };
+    let user = changed?.settled().await?;
+    // The roles have changed: nobody may be told that nothing was.
+    joined.map_err(|_| Error::OutcomeUnknown)?;
+    Ok(user)
 }
 
 /// The permissions that the account gets or loses.
@@ -120,8 +125,8 @@ fn moved(user: &User, wanted: &[String], defined: &Roles) -> HashSet<Permission>
     permissions(&names, Some(defined))
 }
 
-/// The names once each, in the order given.
-fn check(wanted: &[String], defined: &Roles) -> Result<Vec<String>, Error> {
+/// The names once each, in the order given. A role that was removed may stay where it is: it grants nothing.
+fn check(wanted: &[String], user: &User, defined: &Roles) -> Result<Vec<String>, Error> {
     let invalid = |code, message: String| {
         let field = "roles";
         Err(Error::Invalid(vec![FieldError {
@@ -133,8 +138,10 @@ fn check(wanted: &[String], defined: &Roles) -> Result<Vec<String>, Error> {
     if wanted.len() > MOST_ROLES {
         return invalid("too_many", format!("At most {MOST_ROLES} roles"));
     }
-    let known = |name: &&String| is_built_in(name) || defined.role(name).is_some();
-    if !wanted.iter().all(|name| known(&name)) {
+    let known = |name: &String| {
+        is_built_in(name) || defined.role(name).is_some() || user.roles.contains(name)
+    };
+    if !wanted.iter().all(known) {
         return invalid("unknown_role", "GET /admin/roles lists them all".to_owned());
     }
     let mut names: Vec<String> = Vec::new();
